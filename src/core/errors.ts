@@ -179,3 +179,13 @@ export class RateLimitError extends CommsError {
     this.category = init.category
   }
 }
+
+/** Too many calls were running and waiting already. */
+export class BulkheadError extends CommsError {
+  override readonly name = 'BulkheadError'
+  readonly isBulkheadError = true
+
+  constructor(message: string, init: { cause?: unknown; attempts?: number } = {}) {
+    super(message, { ...init, code: 'BULKHEAD_FULL' })
+  }
+}

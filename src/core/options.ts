@@ -27,6 +27,11 @@ export function numberRule(min: number, max: number, unit = '', integer = false)
   }
 }
 
+/** A number above 0, such as a rate. */
+export const positive: Rule = {
+  expected: 'a number above 0',
+  accepts: (value) => typeof value === 'number' && value > 0 && value < Infinity,
+}
 /** A delay that a timer can keep. */
 export const delay: Rule = numberRule(0, MAX_TIMER_MS, 'milliseconds')
 /** A delay that a timer can keep, not 0. */
@@ -140,4 +145,29 @@ export function withDefaults<T extends object>(defaults: T, given: object): T {
     if (value !== undefined && name !== '__proto__') resolved[name] = value
   }
   return resolved as T
+}
+
+/**
+ * A live view of `values` for users: reading gives the value in force, writing checks first and takes effect at once.
+ * Inner code keeps reading `values` itself.
+ * @throws TypeError or RangeError on writing, as `checkOption`
+ */
+export function checkedView<T extends object>(
+  owner: string,
+  values: T,
+  rules: Readonly<Record<string, Rule>>,
+): T {
+  const view = {} as T
+  for (const name of Object.keys(values) as (keyof T & string)[]) {
+    Object.defineProperty(view, name, {
+      enumerable: true,
+      get: () => values[name],
+      set(value: T[typeof name]) {
+        const rule = rules[name]
+        if (rule) checkOption(owner, name, value, rule)
+        values[name] = value
+      },
+    })
+  }
+  return Object.preventExtensions(view)
 }

@@ -1,0 +1,147 @@
+// A circuit breaker around any operation: the shell of BreakerMachine.
+
+import type { Clock } from '../../core/clock.ts'
+import { CircuitBreakerError } from '../../core/errors.ts'
+import { callable, checkedView, checkOptions, clockRule } from '../../core/options.ts'
+import type { Outcome } from '../../core/outcome.ts'
+import { systemClock } from '../../core/systemClock.ts'
+import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
+import {
+  BreakerMachine,
+  type BreakerReason,
+  type BreakerSnapshot,
+  type BreakerStateName,
+  REFUSED,
+} from './breakerMachine.ts'
+import {
+  type CircuitBreakerOptions,
+  circuitBreakerRules,
+  type ResolvedCircuitBreakerOptions,
+  resolveCircuitBreakerOptions,
+} from './options.ts'
+
+export interface CircuitBreakerPolicyOptions extends CircuitBreakerOptions {
+  /** How an error counts. @default an abort is ignored, everything else is a failure */
+  classify?: (error: unknown) => Outcome
+  /** Told after every change of state. */
+  onChange?: (to: BreakerStateName, reason: BreakerReason) => void
+  clock?: Clock
+}
+
+/** What `getState()` tells. */
+export interface CircuitBreakerState {
+  state: BreakerStateName
+  /** Failures in the window. */
+  failureCount: number
+  /** Attempts in the window. */
+  requestCount: number
+  /** When the next attempt may go, milliseconds since the epoch; `null` while nothing is held back or it is isolated. */
+  nextAttempt: number | null
+}
+
+function classifyByName(error: unknown): Outcome {
+  return error instanceof Error && error.name === 'AbortError' ? 'ignored' : 'failure'
+}
+
+/** The state of a machine in the words of `getState()`. */
+export function describeBreaker(machine: BreakerMachine, clock: Clock): CircuitBreakerState {
+  const now = clock.now()
+  const at = machine.nextAttemptAt
+  return {
+    state: machine.state,
+    failureCount: machine.failureCount(now),
+    requestCount: machine.requestCount(now),
+    nextAttempt:
+      at === null || at === Number.POSITIVE_INFINITY ? null : Math.round(clock.wallNow() + at - now),
+  }
+}
+
+/** The error of a call that a breaker refused. */
+export function circuitOpenError(machine: BreakerMachine, now: number, what: string): CircuitBreakerError {
+  const retryAfter = Math.ceil(machine.retryAfter(now))
+  const when = retryAfter === Number.POSITIVE_INFINITY ? 'until it is reset' : `for another ${retryAfter} ms`
+  return new CircuitBreakerError(
+    `Circuit breaker is ${machine.state === 'HALF_OPEN' ? 'OPEN (a probe is under way)' : 'OPEN'}${what && ` for ${what}`}: nothing is sent ${when}`,
+    { retryAfter },
+  )
+}
+
+/** Stops calling what keeps failing. `options` can be changed while it runs. */
+export class CircuitBreaker implements Policy {
+  /** The thresholds in force; each can be assigned and is checked. */
+  readonly options: ResolvedCircuitBreakerOptions
+  readonly #machine: BreakerMachine
+  readonly #values: ResolvedCircuitBreakerOptions
+  readonly #classify: (error: unknown) => Outcome
+  readonly #clock: Clock
+
+  /** @throws TypeError or RangeError naming the option */
+  constructor(options: CircuitBreakerPolicyOptions = {}) {
+    const { classify = classifyByName, onChange, clock = systemClock, ...rest } = options
+    checkOptions(
+      'CircuitBreaker',
+      { classify, onChange, clock },
+      { classify: callable, onChange: callable, clock: clockRule },
+    )
+    this.#values = resolveCircuitBreakerOptions(rest)
+    this.options = checkedView('CircuitBreaker', this.#values, circuitBreakerRules)
+    this.#machine = new BreakerMachine(this.#values, onChange)
+    this.#classify = classify
+    this.#clock = clock
+  }
+
+  get state(): BreakerStateName {
+    return this.#machine.state
+  }
+
+  getState(): CircuitBreakerState {
+    return describeBreaker(this.#machine, this.#clock)
+  }
+
+  /**
+   * Runs `operation` if the breaker lets it.
+   * @throws CircuitBreakerError without calling it; otherwise what it throws
+   */
+  async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
+    const startedAt = this.#clock.now()
+    const permit = this.#machine.acquire(startedAt)
+    if (permit === REFUSED) throw circuitOpenError(this.#machine, startedAt, '')
+    try {
+      const value = await operation(context)
+      this.#record(permit, 'success', startedAt)
+      return value
+    } catch (error) {
+      this.#record(permit, this.#classify(error), startedAt)
+      throw error
+    }
+  }
+
+  #record(permit: number, outcome: Outcome, startedAt: number): void {
+    const now = this.#clock.now()
+    this.#machine.record(permit, outcome, now, now - startedAt)
+  }
+
+  /** Closes it and forgets what it has seen. */
+  reset(): void {
+    this.#machine.reset()
+  }
+
+  /** Holds it open until `reset()`: for maintenance. */
+  isolate(): void {
+    this.#machine.isolate()
+  }
+
+  /** Its memory, to `restore` elsewhere or after a start. */
+  snapshot(): BreakerSnapshot {
+    return this.#machine.snapshot(this.#clock.now())
+  }
+
+  restore(snapshot: BreakerSnapshot): void {
+    this.#machine.restore(snapshot, this.#clock.now())
+  }
+}
+
+/** A circuit breaker as a policy for `compose`. */
+export function circuitBreaker(options: CircuitBreakerPolicyOptions = {}): CircuitBreaker {
+  return new CircuitBreaker(options)
+}

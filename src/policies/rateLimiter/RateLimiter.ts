@@ -1,0 +1,292 @@
+// Rate limiting by key: who may go now, and who how much later. Decides at once; waiting is TokenQueue's.
+
+import type { Clock } from '../../core/clock.ts'
+import { RateLimitError } from '../../core/errors.ts'
+import {
+  callable,
+  checkOption,
+  checkOptions,
+  clockRule,
+  flag,
+  interval,
+  numberRule,
+  plainObject,
+  positiveCount,
+  type Rules,
+  text,
+} from '../../core/options.ts'
+import { systemClock } from '../../core/systemClock.ts'
+import { refill, retryAfterMs, tryTake } from './bucketArithmetic.ts'
+import { type Bucket, KeyedBuckets } from './keyedBuckets.ts'
+import { checkedLimit, DEFAULT_LIMITS, isCheckedLimit, type Limit, type Limits } from './options.ts'
+import type { BucketInfo } from './TokenBucket.ts'
+
+export interface RateLimiterOptions {
+  /** Whether it limits at all; see `enable` and `disable`. @default true */
+  enabled?: boolean
+  /** Limits by category; they join the known ones (`api` 20/s burst 30, `heavy` 5/10, `streaming` 100/150, `control` 10/15). */
+  limits?: Record<string, Partial<Limit>>
+  /** With `maxRequests`: a short way to set the limit of `api` to that many per so many milliseconds. */
+  windowMs?: number
+  /** With `windowMs`: how many requests it allows. */
+  maxRequests?: number
+  /** Told of every refusal. */
+  onRateLimited?: (endpoint: string, info: BucketInfo) => void
+  /** Told of everything let through. */
+  onRequestAllowed?: (endpoint: string, info: BucketInfo) => void
+  /** Keys that get a bucket of their own; more share one per category. @default 10000 */
+  maxEndpoints?: number
+  clock?: Clock
+}
+
+export const rateLimiterRules: Rules<RateLimiterOptions> = {
+  enabled: flag,
+  limits: plainObject,
+  windowMs: interval,
+  maxRequests: positiveCount,
+  onRateLimited: callable,
+  onRequestAllowed: callable,
+  maxEndpoints: positiveCount,
+  clock: clockRule,
+}
+
+/** What a request is: which limit it falls under, and how many tokens it takes. */
+export interface RateLimitRequest {
+  /** @default 'api' */
+  category?: string
+  /** @default 1 */
+  cost?: number
+}
+
+/** What was decided. */
+export interface RateLimitResult {
+  allowed: boolean
+  /** Milliseconds until the same request would be let through; 0 when it was. */
+  retryAfter: number
+  info: BucketInfo
+}
+
+/** Counts, all since the start or the last `resetStats`. */
+export interface RateLimiterStats {
+  totalRequests: number
+  rateLimited: number
+  byEndpoint: Record<string, EndpointStats>
+}
+
+export interface EndpointStats {
+  totalRequests: number
+  rateLimited: number
+}
+
+const costRule = numberRule(Number.MIN_VALUE, Number.MAX_SAFE_INTEGER)
+const noRequest: RateLimitRequest = Object.freeze({})
+
+/** Limits by category: a new one, or a changed one, is checked and takes effect at once. */
+function liveLimits(given: Record<string, Partial<Limit>>): Limits {
+  const limits: Limits = Object.create(null)
+  for (const [name, limit] of Object.entries(DEFAULT_LIMITS)) {
+    limits[name] = checkedLimit('RateLimiter', `limits.${name}`, limit)
+  }
+  for (const [name, limit] of Object.entries(given)) {
+    limits[name] = checkedLimit('RateLimiter', `limits.${name}`, limit, limits[name])
+  }
+  return limits
+}
+
+/** A token bucket per endpoint (any string) and category. */
+export class RateLimiter {
+  /** The limits in force, by category. */
+  readonly limits: Limits
+  readonly #keyed: KeyedBuckets
+  readonly #clock: Clock
+  readonly #onRateLimited: RateLimiterOptions['onRateLimited']
+  readonly #onRequestAllowed: RateLimiterOptions['onRequestAllowed']
+  #enabled: boolean
+  #totalRequests = 0
+  #rateLimited = 0
+
+  /** @throws TypeError or RangeError naming the option */
+  constructor(options: RateLimiterOptions = {}) {
+    checkOptions('RateLimiter', options, rateLimiterRules)
+    const { windowMs, maxRequests, limits = {} } = options
+    if ((windowMs === undefined) !== (maxRequests === undefined)) {
+      throw Object.assign(
+        new TypeError('RateLimiter: option "windowMs" must be given together with "maxRequests"'),
+        { code: 'INVALID_OPTION', option: 'windowMs' },
+      )
+    }
+    const short =
+      windowMs !== undefined && maxRequests !== undefined
+        ? { api: { tokensPerSecond: (maxRequests / windowMs) * 1000, burstCapacity: maxRequests } }
+        : {}
+    this.limits = liveLimits({ ...short, ...limits })
+    this.#keyed = new KeyedBuckets(options.maxEndpoints ?? 10_000)
+    this.#clock = options.clock ?? systemClock
+    this.#onRateLimited = options.onRateLimited
+    this.#onRequestAllowed = options.onRequestAllowed
+    this.#enabled = options.enabled ?? true
+  }
+
+  /** The buckets by endpoint; keys of other categories than `api` are `category`, a line feed and the endpoint. */
+  get buckets(): Map<string, Bucket> {
+    return this.#keyed.buckets
+  }
+
+  get enabled(): boolean {
+    return this.#enabled
+  }
+
+  set enabled(value: boolean) {
+    checkOption('RateLimiter', 'enabled', value, flag)
+    this.#enabled = value
+  }
+
+  enable(): void {
+    this.#enabled = true
+  }
+
+  /** Lets everything through, uncounted in the buckets. */
+  disable(): void {
+    this.#enabled = false
+  }
+
+  isEnabled(): boolean {
+    return this.#enabled
+  }
+
+  /**
+   * Takes the tokens or throws.
+   * @throws RateLimitError "Rate limit exceeded ...", with `retryAfter` in milliseconds
+   */
+  check(endpoint: string, request: RateLimitRequest = noRequest): void {
+    const bucket = this.take(endpoint, request.category, request.cost)
+    if (bucket)
+      throw rateLimitError(
+        endpoint,
+        bucket,
+        retryAfterMs(bucket, bucket.limit, request.cost ?? 1, this.#clock.now()),
+      )
+  }
+
+  /** Takes the tokens, or says how long to wait. */
+  tryConsume(endpoint: string, request: RateLimitRequest = noRequest): RateLimitResult {
+    const { category = 'api', cost = 1 } = request
+    const refusedBy = this.take(endpoint, category, cost)
+    return {
+      allowed: refusedBy === undefined,
+      retryAfter: refusedBy ? retryAfterMs(refusedBy, refusedBy.limit, cost, this.#clock.now()) : 0,
+      info: this.getInfo(endpoint, category),
+    }
+  }
+
+  /**
+   * The hot path of both: takes `cost` tokens and returns `undefined`, or returns the bucket that refused.
+   * Nobody is served past callers that already wait for the same bucket.
+   */
+  take(endpoint: string, category = 'api', cost = 1): Bucket | undefined {
+    if (cost !== 1) checkOption('RateLimiter', 'cost', cost, costRule)
+    const now = this.#clock.now()
+    const limit = this.#limit(category)
+    this.#totalRequests += 1
+    if (!this.#enabled) return undefined
+    const bucket = this.#keyed.get(endpoint, category, limit, now)
+    bucket.requests += 1
+    if (bucket.waiting === 0 && tryTake(bucket, limit, cost, now)) {
+      if (this.#onRequestAllowed) this.#onRequestAllowed(endpoint, infoOf(bucket, now))
+      return undefined
+    }
+    bucket.limited += 1
+    this.#rateLimited += 1
+    if (this.#onRateLimited) this.#onRateLimited(endpoint, infoOf(bucket, now))
+    return bucket
+  }
+
+  /** The bucket of an endpoint; made when missing. For queues that wait on it. */
+  bucketOf(endpoint: string, category = 'api'): Bucket {
+    return this.#keyed.get(endpoint, category, this.#limit(category), this.#clock.now())
+  }
+
+  /** The state of a bucket; looking takes nothing and makes none. */
+  getInfo(endpoint: string, category = 'api'): BucketInfo {
+    const limit = this.#limit(category)
+    const bucket = this.#keyed.peek(endpoint, category)
+    if (bucket) return infoOf(bucket, this.#clock.now())
+    return {
+      tokens: limit.burstCapacity,
+      capacity: limit.burstCapacity,
+      rate: limit.tokensPerSecond,
+      retryAfter: 0,
+    }
+  }
+
+  getStats(): RateLimiterStats
+  /** Of one endpoint, over its categories; `undefined` when it was never asked for or is forgotten. */
+  getStats(endpoint: string): EndpointStats | undefined
+  getStats(endpoint?: string): RateLimiterStats | EndpointStats | undefined {
+    const byEndpoint: Record<string, EndpointStats> = Object.create(null)
+    for (const [key, bucket] of this.#keyed.buckets) {
+      const name = key.slice(key.indexOf('\n') + 1)
+      if (endpoint !== undefined && name !== endpoint) continue
+      const entry = byEndpoint[name] ?? { totalRequests: 0, rateLimited: 0 }
+      byEndpoint[name] = entry
+      entry.totalRequests += bucket.requests
+      entry.rateLimited += bucket.limited
+    }
+    if (endpoint !== undefined) return byEndpoint[endpoint]
+    return { totalRequests: this.#totalRequests, rateLimited: this.#rateLimited, byEndpoint }
+  }
+
+  resetStats(): void {
+    this.#totalRequests = 0
+    this.#rateLimited = 0
+    for (const bucket of this.#keyed.buckets.values()) bucket.requests = bucket.limited = 0
+  }
+
+  /** Forgets every bucket: all are full again. Statistics of single endpoints go with them. */
+  clear(): void {
+    this.#keyed.clear()
+  }
+
+  #limit(category: string): Limit {
+    const limit = this.limits[category]
+    if (limit && isCheckedLimit(limit)) return limit
+    if (limit) {
+      // Assigned as a plain object since: checked now, and from then on whenever it is changed.
+      const checked = checkedLimit('RateLimiter', `limits.${category}`, limit)
+      this.limits[category] = checked
+      return checked
+    }
+    checkOption('RateLimiter', 'category', category, text)
+    throw Object.assign(
+      new TypeError(
+        `RateLimiter: option "category" must be one of ${Object.keys(this.limits).join(', ')}, got "${category}"`,
+      ),
+      { code: 'INVALID_OPTION', option: 'category' },
+    )
+  }
+}
+
+/** What a bucket tells of itself. */
+export function infoOf(bucket: Bucket, now: number): BucketInfo {
+  const { limit } = bucket
+  refill(bucket, limit, now)
+  return {
+    tokens: bucket.tokens,
+    capacity: limit.burstCapacity,
+    rate: limit.tokensPerSecond,
+    retryAfter: retryAfterMs(bucket, limit, 1, now),
+  }
+}
+
+/** The error of a request that a bucket refused. */
+export function rateLimitError(endpoint: string, bucket: Bucket, retryAfter: number): RateLimitError {
+  const { tokensPerSecond, burstCapacity } = bucket.limit
+  const remedy =
+    retryAfter === Number.POSITIVE_INFINITY
+      ? 'it costs more than the bucket ever holds'
+      : `try again in ${retryAfter} ms`
+  return new RateLimitError(
+    `Rate limit exceeded for ${endpoint} (${bucket.category}: ${tokensPerSecond}/s, burst ${burstCapacity}): ${remedy}`,
+    { retryAfter, endpoint, category: bucket.category },
+  )
+}

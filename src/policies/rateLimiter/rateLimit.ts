@@ -1,0 +1,53 @@
+// Rate limiting any operation: the shell around RateLimiter and TokenQueue.
+
+import type { Clock } from '../../core/clock.ts'
+import { checkOptions, clockRule, numberRule, oneOf, text } from '../../core/options.ts'
+import { systemClock } from '../../core/systemClock.ts'
+import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
+import { RateLimiter, type RateLimiterOptions } from './RateLimiter.ts'
+import { TokenQueue } from './TokenQueue.ts'
+
+export interface RateLimitPolicyOptions {
+  /** A limiter to share, or the options of a new one. */
+  limiter?: RateLimiter | RateLimiterOptions
+  /** What is limited. @default 'default' */
+  endpoint?: string
+  /** @default 'api' */
+  category?: string
+  /** Tokens per call. @default 1 */
+  cost?: number
+  /** What happens over the limit: an error at once, or a wait for the tokens. @default 'reject' */
+  mode?: 'reject' | 'wait'
+  clock?: Clock
+}
+
+const rules = {
+  endpoint: text,
+  category: text,
+  cost: numberRule(Number.MIN_VALUE, Number.MAX_SAFE_INTEGER),
+  mode: oneOf('reject', 'wait'),
+  clock: clockRule,
+}
+
+/**
+ * Lets through what a token bucket allows.
+ * @throws RateLimitError over the limit, or when a wait would pass the deadline; AbortError when aborted while waiting
+ */
+export function rateLimit(options: RateLimitPolicyOptions = {}): Policy {
+  const { limiter: given = {}, ...rest } = options
+  checkOptions('rateLimit', rest, rules)
+  const { endpoint = 'default', category = 'api', cost = 1, mode = 'reject', clock = systemClock } = rest
+  const limiter = given instanceof RateLimiter ? given : new RateLimiter({ clock, ...given })
+  const queue = mode === 'wait' ? new TokenQueue(limiter, clock) : undefined
+  return {
+    async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
+      if (queue) {
+        const { signal, deadlineAt } = context
+        await queue.acquire(endpoint, { category, cost, signal, deadlineAt })
+      } else {
+        limiter.check(endpoint, { category, cost })
+      }
+      return operation(context)
+    },
+  }
+}

@@ -1,0 +1,97 @@
+// The options of retrying: meaning, defaults, checks.
+
+import {
+  callable,
+  checkOptions,
+  count,
+  delay,
+  duration,
+  either,
+  oneOf,
+  type Rules,
+  withDefaults,
+} from '../../core/options.ts'
+import type { Backoff, JitterRange } from '../backoff.ts'
+import { jitterRanges } from '../backoff.ts'
+import type { RetryBudget } from './retryBudget.ts'
+
+/** How delays are spread: see `jitterRanges`; `decorrelated` draws each from the one before. */
+export type Jitter = 'none' | 'full' | 'equal' | 'decorrelated' | JitterRange
+
+export interface RetryOptions {
+  /** How many times to try again after the first attempt. @default 2 */
+  retries?: number
+  /** Delay before the first retry, in milliseconds; it doubles from retry to retry. @default 500 */
+  retryDelay?: number
+  /** The longest backoff, jitter included, in milliseconds. @default 30000 */
+  maxRetryDelay?: number
+  /** The spread of the delays. @default [1, 1.5]: up to half of the delay is added */
+  jitter?: Jitter
+  /** A server that asks to wait longer than this (`Retry-After`) is not retried, in milliseconds. @default 60000 */
+  maxRetryAfter?: number
+  /** Has the last word on an error that would be retried; return false to give up. */
+  shouldRetry?: (error: unknown, attempt: number) => boolean | PromiseLike<boolean>
+  /** Shared between calls: how many retries they may afford together. @default none */
+  budget?: RetryBudget
+}
+
+/** Options with every gap filled. */
+export interface ResolvedRetryOptions {
+  retries: number
+  retryDelay: number
+  maxRetryDelay: number
+  jitter: Jitter
+  maxRetryAfter: number
+  shouldRetry: ((error: unknown, attempt: number) => boolean | PromiseLike<boolean>) | undefined
+  budget: RetryBudget | undefined
+}
+
+export const retryDefaults: ResolvedRetryOptions = {
+  retries: 2,
+  retryDelay: 500,
+  maxRetryDelay: 30_000,
+  jitter: [1, 1.5],
+  maxRetryAfter: 60_000,
+  shouldRetry: undefined,
+  budget: undefined,
+}
+
+const jitterPair = {
+  expected: '[low, high] with 0 <= low <= high',
+  accepts: (value: unknown) =>
+    Array.isArray(value) &&
+    value.length === 2 &&
+    value[0] >= 0 &&
+    value[0] <= value[1] &&
+    value[1] < Infinity,
+}
+
+export const retryRules: Rules<RetryOptions> = {
+  retries: count,
+  retryDelay: delay,
+  maxRetryDelay: delay,
+  jitter: either(oneOf('none', 'full', 'equal', 'decorrelated'), jitterPair),
+  maxRetryAfter: duration,
+  shouldRetry: callable,
+  budget: {
+    expected: 'a RetryBudget',
+    accepts: (value) => typeof (value as RetryBudget | null)?.tryWithdraw === 'function',
+  },
+}
+
+/** @throws TypeError or RangeError naming the option */
+export function resolveRetryOptions(options: RetryOptions, owner = 'retry'): ResolvedRetryOptions {
+  checkOptions(owner, options, retryRules)
+  return withDefaults(retryDefaults, options)
+}
+
+/** The backoff that these options describe. */
+export function retryBackoff(options: ResolvedRetryOptions): Backoff {
+  const { jitter } = options
+  return {
+    baseMs: options.retryDelay,
+    factor: 2,
+    maxMs: options.maxRetryDelay,
+    jitter: typeof jitter === 'string' ? (jitter === 'decorrelated' ? [1, 1] : jitterRanges[jitter]) : jitter,
+  }
+}

@@ -1,0 +1,113 @@
+// Many deadlines on one timer. Calls of one client mostly share a few timeouts, and deadlines of the same length fall due
+// in the order they were set; so each length keeps a list in that order, and one timer waits for the earliest head.
+// (Node's own timers are lists by length for the same reason.)
+
+import type { Clock, TimerHandle } from '../../core/clock.ts'
+
+/** A deadline that was set; give it back to `cancel`. */
+export interface Deadline {
+  readonly at: number
+  readonly list: DeadlineList
+  readonly onDue: () => void
+  previous: Deadline | undefined
+  next: Deadline | undefined
+  pending: boolean
+}
+
+interface DeadlineList {
+  readonly lengthMs: number
+  first: Deadline | undefined
+  last: Deadline | undefined
+}
+
+/** Sets and cancels deadlines in constant time, with a single timer of the clock pending. */
+export class Deadlines {
+  readonly #clock: Clock
+  readonly #unref: boolean
+  readonly #lists = new Map<number, DeadlineList>()
+  #timer: TimerHandle | undefined
+  #timerAt = Number.POSITIVE_INFINITY
+  #size = 0
+
+  constructor(clock: Clock, unref = false) {
+    this.#clock = clock
+    this.#unref = unref
+  }
+
+  /** How many are pending. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Calls `onDue` in `lengthMs` milliseconds, never early. */
+  set(lengthMs: number, onDue: () => void, now: number = this.#clock.now()): Deadline {
+    let list = this.#lists.get(lengthMs)
+    if (!list) {
+      list = { lengthMs, first: undefined, last: undefined }
+      this.#lists.set(lengthMs, list)
+    }
+    const deadline: Deadline = {
+      at: now + lengthMs,
+      list,
+      onDue,
+      previous: list.last,
+      next: undefined,
+      pending: true,
+    }
+    if (list.last) list.last.next = deadline
+    else list.first = deadline
+    list.last = deadline
+    this.#size += 1
+    if (deadline.at < this.#timerAt) this.#arm(deadline.at, now)
+    return deadline
+  }
+
+  /** Withdraws a deadline; one that is past or withdrawn is ignored. */
+  cancel(deadline: Deadline): void {
+    if (!deadline.pending) return
+    this.#unlink(deadline)
+    // The timer stays for the others; with nothing left to wait for, nothing may keep a process alive.
+    if (this.#size === 0) this.#disarm()
+  }
+
+  #unlink(deadline: Deadline): void {
+    const { list, previous, next } = deadline
+    if (previous) previous.next = next
+    else list.first = next
+    if (next) next.previous = previous
+    else list.last = previous
+    // Lengths are free for callers to choose: an empty list must not stay behind for each of them.
+    if (!list.first) this.#lists.delete(list.lengthMs)
+    deadline.pending = false
+    this.#size -= 1
+  }
+
+  #arm(at: number, now: number): void {
+    this.#disarm()
+    this.#timerAt = at
+    this.#timer = this.#clock.setTimeout(() => this.#fire(), Math.max(0, Math.ceil(at - now)), this.#unref)
+  }
+
+  #disarm(): void {
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#timerAt = Number.POSITIVE_INFINITY
+  }
+
+  #fire(): void {
+    this.#timer = undefined
+    this.#timerAt = Number.POSITIVE_INFINITY
+    const now = this.#clock.now()
+    const due: Deadline[] = []
+    for (const list of this.#lists.values()) {
+      while (list.first && list.first.at <= now) {
+        due.push(list.first)
+        this.#unlink(list.first)
+      }
+    }
+    let earliest = Number.POSITIVE_INFINITY
+    for (const list of this.#lists.values()) earliest = Math.min(earliest, list.first?.at ?? earliest)
+    if (earliest < Number.POSITIVE_INFINITY) this.#arm(earliest, now)
+    for (const deadline of due) deadline.onDue()
+  }
+}
