@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'CIRCUIT_OPEN'
   | 'RATE_LIMITED'
   | 'BULKHEAD_FULL'
+  | 'THROTTLED'
   | 'VALIDATION'
   | 'SCHEMA_MISMATCH'
   | 'BAD_REQUEST'

@@ -11,7 +11,14 @@ export {
 } from '../core/errors.ts'
 export type { Outcome } from '../core/outcome.ts'
 export type { Random } from '../core/random.ts'
+export {
+  type AdaptiveThrottleOptions,
+  adaptiveThrottle,
+  ThrottleWindow,
+} from './adaptiveThrottle/adaptiveThrottle.ts'
 export { type Backoff, backoffDelay, decorrelatedDelay, type JitterRange, jitterRanges } from './backoff.ts'
+export { Bulkhead, type BulkheadOptions, bulkhead } from './bulkhead/bulkhead.ts'
+export { type Chaos, type ChaosOptions, chaos } from './chaos/chaos.ts'
 export {
   BreakerMachine,
   type BreakerReason,
@@ -27,7 +34,11 @@ export {
   circuitBreaker,
 } from './circuitBreaker/CircuitBreaker.ts'
 export type { CircuitBreakerOptions } from './circuitBreaker/options.ts'
+export { Coalescer } from './coalesce/coalesce.ts'
 export { compose } from './compose.ts'
+export { type FallbackOptions, fallback } from './fallback/fallback.ts'
+export { type HedgeOptions, hedge } from './hedge/hedge.ts'
+export { LatencyWindow } from './hedge/latencyWindow.ts'
 export type { AttemptContext, Operation, Policy } from './Policy.ts'
 export { DEFAULT_LIMITS, type Limit, type Limits } from './rateLimiter/options.ts'
 export { RateLimiter, type RateLimiterOptions, type RateLimiterStats } from './rateLimiter/RateLimiter.ts'

@@ -72,13 +72,12 @@ describe('RateLimiter', () => {
     const { limiter } = setUp({ windowMs: 1000, maxRequests: 2 })
     limiter.check('GET /a')
     limiter.check('GET /a')
-    const error = (() => {
-      try {
-        limiter.check('GET /a')
-      } catch (thrown) {
-        return thrown
-      }
-    })()
+    let error: unknown
+    try {
+      limiter.check('GET /a')
+    } catch (thrown) {
+      error = thrown
+    }
     expect(error).toMatchObject({
       isRateLimitError: true,
       code: 'RATE_LIMITED',

@@ -1,0 +1,101 @@
+// So many at a time, so many waiting, no more: one slow dependency cannot take every resource with it.
+
+import { onAbort } from '../../core/abort.ts'
+import { AbortError, BulkheadError } from '../../core/errors.ts'
+import { checkOptions, count, positiveCount, withDefaults } from '../../core/options.ts'
+import { RingBuffer } from '../../core/ringBuffer.ts'
+import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
+
+export interface BulkheadOptions {
+  /** Operations that may run at once. @default 10 */
+  maxConcurrent?: number
+  /** Operations that may wait for their turn. @default 0: none, they are refused */
+  maxQueue?: number
+}
+
+const defaults = { maxConcurrent: 10, maxQueue: 0 }
+const rules = { maxConcurrent: positiveCount, maxQueue: count }
+
+interface Waiter {
+  readonly enter: () => void
+}
+
+/** Limits how many operations run at once; those beyond wait in order of arrival, or are refused. */
+export class Bulkhead implements Policy {
+  readonly #maxConcurrent: number
+  readonly #maxQueue: number
+  readonly #waiters = new RingBuffer<Waiter>()
+  #running = 0
+
+  /** @throws TypeError or RangeError naming the option */
+  constructor(options: BulkheadOptions = {}) {
+    checkOptions('bulkhead', options, rules)
+    const { maxConcurrent, maxQueue } = withDefaults(defaults, options)
+    this.#maxConcurrent = maxConcurrent
+    this.#maxQueue = maxQueue
+  }
+
+  /** Operations running now. */
+  get running(): number {
+    return this.#running
+  }
+
+  /** Operations waiting now. */
+  get queued(): number {
+    return this.#waiters.length
+  }
+
+  /**
+   * Takes a place; give it back with `release`.
+   * @returns `undefined` when there was one at once
+   * @throws BulkheadError when nobody more may wait; AbortError when the signal aborts during the wait
+   */
+  acquire(signal?: AbortSignal): Promise<void> | undefined {
+    if (this.#running < this.#maxConcurrent) {
+      this.#running += 1
+      return undefined
+    }
+    if (this.#waiters.length >= this.#maxQueue) {
+      throw new BulkheadError(
+        `bulkhead is full: ${this.#running} running (maxConcurrent ${this.#maxConcurrent}), ${this.#waiters.length} waiting (maxQueue ${this.#maxQueue})`,
+      )
+    }
+    return new Promise((resolve, reject) => {
+      let stopListening: (() => void) | undefined
+      const waiter: Waiter = {
+        enter() {
+          stopListening?.()
+          resolve()
+        },
+      }
+      this.#waiters.push(waiter)
+      if (signal) {
+        stopListening = onAbort(signal, () => {
+          this.#waiters.remove((other) => other === waiter)
+          reject(new AbortError('aborted while waiting in the bulkhead', { cause: signal.reason }))
+        })
+      }
+    })
+  }
+
+  /** Gives a place back: to the first that waits, if there is one. */
+  release(): void {
+    const next = this.#waiters.shift()
+    if (next) next.enter()
+    else this.#running -= 1
+  }
+
+  async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
+    await this.acquire(context.signal)
+    try {
+      return await operation(context)
+    } finally {
+      this.release()
+    }
+  }
+}
+
+/** A bulkhead as a policy for `compose`. */
+export function bulkhead(options: BulkheadOptions = {}): Bulkhead {
+  return new Bulkhead(options)
+}

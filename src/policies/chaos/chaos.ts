@@ -1,0 +1,81 @@
+// Faults on purpose, as a policy like any other: for playgrounds, game days and users' own tests (Polly's Simmy).
+
+import type { Clock } from '../../core/clock.ts'
+import { AbortError } from '../../core/errors.ts'
+import {
+  callable,
+  checkOption,
+  checkOptions,
+  clockRule,
+  flag,
+  plainObject,
+  share,
+} from '../../core/options.ts'
+import { type Random, systemRandom } from '../../core/random.ts'
+import { sleep } from '../../core/sleep.ts'
+import { systemClock } from '../../core/systemClock.ts'
+import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
+
+export interface ChaosOptions {
+  /** Whether anything is injected; `policy.enabled` changes it. @default false */
+  enabled?: boolean
+  /** Which calls are eligible. @default all */
+  when?: (context: AttemptContext) => boolean
+  /** Waits before the operation. */
+  latency?: { rate: number; ms: number | (() => number) }
+  /** Throws instead of running the operation. */
+  fault?: { rate: number; error: (context: AttemptContext) => unknown }
+  /** Answers instead of running the operation. */
+  outcome?: { rate: number; value: (context: AttemptContext) => unknown }
+  clock?: Clock
+  random?: Random
+}
+
+const rules = {
+  enabled: flag,
+  when: callable,
+  latency: plainObject,
+  fault: plainObject,
+  outcome: plainObject,
+  clock: clockRule,
+  random: callable,
+}
+
+/** A policy that injects; `enabled` switches it at run time. */
+export interface Chaos extends Policy {
+  enabled: boolean
+}
+
+/** Injects latency, then perhaps a fault, then perhaps an outcome, each at its own rate. */
+export function chaos(options: ChaosOptions = {}): Chaos {
+  checkOptions('chaos', options, rules)
+  const { latency, fault, outcome, when = () => true, clock = systemClock, random = systemRandom } = options
+  for (const [name, injection] of Object.entries({ latency, fault, outcome })) {
+    if (injection) checkOption('chaos', `${name}.rate`, injection.rate, share)
+  }
+  if (fault) checkOption('chaos', 'fault.error', fault.error, callable)
+  if (outcome) checkOption('chaos', 'outcome.value', outcome.value, callable)
+  const strikes = (injection: { rate: number } | undefined) =>
+    injection !== undefined && random() < injection.rate
+
+  const policy: Chaos = {
+    enabled: options.enabled ?? false,
+    async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
+      if (!policy.enabled || !when(context)) return operation(context)
+      if (latency && strikes(latency)) {
+        const delayMs = typeof latency.ms === 'function' ? latency.ms() : latency.ms
+        const { signal } = context
+        await sleep(
+          clock,
+          delayMs,
+          signal,
+          () => new AbortError('aborted by the caller', { cause: signal?.reason }),
+        )
+      }
+      if (fault && strikes(fault)) throw fault.error(context)
+      if (outcome && strikes(outcome)) return outcome.value(context) as T
+      return operation(context)
+    },
+  }
+  return policy
+}
