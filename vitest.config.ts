@@ -7,5 +7,7 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'tests/**/*.test.{ts,js}', 'apps/*/src/**/*.test.ts'],
     testTimeout: 20_000,
+    // What tests import by the package's name is the built one, loaded by Node as users load it.
+    server: { deps: { external: [/\/dist\//] } },
   },
 })
