@@ -1,0 +1,110 @@
+// HTTP in Node: undici's Dispatcher with a handler of our own. Node's `fetch` stands on the same engine; what it adds is left out here.
+
+import { Agent, type Dispatcher } from 'undici'
+import { CommsError } from '../core/errors.ts'
+import type {
+  HttpExchange,
+  HttpReceiver,
+  HttpRequest,
+  HttpTransport,
+  HttpTransportCapabilities,
+  HttpTransportOptions,
+} from './HttpTransport.ts'
+import { Upload } from './httpUpload.ts'
+import { ACCEPT_ENCODING } from './undiciDecoding.ts'
+import { UndiciExchange } from './undiciExchange.ts'
+
+class UndiciTransport implements HttpTransport {
+  readonly capabilities: HttpTransportCapabilities
+  readonly acceptEncoding = ACCEPT_ENCODING
+  readonly #options: HttpTransportOptions
+  /** Made at the first request: a client that is only configured holds no agent. */
+  #dispatcher: Dispatcher | undefined
+  #disposed = false
+
+  constructor(options: HttpTransportOptions) {
+    this.#options = options
+    const own = options.dispatcher === undefined
+    this.#dispatcher = options.dispatcher as Dispatcher | undefined
+    this.capabilities = own ? ownCapabilities : foreignCapabilities
+  }
+
+  send(request: HttpRequest, receiver: HttpReceiver): HttpExchange {
+    const { body } = request
+    const upload =
+      typeof body === 'object' && !(body instanceof Uint8Array) && !(body instanceof Blob)
+        ? new Upload(body)
+        : undefined
+    const exchange = new UndiciExchange(request, receiver, upload, this.#options.connectTimeout)
+    if (this.#disposed) {
+      exchange.onResponseError(null, new CommsError('the transport has been disposed', { code: 'DISPOSED' }))
+      return exchange
+    }
+    this.#dispatcher ??= this.#makeAgent()
+    this.#dispatcher.dispatch(
+      {
+        origin: request.origin,
+        path: request.path,
+        method: request.method,
+        headers: request.headers,
+        // An async iterable and a Blob are among what undici takes, if not among what its types say.
+        body: (upload ?? body ?? null) as string | Uint8Array | null,
+        // Limits of time are the client's; a stream may well be silent for longer than undici's five minutes.
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      },
+      exchange,
+    )
+    exchange.started()
+    return exchange
+  }
+
+  decodeText(bytes: Uint8Array): string {
+    // Buffer's own decoder is several times cheaper than TextDecoder for short texts; the byte order mark is ours to drop.
+    const start = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0
+    if (Buffer.isBuffer(bytes)) return bytes.toString('utf8', start)
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8', start)
+  }
+
+  dispose(): void {
+    this.#disposed = true
+    if (this.#options.dispatcher === undefined) this.#dispatcher?.destroy().catch(() => {})
+    this.#dispatcher = undefined
+  }
+
+  #makeAgent(): Agent {
+    const { connectTimeout, maxHeaderBytes } = this.#options
+    return new Agent({
+      // undici knows no Infinity: 0 is its word for it.
+      connect: { timeout: connectTimeout === Number.POSITIVE_INFINITY ? 0 : connectTimeout },
+      maxHeaderSize: Math.min(maxHeaderBytes, 2 ** 30),
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    })
+  }
+}
+
+const ownCapabilities: HttpTransportCapabilities = Object.freeze({
+  tellsSent: true,
+  connectTimeout: true,
+  manualRedirects: true,
+  boundedHeaders: true,
+  boundedEncodings: true,
+  uploadStreams: true,
+  uploadProgress: true,
+  cookies: true,
+  ownsConnections: true,
+})
+
+/** With a dispatcher of the caller's, what the agent decides is his. */
+const foreignCapabilities: HttpTransportCapabilities = Object.freeze({
+  ...ownCapabilities,
+  connectTimeout: false,
+  boundedHeaders: false,
+  ownsConnections: false,
+})
+
+/** Makes the transport of this platform: undici. */
+export function createHttpTransport(options: HttpTransportOptions): HttpTransport {
+  return new UndiciTransport(options)
+}
