@@ -1,0 +1,96 @@
+// The WebSocket server of the benchmarks, a process of its own. Commands come as messages with a `cmd`:
+// `flood` (so many replies at once), `echo`, `report` (what was received); all others are counted.
+
+import { createServer } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { answer } from '../harness/child.ts'
+import { delta } from './payload.ts'
+import { type Speaker, speakerFor } from './protocols.ts'
+
+interface Command {
+  cmd: 'flood' | 'echo' | 'report'
+  count?: number
+}
+
+const BLOCK = 250
+const open = new Set<WebSocket>()
+let accepted = 0
+
+/** One text frame from server to client (RFC 6455 section 5.2): unmasked, so it can be made once and sent often. */
+function frame(text: string): Buffer {
+  const payload = Buffer.from(text)
+  const header = Buffer.alloc(payload.length < 126 ? 2 : 4)
+  header[0] = 0x81
+  if (payload.length < 126) header[1] = payload.length
+  else {
+    header[1] = 126
+    header.writeUInt16BE(payload.length, 2)
+  }
+  return Buffer.concat([header, payload])
+}
+
+/** Sends `count` pieces of a reply as fast as the socket takes them, at hardly any cost to this process. */
+function flood(stream: Duplex, speaker: Speaker, count: number): void {
+  const one = frame(speaker.wrap(JSON.stringify(delta(1))))
+  const block = Buffer.concat(Array.from({ length: BLOCK }, () => one))
+  let left = Math.ceil(count / BLOCK)
+  const more = () => {
+    while (left > 0) {
+      left -= 1
+      if (!stream.write(block)) {
+        stream.once('drain', more)
+        return
+      }
+    }
+  }
+  more()
+}
+
+const server = createServer((_request, response) => {
+  response.writeHead(200, { 'content-type': 'application/json' })
+  response.end('{"status":"ok"}')
+})
+const sockets = new WebSocketServer({ noServer: true })
+
+server.on('upgrade', (request, stream: Duplex, head) => {
+  sockets.handleUpgrade(request, stream, head, (socket) => {
+    const speaker = speakerFor(request.url ?? '/')
+    let received = 0
+    accepted += 1
+    open.add(socket)
+    for (const text of speaker.greeting) socket.send(text)
+    const { heartbeat } = speaker
+    const timer = heartbeat ? setInterval(() => socket.send(heartbeat), 10_000) : undefined
+    socket.on('close', () => {
+      clearInterval(timer)
+      open.delete(socket)
+    })
+    socket.on('error', () => socket.terminate())
+    socket.on('message', (data: Buffer) => {
+      const { messages, replies } = speaker.read(data.toString())
+      for (const reply of replies) socket.send(reply)
+      for (const json of messages) {
+        if (!json.includes('"cmd":')) {
+          received += 1
+          continue
+        }
+        const command = JSON.parse(json) as Command
+        if (command.cmd === 'flood') flood(stream, speaker, command.count ?? 0)
+        else if (command.cmd === 'echo') socket.send(speaker.wrap(json))
+        else socket.send(speaker.wrap(`{"type":"report","received":${received}}`))
+      }
+    })
+  })
+})
+
+answer({
+  listen: ({ port = 0 }: { port?: number }) =>
+    new Promise((resolve) => {
+      server.listen(port, '127.0.0.1', 4096, () => {
+        const address = server.address()
+        resolve(typeof address === 'object' && address ? address.port : 0)
+      })
+    }),
+  state: () => ({ accepted, open: open.size }),
+})

@@ -1,0 +1,69 @@
+// The process of the micro-benchmark: one build of the library, given as a directory, and all cases in turn.
+
+import { pathToFileURL } from 'node:url'
+import { cases, type Libraries, type Operation } from '../contestants/policies.ts'
+import { answer } from '../harness/child.ts'
+import { meterAllocation } from '../harness/usage.ts'
+
+const operations = new Map<
+  string,
+  { operation: Operation; loop: (count: number) => Promise<unknown>; count: number }
+>()
+const BATCH_MS = 15
+
+/** A loop of a case's own: shared by all, its call site would turn megamorphic and weigh on every case. */
+function loopOf(operation: Operation, async: boolean): (count: number) => Promise<unknown> {
+  const body = async
+    ? 'return async (count) => { let last; for (let left = count; left > 0; left -= 1) last = await operation(); return last }'
+    : 'return async (count) => { let last; for (let left = count; left > 0; left -= 1) last = operation(); return last }'
+  return new Function('operation', body)(operation)
+}
+
+async function timed(loop: (count: number) => Promise<unknown>, count: number): Promise<number> {
+  const before = process.hrtime.bigint()
+  await loop(count)
+  return Number(process.hrtime.bigint() - before)
+}
+
+answer({
+  /** Loads the build and readies what can be made of it; returns the cases that can run. */
+  async setup({ dist, warmUpMs }: { dist: string; warmUpMs: number }): Promise<string[]> {
+    const load = (path: string) => import(new URL(path, `${pathToFileURL(dist).href}/`).href)
+    const libraries: Libraries = {
+      policies: await load('policies/index.js'),
+      security: await load('security/InputValidator.js').catch(() => ({})),
+    }
+    for (const [id, { async, make }] of Object.entries(cases)) {
+      let operation: Operation
+      try {
+        operation = await make(libraries)
+        await operation()
+      } catch {
+        // Another revision may not have it.
+        continue
+      }
+      const loop = loopOf(operation, async)
+      let count = 50
+      const until = performance.now() + warmUpMs
+      while (performance.now() < until) {
+        const ns = await timed(loop, count)
+        count = Math.max(20, Math.min(2_000_000, Math.round((count * BATCH_MS * 1e6) / Math.max(ns, 1e4))))
+      }
+      operations.set(id, { operation, loop, count })
+    }
+    return [...operations.keys()]
+  },
+  /** Nanoseconds per operation, once. */
+  async time({ id }: { id: string }): Promise<number> {
+    const found = operations.get(id)
+    if (!found) throw new Error(`no such case: ${id}`)
+    return (await timed(found.loop, found.count)) / found.count
+  },
+  /** Heap bytes per operation. */
+  async allocation({ id }: { id: string }): Promise<number> {
+    const found = operations.get(id)
+    if (!found) throw new Error(`no such case: ${id}`)
+    const { bytes } = await meterAllocation(() => found.loop(found.count))
+    return bytes / found.count
+  },
+})
