@@ -1,0 +1,55 @@
+// Where a shell would start a command within a text: POSIX shells, cmd.exe and PowerShell taken together.
+// Undoes what shells undo in a command's name (quotes, backslashes, carets, empty expansions); judges nothing.
+
+/** A command that a shell would run. */
+export interface Command {
+  /** Index of what introduces it: the separator, `$(`, a backtick. */
+  readonly start: number
+  /** What introduces it. */
+  readonly by: ';' | '|' | '&' | '\n' | '$(' | '`' | '<('
+  /** Its name: quoting removed, path and `.exe` removed, lower case. */
+  readonly name: string
+  /** What follows the name up to the next separator, at most 120 characters, `$IFS` as a blank. */
+  readonly args: string
+  /** Whether a blank stands between introduction and name. */
+  readonly spaced: boolean
+}
+
+/** What a command's introduction may be. Single `&` too: it runs the left side in the background, or both in cmd. */
+const START = /\$\(|[<>]\(|[;|&\n\r`]+/g
+const LIMIT = 160
+const SPACES = /\$(?:\{IFS[^}]{0,12}\}|IFS(?:\$\d)?)/g
+/** What expands to nothing, and quoting, within a word. */
+const NOTHING =
+  /\$(?:[@*]|[1-9](?!\d)|\{[\w@*]{1,8}\})|\\(?=[\w/.-])|\^|["'](?=\S)|["']$|(?<=\S)["']|`(?=\w)/g
+const OTHER_SEPARATOR = /[;|&\n\r)`]/
+
+/** Every place where a command would start, in order. Reads at most `LIMIT` characters after each. */
+export function* commandsIn(text: string): Generator<Command> {
+  for (const match of text.matchAll(START)) {
+    const sign = match[0]
+    const last = sign.at(-1) as string
+    const by = sign === '$(' ? '$(' : last === '(' ? '<(' : last === '\r' ? '\n' : last
+    const from = match.index + sign.length
+    const piece = text.slice(from, from + LIMIT).replace(SPACES, ' ')
+    const body = piece.trimStart().replace(/^[({!@]\s*|^\w+=\S*\s+/, '')
+    const stop = body.search(OTHER_SEPARATOR)
+    const run = stop < 0 ? body : body.slice(0, stop)
+    // `{cat,/etc/passwd}` is a command line without a blank.
+    const line = body === piece.trimStart() ? run : run.replace(/^([\w/]+),/, '$1 ')
+    const word = /^\S*/.exec(line)?.[0] as string
+    const name = word
+      .replace(NOTHING, '')
+      .replace(/[<>].*$/, '')
+      .replace(/^.*[/\\]/, '')
+      .replace(/\.exe$/i, '')
+      .toLowerCase()
+    yield {
+      start: match.index,
+      by: by as Command['by'],
+      name,
+      args: line.slice(word.length, word.length + 120).trim() || word.replace(/^[^<>]*/, ''),
+      spaced: /^\s/.test(piece),
+    }
+  }
+}

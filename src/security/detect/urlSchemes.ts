@@ -1,0 +1,24 @@
+// URL schemes that run script when followed, as URL parsers read them: control characters and blanks before the
+// scheme and tabs and newlines within it are dropped (WHATWG URL, "basic URL parser").
+
+/** The letters of a word with anything between them that some parser drops. */
+function loose(word: string): string {
+  return word.split('').join('[\\0-\\x20]*')
+}
+
+const WRAPPERS = `(?:(?:${['feed', 'view-source', 'jar', 'firefoxurl'].map(loose).join('|')})[\\0-\\x20]*:[\\0-\\x20]*)*`
+const SCRIPT = ['javascript', 'vbscript', 'livescript', 'mocha', 'jscript'].map(loose).join('|')
+const ACTIVE_DATA = `${loose('data')}[\\0-\\x20]*:[\\0-\\x20]*(?:text/(?:html|xml|javascript|ecmascript|x-scriptlet)|application/(?:xhtml|xml|javascript|x-javascript)|image/svg)`
+
+const SCRIPT_URL = new RegExp(`^[\\0-\\x20]*${WRAPPERS}(?:${SCRIPT})[\\0-\\x20]*:`, 'i')
+const ACTIVE_URL = new RegExp(`^[\\0-\\x20]*${WRAPPERS}${ACTIVE_DATA}`, 'i')
+
+/** `javascript:` and its kin. */
+export function isScriptUrl(value: string): boolean {
+  return SCRIPT_URL.test(value)
+}
+
+/** `data:` with a type that is a document or a script. */
+export function isActiveDataUrl(value: string): boolean {
+  return ACTIVE_URL.test(value)
+}

@@ -1,0 +1,57 @@
+// URLs: parsed as browsers parse them (WHATWG), then judged by protocol and, when asked, by host.
+
+import type { Problem } from './problem.ts'
+import { judgeHost } from './ssrf.ts'
+
+export interface UrlOptions {
+  /** Protocols allowed, with or without the colon. @default ['http', 'https'] */
+  readonly protocols?: readonly string[] | undefined
+  /** Refuse hosts that are not the public Internet, and user info. @default false */
+  readonly ssrf?: boolean | undefined
+  /** Hosts that `ssrf` lets through all the same, exactly as the URL has them. */
+  readonly allowHosts?: readonly string[] | undefined
+  /** Maximum length in characters. @default 2048 */
+  readonly maxLength?: number | undefined
+}
+
+const DEFAULT_PROTOCOLS = ['http', 'https']
+/** Run script whatever the caller allows. */
+const SCRIPT = /^(?:javascript|vbscript|livescript|mocha):$/
+const DANGEROUS = /^(?:data|file|blob|filesystem|view-source|jar|feed|about|chrome|resource|ms-\w+):$/
+
+/** The first thing wrong with a URL. */
+export function checkUrl(value: unknown, options: UrlOptions = {}): Problem | null {
+  if (typeof value !== 'string') return { rule: 'type', message: 'must be a string (invalid URL)' }
+  const maxLength = options.maxLength ?? 2048
+  if (value.length > maxLength) {
+    return { rule: 'maxLength', message: `invalid URL: longer than the maximum ${maxLength} characters` }
+  }
+  let url: URL
+  try {
+    url = new URL(value)
+  } catch {
+    return { rule: 'url', message: 'invalid URL: it does not parse as an absolute one' }
+  }
+  const allowed = (options.protocols ?? DEFAULT_PROTOCOLS).map(
+    (name) => `${name.toLowerCase().replace(/:$/, '')}:`,
+  )
+  if (SCRIPT.test(url.protocol) || !allowed.includes(url.protocol)) {
+    const danger = SCRIPT.test(url.protocol) || DANGEROUS.test(url.protocol) ? 'dangerous ' : ''
+    return {
+      rule: 'protocol',
+      message: `invalid URL: ${danger}protocol not allowed (allowed: ${allowed.join(' ')})`,
+    }
+  }
+  if (/[\0-\x20\x7f]/.test(value.trim())) {
+    return { rule: 'url', message: 'invalid URL: control characters or blanks inside' }
+  }
+  if (options.ssrf) {
+    if (url.username || url.password)
+      return { rule: 'ssrf', message: 'dangerous URL: user info before the host' }
+    const reason = judgeHost(url.hostname)
+    if (reason && !options.allowHosts?.includes(url.hostname)) {
+      return { rule: 'ssrf', message: `dangerous URL: the host is not public (${reason})` }
+    }
+  }
+  return null
+}
