@@ -1,0 +1,50 @@
+// What a client tells of its decisions. URLs in events carry no secrets.
+
+import type { BreakerReason, BreakerStateName } from '../policies/circuitBreaker/breakerMachine.ts'
+
+/** Where the time of one attempt went, in milliseconds; `NaN` where it did not get so far. */
+export interface AttemptTimings {
+  readonly attempt: number
+  /** From its start until the request was written: connecting, where there was no connection. */
+  readonly untilSent: number
+  /** From its start until the headers of the answer. */
+  readonly untilHeaders: number
+  /** From its start to its end. */
+  readonly total: number
+}
+
+interface CallEvent {
+  readonly method: string
+  readonly url: string
+}
+
+/** The events of an ApiClient. */
+export type ApiClientEvents = {
+  /** An attempt starts; 1 is the first. */
+  attempt: [CallEvent & { readonly attempt: number }]
+  /** An attempt failed and will be repeated after `delay` milliseconds. */
+  retry: [CallEvent & { readonly attempt: number; readonly delay: number; readonly error: unknown }]
+  /** The breaker of an origin changed. */
+  breaker: [{ readonly origin: string; readonly state: BreakerStateName; readonly reason: BreakerReason }]
+  /** A call was refused by the limiter, or waits for a token. */
+  limited: [
+    CallEvent & {
+      readonly endpoint: string
+      readonly category: string
+      readonly waiting: boolean
+      /** Milliseconds until a token is there. */
+      readonly retryAfter: number
+    },
+  ]
+  /** A call was answered. */
+  response: [
+    CallEvent & {
+      readonly status: number
+      readonly attempts: number
+      readonly duration: number
+      readonly timings: readonly AttemptTimings[]
+    },
+  ]
+  /** A call failed for good. */
+  failure: [CallEvent & { readonly error: unknown; readonly attempts: number; readonly duration: number }]
+}

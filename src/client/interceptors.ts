@@ -1,0 +1,118 @@
+// Code of the app around every call: before the request, after the response, after a failure. Each runs once per call,
+// however many attempts it takes.
+
+import type { HttpHeaders } from '../transport/HttpTransport.ts'
+import type { AttemptTimings } from './events.ts'
+import type { RequestConfig } from './options.ts'
+
+/** What request interceptors see and may change. `headers` is always a plain object. */
+export interface InterceptedConfig extends Omit<RequestConfig, 'headers'> {
+  method: string
+  headers: Record<string, string>
+}
+
+/** What response interceptors see. */
+export interface ClientResponse<T = unknown> {
+  status: number
+  /** Names in lower case. */
+  headers: HttpHeaders
+  /** The parsed body. */
+  data: T
+  /** Where it came from, secrets in the query replaced. */
+  url: string
+  /** As it was when it was sent. */
+  config: InterceptedConfig
+  /** How many attempts it took; 1 when the first was answered. */
+  attempts: number
+  /** Of each attempt, in order. */
+  timings: AttemptTimings[]
+}
+
+/** Returns the config, changed or new; nothing means: go on with the same. */
+export type RequestInterceptor = (
+  config: InterceptedConfig,
+  // biome-ignore lint/suspicious/noConfusingVoidType: an interceptor that only changes the config returns nothing
+) => InterceptedConfig | void | PromiseLike<InterceptedConfig | void>
+
+/** Returns what the next one, or the caller, gets; nothing means: go on with the same. */
+// biome-ignore lint/suspicious/noExplicitAny: an interceptor may be given what the one before it returned, of any type
+export type ResponseInterceptor = (response: any) => unknown
+
+/** Returns nothing (the error goes on), another error, or a value that the call resolves to instead. */
+// biome-ignore lint/suspicious/noExplicitAny: people read fields of their own errors
+export type ErrorInterceptor = (error: any) => unknown
+
+/** One kind of interceptor. The list is replaced, never changed: a call that walks it is not disturbed. */
+export class Interceptors<F extends (argument: never) => unknown> {
+  #list: readonly F[] = []
+
+  get list(): readonly F[] {
+    return this.#list
+  }
+
+  /** @returns a function that removes it */
+  add(owner: string, interceptor: F): () => void {
+    if (typeof interceptor !== 'function') {
+      throw new TypeError(`ApiClient: ${owner}: an interceptor must be a function, got ${typeof interceptor}`)
+    }
+    this.#list = [...this.#list, interceptor]
+    return () => {
+      this.remove(interceptor)
+    }
+  }
+
+  /** @returns whether it was there */
+  remove(interceptor: F): boolean {
+    const index = this.#list.indexOf(interceptor)
+    if (index >= 0) this.#list = this.#list.toSpliced(index, 1)
+    return index >= 0
+  }
+}
+
+/** @throws what an interceptor throws */
+export async function interceptRequest(
+  interceptors: readonly RequestInterceptor[],
+  config: InterceptedConfig,
+): Promise<InterceptedConfig> {
+  let current = config
+  for (const interceptor of interceptors) {
+    const next = await interceptor(current)
+    if (next === undefined || next === null) continue
+    if (typeof next !== 'object') {
+      throw new TypeError(`a request interceptor must return the config or nothing, got ${typeof next}`)
+    }
+    current = next
+  }
+  return current
+}
+
+/** @returns what the caller gets: the body of a response that is still the same object, else what the last one returned */
+export async function interceptResponse(
+  interceptors: readonly ResponseInterceptor[],
+  response: ClientResponse,
+): Promise<unknown> {
+  let current: unknown = response
+  for (const interceptor of interceptors) {
+    const next = await interceptor(current)
+    if (next !== undefined) current = next
+  }
+  return current === response ? response.data : current
+}
+
+/**
+ * @returns what the call resolves to
+ * @throws the error, or the one that took its place
+ */
+export async function interceptError(
+  interceptors: readonly ErrorInterceptor[],
+  error: unknown,
+): Promise<unknown> {
+  let current = error
+  for (const interceptor of interceptors) {
+    const next = await interceptor(current)
+    if (next === undefined) continue
+    if (!(next instanceof Error)) return next
+    current = next
+  }
+  throw current
+}

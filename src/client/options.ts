@@ -1,0 +1,260 @@
+// The options of a client and of one request: meaning, defaults, checks.
+
+import type { Clock } from '../core/clock.ts'
+import type { Logger } from '../core/logger.ts'
+import {
+  callable,
+  checkOptions,
+  clockRule,
+  count,
+  delay,
+  duration,
+  either,
+  flag,
+  listOf,
+  loggerRule,
+  numberRule,
+  objectWith,
+  oneOf,
+  plainObject,
+  type Rule,
+  type Rules,
+  text,
+} from '../core/options.ts'
+import type { Random } from '../core/random.ts'
+import type { HeadersInput } from '../http/headers.ts'
+import type { ResponseType } from '../http/parseBody.ts'
+import type { QueryParams } from '../http/query.ts'
+import type { CircuitBreakerOptions } from '../policies/circuitBreaker/options.ts'
+import type { RateLimiterOptions } from '../policies/rateLimiter/RateLimiter.ts'
+import { type Jitter, retryRules } from '../policies/retry/options.ts'
+import type { HttpTransport } from '../transport/HttpTransport.ts'
+
+/** How a client is configured. Everything has a default. */
+export interface ApiClientOptions {
+  /** What relative URLs are appended to. Requests then go to its origin only. @default none: every URL is absolute */
+  baseURL?: string
+  /** Milliseconds one attempt may take, through the last byte of the body; `Infinity` for no limit. @default 12000 */
+  timeout?: number
+  /** Milliseconds a whole call may take, waits and retries included. @default Infinity */
+  deadline?: number
+  /** Milliseconds connecting may take (Node). @default 10000 */
+  connectTimeout?: number
+  /** Milliseconds a stream may be silent while it is being read. @default 120000 */
+  idleTimeout?: number
+  /** How many times a failed attempt is repeated. @default 2 */
+  retries?: number
+  /** Milliseconds before the first retry; doubles from one to the next. @default 500 */
+  retryDelay?: number
+  /** The longest wait between attempts, in milliseconds. @default 30000 */
+  maxRetryDelay?: number
+  /** How delays are spread. @default [1, 1.5]: up to half is added */
+  jitter?: Jitter
+  /** A server that asks to wait longer than this is not retried, in milliseconds. @default 60000 */
+  maxRetryAfter?: number
+  /** Statuses worth a retry. @default [408, 429, 500, 502, 503, 504] */
+  retryStatusCodes?: readonly number[]
+  /** Repeats POST and PATCH like the others: only for servers where doing it twice does no harm. @default false */
+  retryUnsafe?: boolean
+  /** Has the last word on an error that would be retried. */
+  shouldRetry?: (error: unknown, attempt: number) => boolean | PromiseLike<boolean>
+  /** Whether the circuit breaker is in force. @default true */
+  circuitBreaker?: boolean
+  /** @default { threshold: 5, timeout: 60000, volumeThreshold: 10 } and more */
+  circuitBreakerOptions?: CircuitBreakerOptions
+  /** Whether the rate limiter is in force. @default true */
+  rateLimiter?: boolean
+  /** @default { limits: { api: { tokensPerSecond: 20, burstCapacity: 30 } } } and more */
+  rateLimiterOptions?: RateLimiterOptions
+  /** Over the limit, a call is refused or waits for its turn. @default 'reject' */
+  rateLimitMode?: 'reject' | 'wait'
+  /** Sent with every request. */
+  headers?: HeadersInput
+  /** Headers that never go to another origin in a redirect, beside Authorization, Cookie and Proxy-Authorization. */
+  sensitiveHeaders?: readonly string[]
+  /** Origins that may be reached beside the one of `baseURL`. */
+  allowedOrigins?: readonly string[]
+  /** Whether `http:` is allowed to other hosts than this machine. @default true */
+  allowInsecure?: boolean
+  /** The most bytes of a response body, after decompression. @default 64 MiB */
+  maxResponseBytes?: number
+  /** The most bytes of response headers. @default 64 KiB */
+  maxHeaderBytes?: number
+  /** Redirects that are followed; with 0 the answer is handed over as it is. @default 10 */
+  maxRedirects?: number
+  /** Logs every decision, without secrets. @default false */
+  enableLogging?: boolean
+  /** Where logs go. @default console */
+  logger?: Logger
+  /** Whether timers of the client let the process end. @default false */
+  unref?: boolean
+  clock?: Clock
+  random?: Random
+  /** An undici Dispatcher to send with: a proxy, TLS options, HTTP/2 (Node). It stays yours; `dispose` leaves it open. */
+  dispatcher?: unknown
+  /** A `fetch` to send with (where the fetch transport is used). */
+  fetch?: typeof globalThis.fetch
+  /** Whether cookies are sent (browsers). */
+  credentials?: 'omit' | 'same-origin' | 'include'
+  /** Carries the requests instead of this platform's transport. */
+  transport?: HttpTransport
+}
+
+/** What one call may change. */
+export interface RequestOptions {
+  /** Joined to the headers of the client; `undefined` or `null` removes one. */
+  headers?: HeadersInput | undefined
+  /** The query. */
+  params?: QueryParams | undefined
+  timeout?: number | undefined
+  deadline?: number | undefined
+  idleTimeout?: number | undefined
+  retries?: number | undefined
+  retryUnsafe?: boolean | undefined
+  /** Aborts the call, wherever it is: waiting, sending, reading a stream. */
+  signal?: AbortSignal | undefined
+  /** Which limit it falls under. @default 'api' */
+  rateCategory?: string | undefined
+  /** How many tokens it takes. @default 1 */
+  rateCost?: number | undefined
+  /** Who goes first when calls wait for tokens; higher before lower. @default 0 */
+  priority?: number | undefined
+  /** Makes POST and PATCH safe to repeat: sent as `Idempotency-Key`, the same for every attempt; `true` makes one up. */
+  idempotencyKey?: string | true | undefined
+  /** How the body is handed over. @default by content type */
+  responseType?: ResponseType | undefined
+  maxResponseBytes?: number | undefined
+  onUploadProgress?: ((sentBytes: number) => void) | undefined
+  onDownloadProgress?: ((receivedBytes: number, totalBytes: number | undefined) => void) | undefined
+}
+
+/** A whole request, as interceptors see it and `request()` takes it. */
+export interface RequestConfig extends RequestOptions {
+  url: string | URL
+  /** @default 'GET' */
+  method?: string
+  /** The body: see `prepareBody`. */
+  data?: unknown
+}
+
+/** Values in force, every gap filled. Changing one takes effect at the next call. */
+export interface ClientSettings {
+  timeout: number
+  deadline: number
+  connectTimeout: number
+  idleTimeout: number
+  retries: number
+  retryDelay: number
+  maxRetryDelay: number
+  jitter: Jitter
+  maxRetryAfter: number
+  retryStatusCodes: readonly number[]
+  retryUnsafe: boolean
+  shouldRetry: ApiClientOptions['shouldRetry'] | undefined
+  circuitBreaker: boolean
+  rateLimiter: boolean
+  rateLimitMode: 'reject' | 'wait'
+  allowInsecure: boolean
+  maxResponseBytes: number
+  maxHeaderBytes: number
+  maxRedirects: number
+  enableLogging: boolean
+  unref: boolean
+}
+
+export const clientDefaults: Readonly<ClientSettings> = {
+  timeout: 12_000,
+  deadline: Number.POSITIVE_INFINITY,
+  connectTimeout: 10_000,
+  idleTimeout: 120_000,
+  retries: 2,
+  retryDelay: 500,
+  maxRetryDelay: 30_000,
+  jitter: [1, 1.5],
+  maxRetryAfter: 60_000,
+  retryStatusCodes: [408, 429, 500, 502, 503, 504],
+  retryUnsafe: false,
+  shouldRetry: undefined,
+  circuitBreaker: true,
+  rateLimiter: true,
+  rateLimitMode: 'reject',
+  allowInsecure: true,
+  maxResponseBytes: 64 * 1024 * 1024,
+  maxHeaderBytes: 64 * 1024,
+  maxRedirects: 10,
+  enableLogging: false,
+  unref: false,
+}
+
+/** A limit of time: `Infinity` for none, never 0. */
+const limit = numberRule(1, Number.POSITIVE_INFINITY, 'milliseconds')
+const bytes = numberRule(1, Number.POSITIVE_INFINITY, 'bytes')
+const headersRule: Rule = {
+  expected: 'an object of headers',
+  accepts: (value) => typeof value === 'object' && value !== null,
+}
+const responseTypes = oneOf('json', 'text', 'arrayBuffer', 'blob', 'stream')
+
+export const clientRules: Rules<ApiClientOptions> = {
+  baseURL: text,
+  timeout: limit,
+  deadline: limit,
+  connectTimeout: limit,
+  idleTimeout: limit,
+  retries: count,
+  retryDelay: delay,
+  maxRetryDelay: delay,
+  jitter: retryRules.jitter,
+  maxRetryAfter: duration,
+  retryStatusCodes: listOf(numberRule(100, 599, '', true)),
+  retryUnsafe: flag,
+  shouldRetry: callable,
+  circuitBreaker: flag,
+  circuitBreakerOptions: plainObject,
+  rateLimiter: flag,
+  rateLimiterOptions: plainObject,
+  rateLimitMode: oneOf('reject', 'wait'),
+  headers: headersRule,
+  sensitiveHeaders: listOf(text),
+  allowedOrigins: listOf(text),
+  allowInsecure: flag,
+  maxResponseBytes: bytes,
+  maxHeaderBytes: bytes,
+  maxRedirects: count,
+  enableLogging: flag,
+  logger: loggerRule,
+  unref: flag,
+  clock: clockRule,
+  random: callable,
+  dispatcher: objectWith('dispatch'),
+  fetch: callable,
+  credentials: oneOf('omit', 'same-origin', 'include'),
+  transport: objectWith('send', 'dispose', 'decodeText'),
+}
+
+export const requestRules: Rules<RequestOptions> = {
+  headers: headersRule,
+  params: plainObject,
+  timeout: limit,
+  deadline: limit,
+  idleTimeout: limit,
+  retries: count,
+  retryUnsafe: flag,
+  signal: {
+    expected: 'an AbortSignal',
+    accepts: (value) => typeof (value as AbortSignal | null)?.addEventListener === 'function',
+  },
+  rateCategory: text,
+  rateCost: numberRule(Number.MIN_VALUE, Number.MAX_SAFE_INTEGER),
+  priority: numberRule(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+  idempotencyKey: either(text, { expected: 'true', accepts: (value) => value === true }),
+  responseType: responseTypes,
+  maxResponseBytes: bytes,
+  onUploadProgress: callable,
+  onDownloadProgress: callable,
+}
+
+/** @throws TypeError or RangeError naming the option */
+export function checkRequestOptions(options: unknown): asserts options is RequestOptions {
+  checkOptions('ApiClient', options, requestRules)
+}

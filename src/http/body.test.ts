@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest'
+import { checkMade, NO_BODY, prepareBody } from './body.ts'
+
+describe('a request body', () => {
+  it.each([
+    ['an object', { a: 1 }, '{"a":1}', 'application/json'],
+    ['an array', [1, 2], '[1,2]', 'application/json'],
+    ['a number', 0, '0', 'application/json'],
+    ['a boolean', false, 'false', 'application/json'],
+    ['a date', new Date(0), '"1970-01-01T00:00:00.000Z"', 'application/json'],
+    ['text', 'hi', 'hi', 'text/plain;charset=UTF-8'],
+    ['no text', '', '', 'text/plain;charset=UTF-8'],
+    [
+      'a form',
+      new URLSearchParams({ a: '1', b: 'x y' }),
+      'a=1&b=x+y',
+      'application/x-www-form-urlencoded;charset=UTF-8',
+    ],
+  ])('made of %s', (_what, data, content, contentType) => {
+    expect(prepareBody(data)).toEqual({ content, contentType, replayable: true })
+  })
+
+  it('is none for undefined and null', () => {
+    expect(prepareBody(undefined)).toBe(NO_BODY)
+    expect(prepareBody(null)).toBe(NO_BODY)
+  })
+
+  it('takes bytes as they are, and only those of the view', () => {
+    const buffer = new Uint8Array([1, 2, 3, 4]).buffer
+    expect(prepareBody(buffer).content).toEqual(new Uint8Array([1, 2, 3, 4]))
+    expect(prepareBody(new DataView(buffer, 1, 2)).content).toEqual(new Uint8Array([2, 3]))
+    expect(prepareBody(new Uint16Array(buffer, 2, 1)).content).toEqual(new Uint8Array([3, 4]))
+  })
+
+  it('of a Blob has the type of the Blob', () => {
+    expect(prepareBody(new Blob(['x'], { type: 'image/png' })).contentType).toBe('image/png')
+    expect(prepareBody(new Blob(['x'])).contentType).toBe('application/octet-stream')
+  })
+
+  it('of FormData can be sent again, files included', async () => {
+    const form = new FormData()
+    form.append('name', 'a\nb')
+    form.append('file', new File(['data'], 'x"y.txt', { type: 'text/x' }))
+    const { content, contentType, replayable } = prepareBody(form)
+    expect(replayable).toBe(true)
+    expect(contentType).toMatch(/^multipart\/form-data; boundary=/)
+    const parsed = await new Response(content as Blob, {
+      headers: { 'content-type': contentType as string },
+    }).formData()
+    expect(parsed.get('name')).toBe('a\r\nb')
+    const file = parsed.get('file') as File
+    expect([file.name, file.type, await file.text()]).toEqual(['x"y.txt', 'text/x', 'data'])
+  })
+
+  it('refuses line ends in the names of a form', () => {
+    const form = new FormData()
+    form.append('a"\r\ncontent-type: evil', 'x')
+    expect(() => prepareBody(form)).toThrow(/line end/)
+  })
+
+  it('of a stream can be sent once, of a function again and again', () => {
+    expect(prepareBody(new Blob(['x']).stream()).replayable).toBe(false)
+    expect(prepareBody((async function* () {})()).replayable).toBe(false)
+    expect(prepareBody(() => 'x').replayable).toBe(true)
+  })
+
+  const circle: Record<string, unknown> = {}
+  circle.self = circle
+  it.each([
+    ['a circle', circle, /not JSON.*circular/],
+    ['a bigint', 1n, /bigint/],
+    ['a bigint inside', { n: 1n }, /not JSON/],
+    ['a symbol', Symbol('x'), /symbol/],
+    ['a Map', new Map(), /Map or Set/],
+    ['a Set', new Set(), /Map or Set/],
+    ['a promise', Promise.resolve(1), /await it first/],
+    ['nothing, by toJSON', { toJSON: () => undefined }, /toJSON/],
+  ])('refuses %s, and says why', (_what, data, message) => {
+    expect(() => prepareBody(data)).toThrow(message)
+    try {
+      prepareBody(data)
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'BAD_REQUEST' })
+    }
+  })
+
+  it('made by a function must be something that can be sent', () => {
+    expect(checkMade('x')).toBe('x')
+    for (const made of [undefined, null, 5, { a: 1 }]) expect(() => checkMade(made)).toThrow(/must return/)
+  })
+})

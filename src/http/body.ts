@@ -1,0 +1,119 @@
+// What a call's data becomes on the wire: bytes, their content type, and whether they can be sent twice.
+
+import { CommsError } from '../core/errors.ts'
+import { encodeMultipart } from './multipart.ts'
+
+/** What transports can send. */
+export type WireBody =
+  | string
+  | Uint8Array
+  | Blob
+  | ReadableStream<Uint8Array>
+  | AsyncIterable<Uint8Array | string>
+
+/** Makes the body anew for every attempt, so that even a stream can be retried. */
+export type BodyFactory = () => WireBody | PromiseLike<WireBody>
+
+export interface PreparedBody {
+  /** `undefined`: none. A function: asked anew at every attempt. */
+  readonly content: WireBody | BodyFactory | undefined
+  /** Sent unless the caller has set one. */
+  readonly contentType: string | undefined
+  /** Whether another attempt can send it. A stream that has been read once is gone. */
+  readonly replayable: boolean
+}
+
+export const NO_BODY: PreparedBody = Object.freeze({
+  content: undefined,
+  contentType: undefined,
+  replayable: true,
+})
+
+/**
+ * Strings go as they are, bytes and Blobs too; FormData, URLSearchParams and streams in their own formats; a function is
+ * called at every attempt; everything else is JSON. `undefined` and `null` mean no body.
+ * @throws CommsError `BAD_REQUEST` for what has no form on the wire
+ */
+export function prepareBody(data: unknown): PreparedBody {
+  if (data === undefined || data === null) return NO_BODY
+  switch (typeof data) {
+    case 'string':
+      return replayable(data, 'text/plain;charset=UTF-8')
+    case 'function':
+      return replayable(data as BodyFactory, 'application/octet-stream')
+    case 'object':
+      return prepareObject(data)
+    case 'symbol':
+    case 'bigint':
+      throw refused(`a ${typeof data} cannot be sent`)
+    default:
+      return replayable(toJson(data), 'application/json')
+  }
+}
+
+function prepareObject(data: object): PreparedBody {
+  if (data instanceof Uint8Array) return replayable(data, 'application/octet-stream')
+  if (data instanceof ArrayBuffer) return replayable(new Uint8Array(data), 'application/octet-stream')
+  if (ArrayBuffer.isView(data)) {
+    return replayable(
+      new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+      'application/octet-stream',
+    )
+  }
+  if (data instanceof Blob) return replayable(data, data.type || 'application/octet-stream')
+  if (data instanceof URLSearchParams)
+    return replayable(data.toString(), 'application/x-www-form-urlencoded;charset=UTF-8')
+  if (data instanceof FormData) {
+    const blob = encodeMultipart(data)
+    return replayable(blob, blob.type)
+  }
+  if (data instanceof ReadableStream || Symbol.asyncIterator in data) {
+    return {
+      content: data as ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>,
+      contentType: 'application/octet-stream',
+      replayable: false,
+    }
+  }
+  if (typeof (data as PromiseLike<unknown>).then === 'function')
+    throw refused('it is a promise: await it first')
+  if (data instanceof Map || data instanceof Set) {
+    throw refused('a Map or Set has no JSON form: make it an object or array')
+  }
+  return replayable(toJson(data), 'application/json')
+}
+
+function toJson(data: unknown): string {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(data)
+  } catch (cause) {
+    throw refused(
+      `it is not JSON: ${cause instanceof Error ? cause.message.split('\n', 1)[0] : cause}`,
+      cause,
+    )
+  }
+  if (text === undefined) throw refused('its toJSON() gives nothing')
+  return text
+}
+
+function replayable(content: WireBody | BodyFactory, contentType: string): PreparedBody {
+  return { content, contentType, replayable: true }
+}
+
+function refused(why: string, cause?: unknown): CommsError {
+  return new CommsError(`the request body cannot be sent: ${why}`, { code: 'BAD_REQUEST', cause })
+}
+
+/** @throws CommsError `BAD_REQUEST` when a factory made something else than a body */
+export function checkMade(made: unknown): WireBody {
+  if (
+    typeof made === 'string' ||
+    made instanceof Uint8Array ||
+    made instanceof Blob ||
+    made instanceof ReadableStream ||
+    (typeof made === 'object' && made !== null && Symbol.asyncIterator in made)
+  ) {
+    return made as WireBody
+  }
+  throw refused('the function given as body must return a string, bytes, a Blob or a stream')
+}

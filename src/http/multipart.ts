@@ -1,0 +1,34 @@
+// FormData as multipart/form-data (RFC 7578), held in a Blob: its length is known, and every attempt can send it anew.
+
+import { CommsError } from '../core/errors.ts'
+import { randomId } from '../core/randomId.ts'
+
+/**
+ * @returns a Blob whose `type` carries the boundary
+ * @throws CommsError `BAD_REQUEST` when a name would break out of its line
+ */
+export function encodeMultipart(form: FormData): Blob {
+  const boundary = `----guru-comms-${randomId()}`
+  const parts: BlobPart[] = []
+  for (const [name, value] of form) {
+    parts.push(`--${boundary}\r\ncontent-disposition: form-data; name="${quoted(name)}"`)
+    if (typeof value === 'string') {
+      parts.push(`\r\n\r\n${value.replace(/\r\n|\r|\n/g, '\r\n')}\r\n`)
+    } else {
+      const type = value.type || 'application/octet-stream'
+      parts.push(`; filename="${quoted(value.name)}"\r\ncontent-type: ${type}\r\n\r\n`, value, '\r\n')
+    }
+  }
+  parts.push(`--${boundary}--\r\n`)
+  return new Blob(parts, { type: `multipart/form-data; boundary=${boundary}` })
+}
+
+/** Line ends are refused rather than escaped: no honest form has them in a name. */
+function quoted(name: string): string {
+  if (/[\r\n\0]/.test(name)) {
+    throw new CommsError('a name or file name of the form has a line end or NUL in it', {
+      code: 'BAD_REQUEST',
+    })
+  }
+  return name.replaceAll('"', '%22')
+}

@@ -1,0 +1,86 @@
+// Whether a redirect is followed, and what goes with the next request. Every hop is judged anew.
+// (follow-redirects CVE-2022-0155, CVE-2024-28849, GHSA-r4q5-vmmm-2653: credentials followed to other hosts.)
+
+import { CommsError } from '../core/errors.ts'
+import { redactUrl } from '../core/redact.ts'
+import { type OriginRules, resolveRedirect, type Target } from './url.ts'
+
+export interface RedirectQuestion {
+  readonly status: number
+  readonly location: string | undefined
+  readonly method: string
+  readonly target: Target
+  /** Redirects followed so far. */
+  readonly hops: number
+  /** 0: none is followed, the answer is handed over as it is. */
+  readonly maxRedirects: number
+  readonly hasBody: boolean
+  readonly replayable: boolean
+  readonly rules: OriginRules
+}
+
+export type RedirectDecision =
+  | { readonly action: 'deliver' }
+  | {
+      readonly action: 'follow'
+      readonly target: Target
+      readonly method: string
+      /** Whether the body goes along; without it, the headers that describe it stay behind. */
+      readonly keepBody: boolean
+      /** Credentials stay behind. */
+      readonly crossOrigin: boolean
+    }
+
+const DELIVER: RedirectDecision = Object.freeze({ action: 'deliver' })
+
+/** @throws CommsError `TOO_MANY_REDIRECTS`, `ORIGIN_NOT_ALLOWED`, `INSECURE_URL`, `BAD_REQUEST` (no URL), `BAD_RESPONSE` (the body is gone) */
+export function redirectDecision(question: RedirectQuestion): RedirectDecision {
+  const { status, location, method, target, maxRedirects } = question
+  if (!isRedirect(status) || location === undefined || maxRedirects === 0) return DELIVER
+  if (question.hops >= maxRedirects) {
+    throw new CommsError(
+      `more than ${maxRedirects} redirects (maxRedirects) on the way to ${redactUrl(target.origin + target.path)}`,
+      { code: 'TOO_MANY_REDIRECTS' },
+    )
+  }
+  const next = resolveRedirect(location, target, question.rules)
+  // RFC 9110 15.4: 303 is fetched with GET; 301 and 302 turn POST into GET, as every browser does.
+  const toGet =
+    (status === 303 && method !== 'HEAD' && method !== 'GET') ||
+    ((status === 301 || status === 302) && method === 'POST')
+  if (!toGet && question.hasBody && !question.replayable) {
+    throw new CommsError(
+      `a redirect (${status}) asks for the request body again, and a stream cannot be sent twice: give a function that makes it`,
+      { code: 'BAD_RESPONSE' },
+    )
+  }
+  return {
+    action: 'follow',
+    target: next,
+    method: toGet ? 'GET' : method,
+    keepBody: !toGet,
+    crossOrigin: next.origin !== target.origin,
+  }
+}
+
+function isRedirect(status: number): boolean {
+  return status === 301 || status === 302 || status === 303 || status === 307 || status === 308
+}
+
+/** What no other origin may see, whatever the caller marks beside. */
+const credentials = ['authorization', 'cookie', 'proxy-authorization']
+
+/** The headers for the next hop. `sensitive`: further names in lower case that stay with the origin. */
+export function redirectHeaders(
+  headers: Readonly<Record<string, string>>,
+  decision: { readonly keepBody: boolean; readonly crossOrigin: boolean },
+  sensitive: ReadonlySet<string>,
+): Record<string, string> {
+  const next: Record<string, string> = Object.create(null)
+  for (const name of Object.keys(headers)) {
+    if (decision.crossOrigin && (credentials.includes(name) || sensitive.has(name))) continue
+    if (!decision.keepBody && name.startsWith('content-')) continue
+    next[name] = headers[name] as string
+  }
+  return next
+}

@@ -1,0 +1,136 @@
+// Where a request goes: joins a call's URL with the base and never lets it leave the origins it may reach.
+// (axios CVE-2024-39338 and CVE-2025-27152: absolute and `//host` URLs escaped the base, with the base's credentials.)
+
+import { CommsError } from '../core/errors.ts'
+import { redactUrl } from '../core/redact.ts'
+
+/** A URL taken apart once, as requests need it. */
+export interface Target {
+  /** Scheme, host and port. */
+  readonly origin: string
+  /** Path and query, percent-encoded, no fragment. */
+  readonly path: string
+  /** Path alone: what limits and telemetry go by. */
+  readonly pathname: string
+}
+
+/** The part that every relative URL is appended to. */
+export interface BaseUrl {
+  readonly origin: string
+  /** Without a slash at the end; empty for the root. */
+  readonly prefix: string
+}
+
+/** Where requests may go. */
+export interface OriginRules {
+  readonly base: BaseUrl | undefined
+  /** Beside the origin of the base. With neither, any http(s) origin may be reached. */
+  readonly allowedOrigins: ReadonlySet<string>
+  /** Whether `http:` is allowed to other hosts than this machine. */
+  readonly allowInsecure: boolean
+}
+
+/** What the URL parser drops without a word (WHATWG URL 4.4): done first, so that nothing hides behind it. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const IGNORED = /^[\x00-\x20]+|[\x00-\x20]+$|[\t\n\r]/g
+const HAS_SCHEME = /^[a-z][a-z0-9+.-]*:/i
+const HAS_HOST = /^[\\/]{2}/
+
+/** @throws CommsError `BAD_REQUEST` when it is no URL, or not one a client may be based on */
+export function parseBase(baseURL: string, platformBase?: string): BaseUrl {
+  const url = parse(baseURL.replace(IGNORED, ''), platformBase, 'baseURL')
+  if (url.search || url.hash) throw invalid('baseURL', 'it must have neither query nor fragment')
+  return { origin: url.origin, prefix: url.pathname.replace(/\/+$/, '') }
+}
+
+/**
+ * Resolves the URL of a call. A relative one is appended to the base (`/users` to `https://h/v1` gives `https://h/v1/users`);
+ * an absolute one is taken as it is, when its origin may be reached.
+ * @throws CommsError `BAD_REQUEST`, `ORIGIN_NOT_ALLOWED` or `INSECURE_URL`
+ */
+export function resolveTarget(url: string | URL, query: string, rules: OriginRules): Target {
+  const text = String(url).replace(IGNORED, '')
+  const { base } = rules
+  let parsed: URL
+  if (HAS_SCHEME.test(text)) {
+    // Without a base: `https:host` would otherwise be a path under it.
+    parsed = parse(text, undefined, 'url')
+  } else if (HAS_HOST.test(text)) {
+    parsed = parse(text, base?.origin, 'url')
+  } else if (base) {
+    const separator = text === '' || /^[\\/?#]/.test(text) ? '' : '/'
+    parsed = parse(base.prefix + separator + text, base.origin, 'url')
+  } else {
+    throw invalid('url', 'it is relative and there is no baseURL')
+  }
+  checkOrigin(parsed, rules)
+  return asTarget(parsed, query)
+}
+
+/**
+ * Resolves where a redirect points to.
+ * @throws as `resolveTarget`; also `INSECURE_URL` when it leads from https to http
+ */
+export function resolveRedirect(location: string, from: Target, rules: OriginRules): Target {
+  const parsed = parse(location.replace(IGNORED, ''), from.origin + from.path, 'the redirect')
+  checkOrigin(parsed, rules)
+  if (parsed.protocol === 'http:' && from.origin.startsWith('https:')) {
+    throw new CommsError(
+      `a redirect from https to http is not followed (${redactUrl(from.origin + from.path)})`,
+      { code: 'INSECURE_URL' },
+    )
+  }
+  return asTarget(parsed, '')
+}
+
+/** @throws CommsError when requests may not go to this origin */
+export function checkOrigin(url: URL, rules: OriginRules): void {
+  const { base, allowedOrigins, allowInsecure } = rules
+  const restricted = base !== undefined || allowedOrigins.size > 0
+  if (restricted && url.origin !== base?.origin && !allowedOrigins.has(url.origin)) {
+    throw new CommsError(
+      `origin ${url.origin} is not allowed: requests go to ${base?.origin ?? 'allowedOrigins'} only, unless "allowedOrigins" names others`,
+      { code: 'ORIGIN_NOT_ALLOWED' },
+    )
+  }
+  if (!allowInsecure && url.protocol === 'http:' && !isLoopback(url.hostname)) {
+    throw new CommsError(`plain http to ${url.origin} is refused: use https, or set "allowInsecure"`, {
+      code: 'INSECURE_URL',
+    })
+  }
+}
+
+/** Whether a host is this machine (RFC 6761 6.3 for the names). */
+export function isLoopback(hostname: string): boolean {
+  return (
+    hostname === 'localhost' ||
+    hostname.endsWith('.localhost') ||
+    hostname === '[::1]' ||
+    /^127(?:\.\d+){3}$/.test(hostname)
+  )
+}
+
+function asTarget(url: URL, query: string): Target {
+  const search = url.search && query ? `${url.search}&${query}` : url.search || (query && `?${query}`)
+  return { origin: url.origin, path: url.pathname + search, pathname: url.pathname }
+}
+
+function parse(text: string, base: string | undefined, what: string): URL {
+  let url: URL
+  try {
+    url = new URL(text, base)
+  } catch (cause) {
+    throw invalid(what, `got ${JSON.stringify(redactUrl(text).slice(0, 200))}`, cause)
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw invalid(what, `only http: and https: can be requested, got ${url.protocol}`)
+  }
+  if (url.username || url.password) {
+    throw invalid(what, 'user name and password do not belong there: use the "authorization" header')
+  }
+  return url
+}
+
+function invalid(what: string, why: string, cause?: unknown): CommsError {
+  return new CommsError(`invalid URL: ${what}: ${why}`, { code: 'BAD_REQUEST', cause })
+}
