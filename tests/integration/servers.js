@@ -28,7 +28,7 @@ export async function httpServer(answer) {
     if (!told) return
     const { status = 200, headers = {}, body = {} } = told
     response.writeHead(status, { 'content-type': 'application/json', ...headers })
-    response.end(typeof body === 'string' ? body : JSON.stringify(body))
+    response.end(body === '' ? '' : JSON.stringify(body))
   })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {

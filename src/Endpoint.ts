@@ -1,0 +1,330 @@
+// The whole line to one backend: its WebSocket, its HTTP API, and the assistant's messages over both.
+// It wires the parts together; how they reconnect, retry or limit is theirs alone.
+
+import { ApiClient, type ApiClientOptions } from './ApiClient.ts'
+import { Questions } from './connection/Questions.ts'
+import type { Reply } from './connection/Reply.ts'
+import type { Receipt } from './connection/receipt.ts'
+import type { Clock } from './core/clock.ts'
+import { CommsError } from './core/errors.ts'
+import {
+  callable,
+  checkOption,
+  checkOptions,
+  either,
+  flag,
+  interval,
+  plainObject,
+  text,
+} from './core/options.ts'
+import { randomId } from './core/randomId.ts'
+import { systemClock } from './core/systemClock.ts'
+import {
+  type ConnectionEvents,
+  GuruConnection,
+  type GuruConnectionOptions,
+  type Provider,
+} from './GuruConnection.ts'
+import { assertSecureUrl } from './http/secureUrl.ts'
+import { ValidationError } from './security/ValidationError.ts'
+import { checkBase64Image } from './security/validate/base64Image.ts'
+
+export type { AssistantMessage } from './connection/Questions.ts'
+export type { Reply } from './connection/Reply.ts'
+
+/** Paths of the backend's HTTP API, relative to `API_BASE_URL`. */
+export interface EndpointRoutes {
+  /** @default '/v1/health' */
+  health: string
+  /** GET and POST. @default '/v1/settings' */
+  settings: string
+  /** @default '/v1/models' */
+  models: string
+  /** POST. @default '/api/stop-generation' */
+  stopGeneration: string
+}
+
+const defaultRoutes: EndpointRoutes = {
+  health: '/v1/health',
+  settings: '/v1/settings',
+  models: '/v1/models',
+  stopGeneration: '/api/stop-generation',
+}
+
+export interface EndpointOptions {
+  /** Where the WebSocket is: a URL, or a function asked anew at every attempt. */
+  WS_URL: Provider<string>
+  /** Where the HTTP API is. */
+  API_BASE_URL: string
+  /** In `production` plain `ws:` and `http:` are refused to anything but this machine, unless `allowInsecure` is true. */
+  NODE_ENV?: string
+  /** Permits plain `ws:` and `http:` in production. @default false */
+  allowInsecure?: boolean
+  routes?: Partial<EndpointRoutes>
+  /** Sent as `Authorization: Bearer ...` on both lines; a function is asked anew each time. Never in a URL. */
+  token?: Provider<string>
+  /** Further options of the connection. */
+  connection?: Omit<GuruConnectionOptions, 'url' | 'token'>
+  /** Further options of the HTTP client. */
+  api?: Omit<ApiClientOptions, 'baseURL'>
+}
+
+/** What a user says, as it travels. */
+export interface UserMessage {
+  role: 'user'
+  type: 'message'
+  content: string
+  id: string
+  /** Milliseconds since the epoch. */
+  timestamp: number
+  /** Base64, without a `data:` prefix unless it was given one. */
+  image?: string
+}
+
+export interface AskOptions {
+  /** The id of the question. @default random */
+  id?: string
+  /** The longest silence before and within the answer, in milliseconds, counted while the line is open. @default 120000 */
+  timeout?: number
+  /** Ends the question: the assistant is told to stop, the reply fails with an AbortError. */
+  signal?: AbortSignal
+}
+
+/** The longest text of a message, in UTF-16 code units. */
+export const MAX_TEXT_LENGTH = 100_000
+
+const optionRules = {
+  WS_URL: either(text, callable),
+  API_BASE_URL: text,
+  NODE_ENV: text,
+  allowInsecure: flag,
+  routes: plainObject,
+  token: either(text, callable),
+  connection: plainObject,
+  api: plainObject,
+}
+
+/** One app, one backend, one object. */
+export class Endpoint {
+  /** The WebSocket line. */
+  readonly connection: GuruConnection
+  /** The HTTP client. */
+  readonly api: ApiClient
+  readonly #routes: EndpointRoutes
+  readonly #clock: Clock
+  readonly #questions: Questions
+
+  /** @throws TypeError or RangeError naming the option; CommsError `INSECURE_URL` in production */
+  constructor(options: EndpointOptions) {
+    checkOptions('Endpoint', options, optionRules)
+    const { WS_URL, API_BASE_URL, NODE_ENV, token, routes = {} } = options
+    checkOption('Endpoint', 'WS_URL', WS_URL, optionRules.WS_URL)
+    checkOption('Endpoint', 'API_BASE_URL', API_BASE_URL, optionRules.API_BASE_URL)
+    for (const [name, path] of Object.entries(routes)) checkOption('Endpoint', `routes.${name}`, path, text)
+    const mustBeSecure = NODE_ENV === 'production' && options.allowInsecure !== true
+    if (mustBeSecure) {
+      assertSecureUrl('Endpoint', 'API_BASE_URL', API_BASE_URL)
+      if (typeof WS_URL === 'string') assertSecureUrl('Endpoint', 'WS_URL', WS_URL)
+    }
+    const url = mustBeSecure && typeof WS_URL === 'function' ? secured(WS_URL) : WS_URL
+    this.#routes = { ...defaultRoutes, ...routes }
+    this.#clock = options.connection?.clock ?? systemClock
+    this.api = new ApiClient({ allowInsecure: !mustBeSecure, ...options.api, baseURL: API_BASE_URL })
+    if (token !== undefined) this.api.addRequestInterceptor(withToken(token))
+    this.connection = new GuruConnection({
+      ...options.connection,
+      url,
+      ...(token === undefined ? {} : { token }),
+    })
+    this.#questions = this.#askOver(this.connection)
+  }
+
+  /** Listens to an event of the connection: all of them pass through here. */
+  on<K extends keyof ConnectionEvents & string>(
+    name: K,
+    listener: (...args: ConnectionEvents[K]) => void,
+  ): this
+  on(name: string, listener: (...args: never[]) => void): this
+  on(name: string, listener: (...args: never[]) => void): this {
+    this.connection.on(name as never, listener)
+    return this
+  }
+
+  /** Listens to the next event of this name only. */
+  once<K extends keyof ConnectionEvents & string>(
+    name: K,
+    listener: (...args: ConnectionEvents[K]) => void,
+  ): this
+  once(name: string, listener: (...args: never[]) => void): this
+  once(name: string, listener: (...args: never[]) => void): this {
+    this.connection.once(name as never, listener)
+    return this
+  }
+
+  /** Removes a listener. */
+  off(name: string, listener: (...args: never[]) => void): this {
+    this.connection.off(name as never, listener)
+    return this
+  }
+
+  /**
+   * Sends a user's message; while the line is down it waits in the queue.
+   * @returns its id, which the reply carries as `request_id`
+   * @throws ValidationError for an empty or too long text; CommsError `DISPOSED`, `QUEUE_FULL`
+   */
+  sendUserMessage(content: string, id: string = randomId()): string {
+    this.#send(content, id)
+    return id
+  }
+
+  /**
+   * Sends a user's message with an image.
+   * @param base64 PNG, JPEG, GIF or WebP, base64 or a `data:` URL, at most 10 MB decoded
+   * @throws ValidationError when text or image is refused; nothing is sent then
+   */
+  sendUserMessageWithImage(content: string, base64: string, id: string = randomId()): string {
+    checkText(content)
+    const problem = checkBase64Image(base64)
+    if (problem) throw refused('image', problem.rule, `refused: ${problem.message}`)
+    this.#send(content, id, base64)
+    return id
+  }
+
+  /** Asks, and gives the answer piece by piece (`for await`) or whole (`await reply.text()`). */
+  ask(content: string, options: AskOptions = {}): Reply {
+    checkOptions('ask', options, {
+      id: text,
+      timeout: interval,
+      signal: { expected: 'an AbortSignal', accepts: (value) => value instanceof AbortSignal },
+    })
+    const { id = randomId(), timeout = 120_000, signal } = options
+    if (this.#questions.has(id)) {
+      throw new CommsError(`ask: a question with the id "${id}" is waiting for its answer already`, {
+        code: 'BAD_REQUEST',
+      })
+    }
+    return this.#questions.ask(id, () => this.#send(content, id), timeout, signal)
+  }
+
+  /** Sends live audio; false when the line is down or too slow for it and it was left out. */
+  streamAudio(buffer: ArrayBuffer | ArrayBufferView): boolean {
+    return this.connection.streamAudio(buffer)
+  }
+
+  getHealth(): Promise<unknown> {
+    return this.api.get(this.#routes.health)
+  }
+
+  getSettings(): Promise<unknown> {
+    return this.api.get(this.#routes.settings)
+  }
+
+  setSettings(settings: Record<string, unknown>): Promise<unknown> {
+    checkOption('setSettings', 'settings', settings, plainObject)
+    return this.api.post(this.#routes.settings, settings)
+  }
+
+  getModels(): Promise<unknown> {
+    return this.api.get(this.#routes.models)
+  }
+
+  /** Asks the backend over HTTP to stop what it is saying: works while the WebSocket is down, too. */
+  stopGeneration(): Promise<unknown> {
+    // Stopping twice is stopping once: with a key it may be repeated after a failure.
+    return this.api.post(this.#routes.stopGeneration, undefined, {
+      rateCategory: 'control',
+      idempotencyKey: true,
+    })
+  }
+
+  /** What both lines tell of themselves. */
+  getStats(): { websocket: ReturnType<GuruConnection['getStats']>; http: ReturnType<ApiClient['getStats']> } {
+    return { websocket: this.connection.getStats(), http: this.api.getStats() }
+  }
+
+  /** Closes both lines for good; replies that are waited for fail with `DISPOSED`. */
+  dispose(): void {
+    this.#questions.dispose()
+    this.connection.dispose()
+    this.api.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  #send(content: string, id: string, image?: string): Receipt {
+    checkText(content)
+    checkOption('sendUserMessage', 'id', id, text)
+    const message: UserMessage = {
+      role: 'user',
+      type: 'message',
+      content,
+      id,
+      timestamp: this.#clock.wallNow(),
+    }
+    if (image !== undefined) message.image = image
+    return this.connection.send(message)
+  }
+
+  #askOver(connection: GuruConnection): Questions {
+    const hear = (message: unknown) => questions.onMessage(message)
+    const questions = new Questions(
+      {
+        isOpen: () => connection.connectionState === 'open',
+        stop: (id) => void connection.stopRequest(id),
+        // Messages that nobody hears are not even parsed.
+        listen: (wanted) => void (wanted ? connection.on('message', hear) : connection.off('message', hear)),
+      },
+      this.#clock,
+    )
+    connection.on('open', () => questions.onOpen())
+    connection.on('close', () => questions.onLost())
+    connection.on('max_reconnect_attempts', () => questions.onGivenUp())
+    connection.on('dropped', ({ id, reason }) => questions.onDropped(id, reason))
+    return questions
+  }
+}
+
+/** @throws ValidationError */
+function checkText(content: unknown): void {
+  if (typeof content !== 'string') throw refused('text', 'type', 'text must be a string')
+  if (content.trim() === '')
+    throw refused('text', 'minLength', 'text must not be empty (minimum 1 character)')
+  if (content.length > MAX_TEXT_LENGTH) {
+    const message = `text is too long: ${content.length} characters (maximum ${MAX_TEXT_LENGTH})`
+    throw refused('text', 'maxLength', message)
+  }
+}
+
+function refused(field: string, rule: string, message: string): ValidationError {
+  return new ValidationError({
+    field,
+    rule,
+    message,
+    offset: 0,
+    length: 0,
+    excerpt: '',
+    decodedVia: '',
+    severity: 'error',
+  })
+}
+
+function secured(provider: () => string | PromiseLike<string>): () => Promise<string> {
+  return async () => {
+    const url = await provider()
+    assertSecureUrl('Endpoint', 'WS_URL', url)
+    return url
+  }
+}
+
+/** A request interceptor that adds the token, unless the request brings an `Authorization` of its own. */
+function withToken(token: Provider<string>) {
+  return async <C extends { headers: Record<string, string> }>(config: C): Promise<C> => {
+    if (Object.keys(config.headers).some((name) => name.toLowerCase() === 'authorization')) return config
+    const value = typeof token === 'function' ? await token() : token
+    return { ...config, headers: { ...config.headers, authorization: `Bearer ${value}` } }
+  }
+}
+
+export { Endpoint as 'module.exports' }

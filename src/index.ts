@@ -1,0 +1,45 @@
+// "guru-comms": the one line between an app and its backend. Re-exports only.
+
+export type * from './ApiClient.ts'
+export {
+  AbortError,
+  ApiClient,
+  ApiError,
+  BulkheadError,
+  CircuitBreaker,
+  CircuitBreakerError,
+  CommsError,
+  NetworkError,
+  RateLimitError,
+  TimeoutError,
+} from './ApiClient.ts'
+export {
+  type AskOptions,
+  type AssistantMessage,
+  Endpoint,
+  type EndpointOptions,
+  type EndpointRoutes,
+  MAX_TEXT_LENGTH,
+  type Reply,
+  type UserMessage,
+} from './Endpoint.ts'
+export {
+  type CloseInfo,
+  type ConnectionEvents,
+  type ConnectionState,
+  type ConnectionStats,
+  type DeriveStatus,
+  type DroppedMessage,
+  type DropReason,
+  GuruConnection,
+  type GuruConnectionOptions,
+  type MessageTypes,
+  type Provider,
+  type Receipt,
+  type RequestOptions as ConnectionRequestOptions,
+  type Status,
+  type StatusEvent,
+  type WebSocketClass,
+  type WebSocketLike,
+} from './GuruConnection.ts'
+export { ValidationError } from './security/ValidationError.ts'

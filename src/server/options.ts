@@ -1,0 +1,143 @@
+// The options of the reference backend: meaning, defaults, checks.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../core/clock.ts'
+import type { Logger } from '../core/logger.ts'
+import {
+  callable,
+  checkOptions,
+  clockRule,
+  delay,
+  flag,
+  interval,
+  listOf,
+  loggerRule,
+  numberRule,
+  objectWith,
+  plainObject,
+  positiveCount,
+  type Rules,
+  text,
+  withDefaults,
+} from '../core/options.ts'
+import { systemClock } from '../core/systemClock.ts'
+import { echoResponder, type Responder } from './responder.ts'
+
+/** Who is at the other end, as `authenticate` says; two equal ones are the same. */
+export type Principal = string
+
+/** A model that the backend offers. */
+export interface Model {
+  id: string
+  name?: string
+}
+
+export interface BackendOptions {
+  /** The port to listen on; 0 for any free one. @default 8000 */
+  port?: number
+  /** The address to listen on. @default '127.0.0.1' */
+  host?: string
+  /** The assistant. @default one that says back what it heard */
+  responder?: Responder
+  /** Models that `GET /v1/models` lists. */
+  models?: readonly Model[]
+  /** Settings are kept in this file; without one they live as long as the process. */
+  settingsFile?: string
+  /** Who may use it; `undefined` or a throw answers 401. @default everyone */
+  authenticate?: (request: IncomingMessage) => Principal | undefined | Promise<Principal | undefined>
+  /** Origins whose pages may use it, beside those it serves itself. Requests without an `Origin` come from no page. */
+  allowedOrigins?: readonly string[]
+  /** Names that requests may be addressed to, without port. @default this machine's while `host` is loopback, else any */
+  allowedHosts?: readonly string[]
+  /** Answers requests to other paths; returns whether it did. */
+  onRequest?: (request: IncomingMessage, response: ServerResponse) => boolean | Promise<boolean>
+  /** Permits faults on demand through `POST /__faults`, from this machine only. @default false */
+  faults?: boolean
+  /** @default 1000 */
+  maxConnections?: number
+  /** @default 100 */
+  maxConnectionsPerAddress?: number
+  /** The largest WebSocket message, in bytes. @default 16 MiB: an image of 10 MB in base64 fits */
+  maxPayload?: number
+  /** The largest HTTP body, in bytes. @default 1 MiB */
+  maxBodyBytes?: number
+  /** What may wait in one socket for a slow reader, in bytes; above, the connection is closed with 1013. @default 4 MiB */
+  maxQueuedBytes?: number
+  /** Questions of one connection that may wait for their turn. @default 100 */
+  maxQuestions?: number
+  /** Messages a connection may send per second, audio included. @default 200, in bursts of twice as many */
+  messagesPerSecond?: number
+  /** A reader that takes nothing for so long is given up, in milliseconds. @default 30000 */
+  writeTimeout?: number
+  /** A request must be there, headers and body, after so long, in milliseconds. @default 30000 */
+  requestTimeout?: number
+  /** Where it says what went wrong. @default nowhere */
+  logger?: Logger
+  clock?: Clock
+}
+
+export type ResolvedBackendOptions = Required<
+  Omit<BackendOptions, 'settingsFile' | 'authenticate' | 'allowedHosts' | 'onRequest' | 'logger'>
+> & {
+  settingsFile: string | undefined
+  authenticate: BackendOptions['authenticate']
+  allowedHosts: readonly string[] | undefined
+  onRequest: BackendOptions['onRequest']
+  logger: Logger | undefined
+}
+
+export const backendDefaults: ResolvedBackendOptions = {
+  port: 8000,
+  host: '127.0.0.1',
+  responder: echoResponder,
+  models: [{ id: 'echo', name: 'Says back what it heard' }],
+  settingsFile: undefined,
+  authenticate: undefined,
+  allowedOrigins: [],
+  allowedHosts: undefined,
+  onRequest: undefined,
+  faults: false,
+  maxConnections: 1000,
+  maxConnectionsPerAddress: 100,
+  maxPayload: 16 * 2 ** 20,
+  maxBodyBytes: 2 ** 20,
+  maxQueuedBytes: 4 * 2 ** 20,
+  maxQuestions: 100,
+  messagesPerSecond: 200,
+  writeTimeout: 30_000,
+  requestTimeout: 30_000,
+  logger: undefined,
+  clock: systemClock,
+}
+
+const bytes = numberRule(1, 2 ** 31 - 1, 'bytes', true)
+
+const rules: Rules<BackendOptions> = {
+  port: numberRule(0, 65_535, '', true),
+  host: text,
+  responder: objectWith('respond'),
+  models: listOf(plainObject),
+  settingsFile: text,
+  authenticate: callable,
+  allowedOrigins: listOf(text),
+  allowedHosts: listOf(text),
+  onRequest: callable,
+  faults: flag,
+  maxConnections: positiveCount,
+  maxConnectionsPerAddress: positiveCount,
+  maxPayload: bytes,
+  maxBodyBytes: bytes,
+  maxQueuedBytes: bytes,
+  maxQuestions: positiveCount,
+  messagesPerSecond: positiveCount,
+  writeTimeout: interval,
+  requestTimeout: delay,
+  logger: loggerRule,
+  clock: clockRule,
+}
+
+/** @throws TypeError or RangeError naming the option */
+export function resolveBackendOptions(options: BackendOptions): ResolvedBackendOptions {
+  checkOptions('createBackend', options, rules)
+  return withDefaults(backendDefaults, options)
+}
