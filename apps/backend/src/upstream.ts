@@ -1,0 +1,56 @@
+// Any OpenAI-compatible server as the assistant, asked through our own ApiClient.
+
+import { ApiClient } from 'guru-comms/ApiClient'
+import type { Question, Responder, ResponderContext } from 'guru-comms/server'
+
+export interface UpstreamOptions {
+  /** The base that `/chat/completions` is under, such as `http://localhost:11434/v1`. */
+  readonly baseURL: string
+  readonly model: string
+  readonly apiKey?: string | undefined
+}
+
+/** The part of a streamed completion that is read. */
+interface CompletionChunk {
+  choices?: { delta?: { content?: string | null } }[]
+}
+
+const DONE = '[DONE]'
+
+export class UpstreamResponder implements Responder {
+  readonly #client: ApiClient
+  readonly #model: string
+
+  constructor({ baseURL, model, apiKey }: UpstreamOptions) {
+    this.#model = model
+    this.#client = new ApiClient({
+      baseURL,
+      // The first word of a large model may take its time; silence in mid-answer may not.
+      timeout: 60_000,
+      ...(apiKey ? { headers: { authorization: `Bearer ${apiKey}` } } : {}),
+    })
+  }
+
+  async *respond({ content, image }: Question, { signal, history }: ResponderContext): AsyncIterable<string> {
+    const said = image
+      ? [
+          { type: 'text', text: content },
+          {
+            type: 'image_url',
+            image_url: { url: image.startsWith('data:') ? image : `data:image/png;base64,${image}` },
+          },
+        ]
+      : content
+    const events = this.#client.stream('/chat/completions', {
+      method: 'POST',
+      data: { model: this.#model, stream: true, messages: [...history, { role: 'user', content: said }] },
+      rateCategory: 'streaming',
+      signal,
+    })
+    for await (const event of events) {
+      if (event.data === DONE) return
+      const piece = (JSON.parse(event.data) as CompletionChunk).choices?.[0]?.delta?.content
+      if (piece) yield piece
+    }
+  }
+}
