@@ -84,6 +84,8 @@ export interface UserMessage {
 export interface AskOptions {
   /** The id of the question. @default random */
   id?: string
+  /** An image to go with the question, as `sendUserMessageWithImage` takes it. */
+  image?: string
   /** The longest silence before and within the answer, in milliseconds, counted while the line is open. @default 120000 */
   timeout?: number
   /** Ends the question: the assistant is told to stop, the reply fails with an AbortError. */
@@ -183,9 +185,7 @@ export class Endpoint {
    * @throws ValidationError when text or image is refused; nothing is sent then
    */
   sendUserMessageWithImage(content: string, base64: string, id: string = randomId()): string {
-    checkText(content)
-    const problem = checkBase64Image(base64)
-    if (problem) throw refused('image', problem.rule, `refused: ${problem.message}`)
+    checkOption('sendUserMessageWithImage', 'base64', base64, text)
     this.#send(content, id, base64)
     return id
   }
@@ -194,16 +194,17 @@ export class Endpoint {
   ask(content: string, options: AskOptions = {}): Reply {
     checkOptions('ask', options, {
       id: text,
+      image: text,
       timeout: interval,
       signal: { expected: 'an AbortSignal', accepts: (value) => value instanceof AbortSignal },
     })
-    const { id = randomId(), timeout = 120_000, signal } = options
+    const { id = randomId(), timeout = 120_000, signal, image } = options
     if (this.#questions.has(id)) {
       throw new CommsError(`ask: a question with the id "${id}" is waiting for its answer already`, {
         code: 'BAD_REQUEST',
       })
     }
-    return this.#questions.ask(id, () => this.#send(content, id), timeout, signal)
+    return this.#questions.ask(id, () => this.#send(content, id, image), timeout, signal)
   }
 
   /** Sends live audio; false when the line is down or too slow for it and it was left out. */
@@ -256,6 +257,8 @@ export class Endpoint {
   #send(content: string, id: string, image?: string): Receipt {
     checkText(content)
     checkOption('sendUserMessage', 'id', id, text)
+    const problem = image === undefined ? null : checkBase64Image(image)
+    if (problem) throw refused('image', problem.rule, `image refused: ${problem.message}`)
     const message: UserMessage = {
       role: 'user',
       type: 'message',
