@@ -40,7 +40,7 @@ export class Composer {
     this.#actions = actions
     this.#text = h('textarea', {
       rows: 1,
-      placeholder: 'Ask something about guru-comms',
+      placeholder: 'Ask about guru-comms',
       'aria-label': 'Your message',
       oninput: () => this.#grow(),
       onkeydown: (event: KeyboardEvent) => {

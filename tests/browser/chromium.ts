@@ -1,0 +1,34 @@
+// A real browser, where there is one.
+
+import { existsSync } from 'node:fs'
+import { type Browser, chromium } from 'playwright-core'
+
+const CANDIDATES = [
+  process.env.CHROME_PATH,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+]
+
+/** The path of a Chromium, or `undefined`. Says once what is skipped without one. */
+export function findChromium(what: string): string | undefined {
+  const path = CANDIDATES.find((candidate) => candidate !== undefined && existsSync(candidate))
+  if (path === undefined) console.warn(`skipped: ${what} (no Chromium found; CHROME_PATH names one)`)
+  return path
+}
+
+/** Starts it, headless and without any traffic of its own. */
+export function launch(executablePath: string): Promise<Browser> {
+  return chromium.launch({
+    executablePath,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--disable-quic',
+      '--no-first-run',
+    ],
+  })
+}
