@@ -28,8 +28,10 @@ try {
 
 // The limiter is on by default: 30 at once, 20 a second.
 const burst = await Promise.allSettled(Array.from({ length: 40 }, () => client.get('/v1/models')))
-const refused = burst.filter((result) => result.status === 'rejected')
-console.log('refused:', refused.length, 'retry in', (refused[0]?.reason as RateLimitError).retryAfter, 'ms')
+const refused = burst
+  .filter((result) => result.status === 'rejected')
+  .map(({ reason }) => reason as RateLimitError)
+console.log('refused:', refused.length, 'retry in', refused[0]?.retryAfter, 'ms')
 
 console.log('breaker:', client.getCircuitBreakerState().state)
 client.dispose()

@@ -6,9 +6,15 @@ import { createBackend } from 'guru-comms/server'
 let backend = await createBackend({ port: 0 })
 const { port } = backend
 
-const connection = new GuruConnection({ url: `ws://127.0.0.1:${port}/ws`, reconnectDelay: 50, healthInterval: 100 })
+const connection = new GuruConnection({
+  url: `ws://127.0.0.1:${port}/ws`,
+  reconnectDelay: 50,
+  healthInterval: 100,
+})
 connection.on('connectionState', (state) => console.log('line:', state))
-connection.on('reconnecting', ({ attempt, delay }) => console.log(`attempt ${attempt} in ${Math.round(delay)} ms at the latest`))
+connection.on('reconnecting', ({ attempt, delay }) =>
+  console.log(`attempt ${attempt} in ${Math.round(delay)} ms at the latest`),
+)
 connection.on('error', () => {}) // said by the states already
 
 await new Promise((resolve) => connection.once('open', resolve))

@@ -1,0 +1,302 @@
+// The WebSocket side of the library as its users see it: options, methods, events.
+// What happens on the line is decided and carried out in connection/, the sockets are those of transport/.
+
+import { openWebSocket, sendsAuthorization } from '#websocket'
+import type { ConnectionEvents } from './connection/events.ts'
+import { type Dialer, disposed, type Listeners, Messenger } from './connection/Messenger.ts'
+import type { ConnectionState } from './connection/machine.ts'
+import {
+  type ConnectionOptions,
+  closeCodeRule,
+  closeReasonRule,
+  connectionRules,
+  type Provider,
+  type ResolvedConnectionOptions,
+  resolveConnectionOptions,
+} from './connection/options.ts'
+import type { Receipt } from './connection/receipt.ts'
+import { type RequestId, type RequestOptions, resolveRequestOptions } from './connection/requests.ts'
+import type { Status } from './connection/status.ts'
+import { toWebSocketUrl } from './connection/url.ts'
+import { Emitter } from './core/emitter.ts'
+import { CommsError } from './core/errors.ts'
+import { callable, checkOption } from './core/options.ts'
+import { platform } from './transport/platform.ts'
+import { openStandardWebSocket } from './transport/standardWebSocket.ts'
+
+export type { ConnectionEvents } from './connection/events.ts'
+export type { ConnectionState } from './connection/machine.ts'
+export type { DroppedMessage, DropReason } from './connection/messageLayer.ts'
+export type {
+  ConnectionOptions as GuruConnectionOptions,
+  Provider,
+  WebSocketClass,
+  WebSocketLike,
+} from './connection/options.ts'
+export type { Receipt } from './connection/receipt.ts'
+export type { CloseInfo } from './connection/reconnect.ts'
+export type { RequestId, RequestOptions } from './connection/requests.ts'
+export type { DeriveStatus, Status, StatusEvent } from './connection/status.ts'
+
+const OWNER = 'GuruConnection'
+
+const dialer: Dialer = {
+  sendsAuthorization: ({ WebSocket }) => sendsAuthorization && WebSocket === undefined,
+  open({ url, token }, { WebSocket, maxPayload, unref }, sink) {
+    if (WebSocket) return openStandardWebSocket(WebSocket, url, sink)
+    return openWebSocket({ url, token, maxPayload, unref }, sink)
+  },
+}
+
+/** The messages of a connection: `in` what the server sends, `out` what the app sends. */
+export interface MessageTypes {
+  in: unknown
+  out: unknown
+}
+
+/** A snapshot of a connection. */
+export interface ConnectionStats {
+  connected: boolean
+  connectionState: ConnectionState
+  status: Status
+  /** Automatic attempts since the last stable line. */
+  reconnectAttempts: number
+  queuedMessages: number
+  queuedBytes: number
+  sentMessages: number
+  receivedMessages: number
+  droppedMessages: number
+  /** Chunks of live audio that came too late to be sent. */
+  droppedAudio: number
+  /** Bytes in the socket that the network has not taken. */
+  bufferedAmount: number
+  /** Milliseconds that the latest answered ping took; `undefined` before there was one. */
+  latency: number | undefined
+}
+
+/** One resilient line to a server. Everything may be called in any state, also from within its events. */
+export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitter<
+  ConnectionEvents<T['in']>
+> {
+  readonly #options: ResolvedConnectionOptions
+  readonly #messenger: Messenger
+  #ids = 0
+  #idPrefix: string | undefined
+
+  /**
+   * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`) for a wrong option
+   * @throws CommsError `UNSUPPORTED` for a `session` other than `'off'`
+   */
+  constructor(options: ConnectionOptions) {
+    super()
+    this.#options = resolveConnectionOptions(options)
+    this.#messenger = new Messenger(this as unknown as Listeners, this.#options, dialer, platform)
+    // A microtask later, so that listeners attached in this turn miss nothing.
+    if (this.#options.autoConnect) {
+      queueMicrotask(() => {
+        if (this.connectionState === 'idle') this.connect()
+      })
+    }
+  }
+
+  get connectionState(): ConnectionState {
+    return this.#messenger.line.state
+  }
+
+  get connected(): boolean {
+    return this.connectionState === 'open'
+  }
+
+  get status(): Status {
+    return this.#messenger.status
+  }
+
+  /** Where the next attempt goes. */
+  get url(): Provider<string | URL> {
+    return this.#options.url
+  }
+  set url(value: Provider<string | URL>) {
+    this.#set('url', value)
+    if (typeof value !== 'function') toWebSocketUrl(value)
+  }
+
+  get enableLogging(): boolean {
+    return this.#options.enableLogging
+  }
+  set enableLogging(value: boolean) {
+    this.#set('enableLogging', value)
+  }
+
+  get reconnectDelay(): number {
+    return this.#options.reconnectDelay
+  }
+  set reconnectDelay(value: number) {
+    this.#set('reconnectDelay', value)
+  }
+
+  get pingInterval(): number {
+    return this.#options.pingInterval
+  }
+  /** Counts from now. */
+  set pingInterval(value: number) {
+    this.#set('pingInterval', value)
+    this.#messenger.line.restartHeartbeat()
+  }
+
+  get healthInterval(): number {
+    return this.#options.healthInterval
+  }
+  set healthInterval(value: number) {
+    this.#set('healthInterval', value)
+  }
+
+  /**
+   * Connects now: out of a wait too, and again after `close()` or after giving up. Does nothing while there is a
+   * line or an attempt. Such an attempt does not count towards `maxReconnectAttempts`.
+   * @throws CommsError `DISPOSED` after `dispose()`
+   */
+  connect(): void {
+    if (this.connectionState === 'disposed') throw disposed('connect')
+    this.#messenger.line.step({ type: 'connect' })
+  }
+
+  /**
+   * Sends a message: strings as they are, bytes as a binary frame, anything else as JSON. While there is no line it
+   * waits in the queue.
+   * @throws CommsError `BAD_REQUEST` for what cannot be sent, `QUEUE_FULL` (with `overflow: 'reject'`),
+   *   `CONNECTION` after `close()`, `DISPOSED` after `dispose()`
+   */
+  send(data: T['out'] | string | ArrayBuffer | ArrayBufferView): Receipt {
+    return this.#send(data)
+  }
+
+  /**
+   * Sends an object with an `id` (its own, or one made for it) and waits for the first message that carries it as
+   * `request_id` or `id`. While it waits in the queue, its timeout takes it out again.
+   * @throws TimeoutError, AbortError, or CommsError: those of `send`, `DROPPED` when it had to leave the queue,
+   *   `CONNECTION` when the line broke or was closed before the reply
+   */
+  async request(data: T['out'] & object, options: RequestOptions = {}): Promise<T['in']> {
+    const { timeout, signal } = resolveRequestOptions(data, options)
+    const { id = this.#makeId() } = data as { id?: RequestId }
+    return this.#messenger.request({ ...data, id }, id, timeout, signal)
+  }
+
+  /** Asks the server to stop what it does for a request: sends `{type: 'stop', id}`. */
+  stopRequest(id: RequestId): Receipt {
+    return this.#send({ type: 'stop', id })
+  }
+
+  /**
+   * Sends live audio, now or never: it is not queued, and what would lie in the socket for more than about 100 ms
+   * waits a moment, the oldest dropped first (`getStats().droppedAudio`).
+   * @returns whether the chunk was taken: false while the line is not open
+   * @throws CommsError `BAD_REQUEST` for what is no ArrayBuffer and no view of one
+   */
+  streamAudio(data: ArrayBuffer | ArrayBufferView): boolean {
+    return this.#messenger.streamAudio(data)
+  }
+
+  /**
+   * Sets the one handler of messages. In session mode its settling acknowledges the message; a rejection counts as
+   * handled and is reported as `error`. Listeners of `message` only observe.
+   * @returns a function that removes it
+   * @throws CommsError `UNSUPPORTED` when there is one already
+   */
+  handle(handler: (message: T['in']) => unknown): () => void {
+    checkOption(`${OWNER}.handle`, 'handler', handler, callable)
+    const messenger = this.#messenger
+    if (messenger.handler) {
+      throw new CommsError('handle: there is a handler already; what handle() returned removes it', {
+        code: 'UNSUPPORTED',
+      })
+    }
+    messenger.handler = handler
+    return () => {
+      if (messenger.handler === handler) messenger.handler = undefined
+    }
+  }
+
+  /**
+   * The messages from now on, over any number of reconnections. A reader that falls more than `maxQueueMessages` or
+   * `maxQueueBytes` behind gets a `QUEUE_FULL` error (a plain line cannot be slowed down); the stream ends with
+   * `close()` and `dispose()`, and with an error when the line is given up.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<T['in'], undefined> {
+    return this.#messenger.stream()
+  }
+
+  getStats(): ConnectionStats {
+    const { line, layer, status, tally } = this.#messenger
+    return {
+      connected: this.connected,
+      connectionState: line.state,
+      status,
+      reconnectAttempts: line.attempts,
+      queuedMessages: layer.queuedMessages,
+      queuedBytes: layer.queuedBytes,
+      sentMessages: tally.sent,
+      receivedMessages: tally.received,
+      droppedMessages: tally.dropped,
+      droppedAudio: tally.droppedAudio,
+      bufferedAmount: line.buffered,
+      latency: line.latency,
+    }
+  }
+
+  /**
+   * Ends the line with a closing handshake (5 s at most) and stays down until `connect()`. What still waits in the
+   * queue is reported as `dropped`.
+   * @throws RangeError or TypeError for a code or reason that no close frame can carry
+   */
+  close(code = 1000, reason = ''): void {
+    checkOption(`${OWNER}.close`, 'code', code, closeCodeRule)
+    checkOption(`${OWNER}.close`, 'reason', reason, closeReasonRule)
+    this.#messenger.line.step({ type: 'close', code, reason })
+  }
+
+  /** Ends everything at once and for good: no socket, timer or listener is left. A second call does nothing. */
+  dispose(): void {
+    this.#messenger.line.step({ type: 'dispose' })
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  /** For troubleshooting: asks the health address now; while waiting or given up, a healthy answer reconnects. */
+  _startHealthCheck(): void {
+    this.#messenger.line.step({ type: 'pollNow' })
+  }
+
+  /** A listener threw: whoever listens to `error` hears of it, else the console. */
+  protected override onListenerError(error: unknown, name: string): void {
+    if (name === 'error' || this.listenerCount('error') === 0) super.onListenerError(error, name)
+    else this.#messenger.error(error)
+  }
+
+  #set<K extends keyof ResolvedConnectionOptions & keyof typeof connectionRules>(
+    name: K,
+    value: ResolvedConnectionOptions[K],
+  ): void {
+    checkOption(OWNER, name, value, connectionRules[name])
+    this.#options[name] = value
+  }
+
+  #send(data: unknown): Receipt {
+    const messenger = this.#messenger
+    const seq = messenger.submit(data)
+    const receipt = messenger.layer.receipt(seq)
+    messenger.settled()
+    return receipt
+  }
+
+  #makeId(): string {
+    this.#idPrefix ??= this.#options.random().toString(36).slice(2, 10)
+    this.#ids += 1
+    return `${this.#idPrefix}-${this.#ids}`
+  }
+}
+
+// require('guru-comms/GuruConnection') gives the class itself (Node's name for the export that require returns).
+export { GuruConnection as 'module.exports' }

@@ -1,0 +1,50 @@
+// The events of a connection, one line each.
+
+import type { ConnectionState } from './machine.ts'
+import type { DroppedMessage } from './messageLayer.ts'
+import type { CloseInfo } from './reconnect.ts'
+import type { Status } from './status.ts'
+
+export interface ConnectionEvents<In = unknown> {
+  /** The line is open and what was queued has been sent. */
+  open: []
+  /** The same, by its original name. */
+  connected: []
+  /** An attempt or an open line ended; exactly once for each of them. */
+  close: [close: CloseInfo]
+  /** An open line ended. */
+  disconnected: [close: CloseInfo]
+  /** A message: parsed JSON, text that is not JSON, or an ArrayBuffer. Also emitted under its `type`, if it has one. */
+  message: [message: In]
+  statusChange: [status: Status, before: Status]
+  connectionState: [state: ConnectionState, before: ConnectionState]
+  /** The next attempt is due in `delay` milliseconds, or earlier. */
+  reconnecting: [next: { attempt: number; delay: number }]
+  /** All attempts have been used: nothing more happens until `connect()`. */
+  max_reconnect_attempts: [used: { attempts: number }]
+  /** Something failed. Nobody has to listen. */
+  error: [error: Error]
+  /** A message will not arrive. */
+  dropped: [message: DroppedMessage]
+  /** The other side has handled a message (sessions only). */
+  delivered: [message: { id: string }]
+  /** The session is gone; these messages are in doubt (sessions only). */
+  sessionLost: [lost: { reason: string; inDoubt: readonly DroppedMessage[] }]
+}
+
+/** Names that a message's `type` may not take. */
+export const OWN_EVENTS: ReadonlySet<string> = new Set<keyof ConnectionEvents<unknown>>([
+  'open',
+  'connected',
+  'close',
+  'disconnected',
+  'message',
+  'statusChange',
+  'connectionState',
+  'reconnecting',
+  'max_reconnect_attempts',
+  'error',
+  'dropped',
+  'delivered',
+  'sessionLost',
+])

@@ -1,0 +1,245 @@
+// The options of a connection: what they mean, their defaults, and what is accepted.
+
+import type { Clock } from '../core/clock.ts'
+import { CommsError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import {
+  callable,
+  checkOption,
+  checkOptions,
+  clockRule,
+  count,
+  delay,
+  duration,
+  either,
+  flag,
+  interval,
+  loggerRule,
+  numberRule,
+  oneOf,
+  type Rule,
+  type Rules,
+  share,
+  text,
+  withDefaults,
+} from '../core/options.ts'
+import { type Random, systemRandom } from '../core/random.ts'
+import { systemClock } from '../core/systemClock.ts'
+import { byteLength } from './encoding.ts'
+import type { CloseInfo } from './reconnect.ts'
+import type { Overflow } from './sendQueue.ts'
+import type { DeriveStatus } from './status.ts'
+import { toWebSocketUrl } from './url.ts'
+
+/** The part of the browser's WebSocket interface that a class given as `WebSocket` must have. */
+export interface WebSocketLike {
+  readonly readyState: number
+  readonly bufferedAmount: number
+  binaryType: string
+  onopen: ((event: never) => void) | null
+  onmessage: ((event: never) => void) | null
+  onerror: ((event: never) => void) | null
+  onclose: ((event: never) => void) | null
+  send(data: string | ArrayBuffer | ArrayBufferView<ArrayBuffer>): void
+  close(code?: number, reason?: string): void
+}
+
+export type WebSocketClass = new (url: string, protocols?: string | string[]) => WebSocketLike
+
+/** A value, or a function that gives it (or a promise of it), asked anew at every attempt. */
+export type Provider<T> = T | (() => T | PromiseLike<T>)
+
+export interface ConnectionOptions {
+  /** Where to connect: `ws:`, `wss:`, `http:` (taken as ws) or `https:` (as wss). */
+  url: Provider<string | URL>
+  /** Sent as `Authorization: Bearer ...` in Node. Browsers cannot send it without a session; it is never put into a URL. */
+  token?: Provider<string | undefined> | undefined
+  /** Milliseconds before the first reconnection attempt, at most; doubles per attempt up to 30 s. @default 2000 */
+  reconnectDelay?: number | undefined
+  /** 0 to 1: how much of the delay chance may take away. @default 0.75 */
+  jitter?: number | undefined
+  /** Automatic attempts before it gives up; they count anew after `stableAfter` of an open line. @default Infinity */
+  maxReconnectAttempts?: number | undefined
+  /** Says no to reconnecting after a certain close. A decision only: it should not act on the connection. */
+  shouldReconnect?: ((close: CloseInfo) => boolean) | undefined
+  /** Milliseconds an attempt may take, providers included. @default 10000 */
+  connectTimeout?: number | undefined
+  /** Milliseconds a line must have been open to count as a success. @default 5000 */
+  stableAfter?: number | undefined
+  /** Milliseconds from ping to ping; `Infinity` for no heartbeat at all. @default 30000 */
+  pingInterval?: number | undefined
+  /** Milliseconds of silence after a ping that mean a dead line. @default 10000 */
+  pongTimeout?: number | undefined
+  /**
+   * The ping of the app's own kind: an object (sent as JSON), a text, or a function that returns one; `false` for none.
+   * Default: `{"type":"ping","timestamp":...}` where the platform has no protocol ping (browsers), none in Node.
+   */
+  pingMessage?: object | string | (() => object | string) | false | undefined
+  /** Milliseconds between two questions to `healthUrl` while the line is down. @default 5000 */
+  healthInterval?: number | undefined
+  /** Asked while down: a path on the HTTP origin of `url`, or a whole URL; `false` for none. @default '/v1/health' */
+  healthUrl?: string | false | undefined
+  /** Messages that may wait for the line. @default 10000 */
+  maxQueueMessages?: number | undefined
+  /** Payload bytes that may wait. @default 16 MiB */
+  maxQueueBytes?: number | undefined
+  /** Milliseconds a message may wait. @default Infinity */
+  maxQueueAge?: number | undefined
+  /** What gives way when the queue is full: the oldest, the new one, or `send` throws `QUEUE_FULL`. @default 'drop-oldest' */
+  overflow?: Overflow | undefined
+  /** Lossless sessions (guru.v1). Only `'off'` is available so far; the others throw `UNSUPPORTED`. @default 'off' */
+  session?: 'off' | 'auto' | 'required' | undefined
+  /** How `streamAudio` sends: binary frames, or `{type: 'audio', data: base64}`. @default 'binary' */
+  audioFormat?: 'binary' | 'base64' | undefined
+  /** The largest message taken from the server, in bytes (Node; browsers set their own limit). @default 16 MiB */
+  maxPayload?: number | undefined
+  /** A class with the browser's interface to use instead of the platform's own. */
+  WebSocket?: WebSocketClass | undefined
+  /** Replaces the function that derives `status` from the traffic. */
+  deriveStatus?: DeriveStatus | undefined
+  /** Connect without being asked. @default true */
+  autoConnect?: boolean | undefined
+  /** Write to `logger` what happens. @default false */
+  enableLogging?: boolean | undefined
+  /** @default console */
+  logger?: Logger | undefined
+  /** Let the process end although the connection is open or trying (Node). @default false */
+  unref?: boolean | undefined
+  /** The source of time. */
+  clock?: Clock | undefined
+  /** The source of chance. */
+  random?: Random | undefined
+}
+
+/** Every option with its value. */
+export interface ResolvedConnectionOptions {
+  url: Provider<string | URL>
+  token: Provider<string | undefined> | undefined
+  reconnectDelay: number
+  jitter: number
+  maxReconnectAttempts: number
+  shouldReconnect: ((close: CloseInfo) => boolean) | undefined
+  connectTimeout: number
+  stableAfter: number
+  pingInterval: number
+  pongTimeout: number
+  pingMessage: ConnectionOptions['pingMessage']
+  healthInterval: number
+  healthUrl: string | false
+  maxQueueMessages: number
+  maxQueueBytes: number
+  maxQueueAge: number
+  overflow: Overflow
+  session: 'off' | 'auto' | 'required'
+  audioFormat: 'binary' | 'base64'
+  maxPayload: number
+  WebSocket: WebSocketClass | undefined
+  deriveStatus: DeriveStatus | undefined
+  autoConnect: boolean
+  enableLogging: boolean
+  unref: boolean
+  logger: Logger
+  clock: Clock
+  random: Random
+}
+
+/** What an option is when it is not given. */
+export const connectionDefaults: Omit<ResolvedConnectionOptions, 'url'> = {
+  token: undefined,
+  reconnectDelay: 2000,
+  jitter: 0.75,
+  maxReconnectAttempts: Infinity,
+  shouldReconnect: undefined,
+  connectTimeout: 10_000,
+  stableAfter: 5000,
+  pingInterval: 30_000,
+  pongTimeout: 10_000,
+  pingMessage: undefined,
+  healthInterval: 5000,
+  healthUrl: '/v1/health',
+  maxQueueMessages: 10_000,
+  maxQueueBytes: 16 * 2 ** 20,
+  maxQueueAge: Infinity,
+  overflow: 'drop-oldest',
+  session: 'off',
+  audioFormat: 'binary',
+  maxPayload: 16 * 2 ** 20,
+  WebSocket: undefined,
+  deriveStatus: undefined,
+  autoConnect: true,
+  enableLogging: false,
+  unref: false,
+  logger: console,
+  clock: systemClock,
+  random: systemRandom,
+}
+
+const never: Rule = { expected: 'false', accepts: (value) => value === false }
+const urlLike: Rule = {
+  expected: 'a URL or a function that returns one',
+  accepts: (value) => typeof value === 'string' || value instanceof URL || typeof value === 'function',
+}
+const longInterval: Rule = numberRule(1, Infinity, 'milliseconds')
+
+export const connectionRules: Rules<ConnectionOptions> = {
+  url: urlLike,
+  token: either(text, callable),
+  reconnectDelay: delay,
+  jitter: share,
+  maxReconnectAttempts: count,
+  shouldReconnect: callable,
+  connectTimeout: longInterval,
+  stableAfter: duration,
+  pingInterval: longInterval,
+  pongTimeout: longInterval,
+  pingMessage: {
+    expected: 'an object, a string, a function that returns one, or false',
+    accepts: (value) => value === false || (value !== null && /object|string|function/.test(typeof value)),
+  },
+  healthInterval: interval,
+  healthUrl: either(text, never),
+  maxQueueMessages: count,
+  maxQueueBytes: count,
+  maxQueueAge: duration,
+  overflow: oneOf('drop-oldest', 'drop-newest', 'reject'),
+  session: oneOf('off', 'auto', 'required'),
+  audioFormat: oneOf('binary', 'base64'),
+  maxPayload: numberRule(1, 2 ** 31 - 1, 'bytes', true),
+  WebSocket: callable,
+  deriveStatus: callable,
+  autoConnect: flag,
+  enableLogging: flag,
+  logger: loggerRule,
+  unref: flag,
+  clock: clockRule,
+  random: callable,
+}
+
+/** What a close frame may carry (RFC 6455 section 7.4.2, and the WebSocket interface). */
+export const closeCodeRule: Rule = {
+  expected: '1000, or a whole number from 3000 to 4999',
+  accepts: (code) =>
+    code === 1000 || (Number.isInteger(code) && (code as number) >= 3000 && (code as number) <= 4999),
+}
+export const closeReasonRule: Rule = {
+  expected: 'a string of at most 123 bytes',
+  accepts: (reason) => typeof reason === 'string' && byteLength(reason) <= 123,
+}
+
+/**
+ * Checks the options and fills in the defaults.
+ * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`)
+ * @throws CommsError `UNSUPPORTED` for a session
+ */
+export function resolveConnectionOptions(options: ConnectionOptions): ResolvedConnectionOptions {
+  checkOptions('GuruConnection', options, { ...connectionRules })
+  checkOption('GuruConnection', 'url', options.url, connectionRules.url)
+  if (typeof options.url !== 'function') toWebSocketUrl(options.url)
+  const resolved = withDefaults({ ...connectionDefaults, url: options.url }, options)
+  if (resolved.session !== 'off') {
+    throw new CommsError(`option "session": "${resolved.session}" is not available yet, only "off" is`, {
+      code: 'UNSUPPORTED',
+    })
+  }
+  return resolved
+}

@@ -1,0 +1,53 @@
+// Whether to try again after a line has ended, and after how long. Who starts the attempt is decided in machine.ts.
+
+import type { Random } from '../core/random.ts'
+import { backoffDelay } from '../policies/backoff.ts'
+
+/** How a line ended, in the terms of RFC 6455 section 7.1.5; 1006 stands for "without a close frame". */
+export interface CloseInfo {
+  readonly code: number
+  readonly reason: string
+  /** Whether both sides had said goodbye. */
+  readonly wasClean: boolean
+}
+
+/** The options that it follows. */
+export interface ReconnectOptions {
+  readonly reconnectDelay: number
+  readonly maxReconnectAttempts: number
+  /** 0 to 1: how much of the delay chance may take away. */
+  readonly jitter: number
+  readonly shouldReconnect: ((close: CloseInfo) => boolean) | undefined
+}
+
+/** No delay is longer. */
+export const MAX_RECONNECT_DELAY_MS = 30_000
+
+export type ReconnectDecision =
+  | { readonly action: 'wait'; readonly delayMs: number }
+  /** The server or the app wanted the end. */
+  | { readonly action: 'stop' }
+  /** All attempts have been used. */
+  | { readonly action: 'giveUp' }
+
+/**
+ * @param attempts how many automatic attempts have been made since the last stable line
+ */
+export function reconnectDecision(
+  close: CloseInfo,
+  attempts: number,
+  options: ReconnectOptions,
+  random: Random,
+): ReconnectDecision {
+  if (close.code === 1000) return { action: 'stop' }
+  if (options.shouldReconnect && !options.shouldReconnect(close)) return { action: 'stop' }
+  if (attempts >= options.maxReconnectAttempts) return { action: 'giveUp' }
+  const backoff = {
+    baseMs: options.reconnectDelay,
+    factor: 2,
+    maxMs: MAX_RECONNECT_DELAY_MS,
+    jitter: [1 - options.jitter, 1],
+  } as const
+  // delay * (1 - jitter * random): a draw of 0 leaves the whole delay.
+  return { action: 'wait', delayMs: backoffDelay(backoff, attempts + 1, () => 1 - random()) }
+}

@@ -1,0 +1,158 @@
+// Requests that wait for their reply: paired by `request_id` or `id`, each with a limit of its own.
+
+import { onAbort } from '../core/abort.ts'
+import type { Clock, TimerHandle } from '../core/clock.ts'
+import { AbortError, CommsError, TimeoutError } from '../core/errors.ts'
+import { checkOptions, numberRule, plainObject, type Rules } from '../core/options.ts'
+import { isBytes } from './encoding.ts'
+
+/** What names a request: the app's own `id`, or one made for it. */
+export type RequestId = string | number
+
+export interface RequestOptions {
+  /** Milliseconds until it is given up, waiting in the queue included; `Infinity` for never. @default 30000 */
+  readonly timeout?: number | undefined
+  /** Gives it up when aborted. */
+  readonly signal?: AbortSignal | undefined
+}
+
+const requestRules: Rules<RequestOptions> = {
+  timeout: numberRule(1, Infinity, 'milliseconds'),
+  signal: {
+    expected: 'an AbortSignal',
+    accepts: (value) => typeof value === 'object' && value !== null && 'aborted' in value,
+  },
+}
+
+/**
+ * Checks a request before anything is done.
+ * @throws TypeError or RangeError for wrong options, CommsError `BAD_REQUEST` for what cannot carry an id, AbortError
+ */
+export function resolveRequestOptions(
+  data: unknown,
+  options: RequestOptions,
+): { timeout: number; signal: AbortSignal | undefined } {
+  checkOptions('GuruConnection.request', options, { ...requestRules })
+  const { timeout = 30_000, signal } = options
+  if (signal?.aborted) throw abortedRequest(signal)
+  const id: unknown = plainObject.accepts(data) && !isBytes(data) ? (data as { id?: unknown }).id : null
+  if (id !== undefined && typeof id !== 'string' && typeof id !== 'number') {
+    const message = 'request: data must be an object; its "id", if it has one, a string or a number'
+    throw new CommsError(message, { code: 'BAD_REQUEST' })
+  }
+  return { timeout, signal }
+}
+
+/** What a request needs of the layer that carries it. */
+interface Carrier {
+  queued(seq: number): boolean
+  withdraw(seq: number): boolean
+}
+
+interface Pending {
+  /** The number that the layer gave its message. */
+  readonly seq: number
+  readonly resolve: (reply: unknown) => void
+  readonly reject: (error: Error) => void
+  readonly timer: TimerHandle
+  readonly stopListening: (() => void) | undefined
+}
+
+export class Requests {
+  // A Map, not an object: an id from outside may be "__proto__".
+  readonly #pending = new Map<unknown, Pending>()
+  readonly #carrier: Carrier
+  readonly #clock: Clock
+  readonly #unref: boolean
+
+  constructor(carrier: Carrier, clock: Clock, unref: boolean) {
+    this.#carrier = carrier
+    this.#clock = clock
+    this.#unref = unref
+  }
+
+  get size(): number {
+    return this.#pending.size
+  }
+
+  /** @throws CommsError `BAD_REQUEST` when a request of this id still waits: the reply could not be told apart */
+  assertFree(id: RequestId): void {
+    if (!this.#pending.has(id)) return
+    throw new CommsError(`request: another request with the id ${id} still waits`, { code: 'BAD_REQUEST' })
+  }
+
+  /** Waits for the reply to `id`, whose message the layer has taken under the number `seq`. */
+  start(id: RequestId, seq: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const timer =
+        timeoutMs === Infinity
+          ? undefined
+          : this.#clock.setTimeout(() => this.#timeOut(id, timeoutMs), timeoutMs, this.#unref)
+      const stopListening = signal && onAbort(signal, () => this.#giveUp(id, abortedRequest(signal)))
+      this.#pending.set(id, { seq, resolve, reject, timer, stopListening })
+    })
+  }
+
+  /** A message came: it settles the request that it answers. */
+  settle(message: object): void {
+    const { request_id: requestId, id } = message as Record<string, unknown>
+    const pending = this.#take(requestId) ?? this.#take(id)
+    pending?.resolve(message)
+  }
+
+  /** The message with this number will not be sent. */
+  dropped(seq: number, error: Error): void {
+    for (const [id, pending] of this.#pending) {
+      if (pending.seq === seq) this.#take(id)?.reject(error)
+    }
+  }
+
+  /** The line broke: those that had been sent can have no reply any more, the queued ones go on waiting. */
+  lineLost(): void {
+    for (const [id, { seq }] of this.#pending) {
+      if (this.#carrier.queued(seq)) continue
+      this.#giveUp(
+        id,
+        new CommsError(`the line broke before the reply to ${id}; the request may have been handled`, {
+          code: 'CONNECTION',
+        }),
+      )
+    }
+  }
+
+  /** Nothing will be answered any more. */
+  rejectAll(error: Error): void {
+    for (const id of this.#pending.keys()) this.#giveUp(id, error)
+  }
+
+  #timeOut(id: RequestId, timeoutMs: number): void {
+    const pending = this.#pending.get(id)
+    if (!pending) return
+    const fate = this.#carrier.queued(pending.seq)
+      ? 'it was still queued and is withdrawn'
+      : 'it had been sent and may have been handled'
+    const message = `request timeout: no reply to ${id} within ${timeoutMs} ms; ${fate}`
+    this.#giveUp(id, new TimeoutError(message, { phase: 'deadline', timeoutMs }))
+  }
+
+  #giveUp(id: unknown, error: Error): void {
+    const pending = this.#take(id)
+    if (!pending) return
+    this.#carrier.withdraw(pending.seq)
+    pending.reject(error)
+  }
+
+  #take(id: unknown): Pending | undefined {
+    const pending = this.#pending.get(id)
+    if (!pending) return undefined
+    this.#pending.delete(id)
+    this.#clock.clearTimeout(pending.timer)
+    pending.stopListening?.()
+    return pending
+  }
+}
+
+/** The error of a request whose signal aborted. */
+function abortedRequest(signal: AbortSignal): AbortError {
+  return new AbortError('the request was aborted', { cause: signal.reason })
+}
