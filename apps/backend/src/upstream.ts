@@ -1,5 +1,6 @@
 // Any OpenAI-compatible server as the assistant, asked through our own ApiClient.
 
+import { EventSourceParserStream } from 'eventsource-parser/stream'
 import { ApiClient } from 'guru-comms/ApiClient'
 import type { Question, Responder, ResponderContext } from 'guru-comms/server'
 
@@ -41,12 +42,12 @@ export class UpstreamResponder implements Responder {
           },
         ]
       : content
-    const events = this.#client.stream('/chat/completions', {
-      method: 'POST',
-      data: { model: this.#model, stream: true, messages: [...history, { role: 'user', content: said }] },
-      rateCategory: 'streaming',
-      signal,
-    })
+    const body = await this.#client.post<ReadableStream<Uint8Array<ArrayBuffer>>>(
+      '/chat/completions',
+      { model: this.#model, stream: true, messages: [...history, { role: 'user', content: said }] },
+      { responseType: 'stream', rateCategory: 'streaming', signal },
+    )
+    const events = body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())
     for await (const event of events) {
       if (event.data === DONE) return
       const piece = (JSON.parse(event.data) as CompletionChunk).choices?.[0]?.delta?.content
