@@ -1,26 +1,32 @@
-// The user's settings, in memory and, when asked, in a file.
+// The settings, in memory and, when asked, in a file.
 
 import { readFileSync } from 'node:fs'
-import { rename, writeFile } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import type { Logger } from '../core/logger.ts'
+import { randomId } from '../core/randomId.ts'
+import { HttpRefusal } from './readJson.ts'
 
 export type Settings = Readonly<Record<string, unknown>>
 
 export class SettingsStore {
   readonly #file: string | undefined
+  readonly #maxBytes: number
   #settings: Settings = {}
-  /** Writes follow one another: two at once could end with the older one on disk. */
-  #writing: Promise<void> = Promise.resolve()
+  /** The file holds something that is no settings: it is somebody's, and put aside before the first write. */
+  #foreign = false
+  /** Changes follow one another: two writes at once could end with the older one on disk. */
+  #changing: Promise<unknown> = Promise.resolve()
 
-  /** A file that is missing is made at the first change; one that cannot be read is reported and left as it is. */
-  constructor(file: string | undefined, logger: Logger | undefined) {
+  /** A file that is missing is made at the first change; what cannot be read as settings is reported and kept aside. */
+  constructor(file: string | undefined, maxBytes: number, logger: Logger | undefined) {
     this.#file = file
+    this.#maxBytes = maxBytes
     if (file === undefined) return
     try {
-      this.#settings = JSON.parse(readFileSync(file, 'utf8'))
+      this.#settings = readSettings(file)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-        logger?.warn(`settings of ${file} cannot be read:`, error)
+      this.#foreign = true
+      logger?.warn(`the settings in ${file} cannot be read, they will be kept as ${file}.unreadable:`, error)
     }
   }
 
@@ -28,23 +34,65 @@ export class SettingsStore {
     return this.#settings
   }
 
-  /** Overlays what is there; resolves when it is on disk. */
-  async merge(changes: Settings): Promise<Settings> {
-    this.#settings = { ...this.#settings, ...changes }
-    const written = this.#settings
-    if (this.#file !== undefined) {
-      const file = this.#file
-      const write = this.#writing.then(() => replaceFile(file, JSON.stringify(written, null, 2)))
-      this.#writing = write.catch(() => {})
-      await write
+  /**
+   * Overlays what is there; resolves to the whole when it is on disk. What cannot be written is not in force either.
+   * @throws HttpRefusal 413 when all settings together would be too large
+   */
+  merge(changes: Settings): Promise<Settings> {
+    const change = this.#changing.then(() => this.#merge(changes))
+    this.#changing = change.catch(() => {})
+    return change
+  }
+
+  async #merge(changes: Settings): Promise<Settings> {
+    const merged = { ...this.#settings, ...changes }
+    const text = JSON.stringify(merged, null, 2)
+    if (Buffer.byteLength(text) > this.#maxBytes) {
+      throw new HttpRefusal(413, `the settings are larger than ${this.#maxBytes} bytes in all`)
     }
-    return written
+    if (this.#file !== undefined) await this.#write(this.#file, `${text}\n`)
+    this.#settings = merged
+    return merged
+  }
+
+  async #write(file: string, text: string): Promise<void> {
+    if (this.#foreign) {
+      await rename(file, `${file}.unreadable`)
+      this.#foreign = false
+    }
+    await replaceFile(file, text)
   }
 }
 
-/** Written beside and renamed: whoever reads sees the old file or the new one, never half of one. */
-async function replaceFile(file: string, content: string): Promise<void> {
-  const beside = `${file}.${process.pid}.tmp`
-  await writeFile(beside, `${content}\n`, { mode: 0o600 })
-  await rename(beside, file)
+/** @throws for a file that is there and no JSON object */
+function readSettings(file: string): Settings {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {}
+    throw error
+  }
+  const value: unknown = JSON.parse(text)
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new TypeError('no JSON object')
+  return value as Settings
+}
+
+/** Written beside, flushed and renamed: whoever reads sees the old file or the new one, never half of one. */
+async function replaceFile(file: string, text: string): Promise<void> {
+  const beside = `${file}.${randomId().slice(0, 8)}.tmp`
+  try {
+    const handle = await open(beside, 'wx', 0o600)
+    try {
+      await handle.writeFile(text)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(beside, file)
+  } catch (error) {
+    await rm(beside, { force: true })
+    throw error
+  }
 }

@@ -1,17 +1,19 @@
-// One WebSocket of a user: checks what comes in, keeps what goes out bounded, and hands questions to the conversation.
+// One plain WebSocket of a user: frames in, deltas out, both bounded. What messages mean is said by `userMessages.ts`, what is
+// answered by the conversation.
 
 import type { RawData, WebSocket } from 'ws'
 import { TokenBucket } from '../policies/rateLimiter/TokenBucket.ts'
 import { Conversation, type ReplyDelta } from './Conversation.ts'
 import type { Faults } from './faults.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
-import type { Question } from './responder.ts'
+import { readUserMessage } from './userMessages.ts'
 
 /** Below this much waiting in the socket, more may be written at once. */
 const HIGH_WATER_BYTES = 64 * 1024
-/** The longest text of a question, in UTF-16 code units, as clients keep it, too. */
-const MAX_TEXT_LENGTH = 100_000
-const MAX_ID_LENGTH = 200
+
+const TOO_SLOW = 1013
+const POLICY = 1008
+const GOING_AWAY = 1001
 
 export class UserSocket {
   readonly conversation: Conversation
@@ -22,8 +24,11 @@ export class UserSocket {
   readonly #options: ResolvedBackendOptions
   readonly #faults: Faults
   readonly #bucket: TokenBucket
-  /** Messages are looked at one after the other, also when latency is injected. */
+  /** Whether anything has come in since the last `probe`. */
+  #heard = true
+  /** Messages that injected latency holds back, one behind the other. */
   #inbox: Promise<void> = Promise.resolve()
+  #heldBack = 0
 
   constructor(
     socket: WebSocket,
@@ -39,19 +44,32 @@ export class UserSocket {
     this.conversation = new Conversation({
       responder: options.responder,
       maxQuestions: options.maxQuestions,
+      maxQuestionBytes: options.maxQuestionBytes,
       logger: options.logger,
       say: (delta) => this.#say(delta),
     })
     socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary))
+    socket.on('ping', (data) => this.#onPing(data))
+    socket.on('pong', () => this.#admit())
     // A frame that breaks the protocol or a limit: `ws` closes with the right code by itself.
     socket.on('error', (error) => options.logger?.debug('socket:', error.message))
     socket.on('close', () => this.conversation.end())
   }
 
-  /** Says goodbye: no more questions, the running answer may end. */
+  /** Asks whether the other end is there; ends the socket when nothing has come since it was asked last. */
+  probe(): void {
+    if (!this.#heard) {
+      this.#socket.terminate()
+      return
+    }
+    this.#heard = false
+    if (this.#isOpen) this.#socket.ping()
+  }
+
+  /** No more questions; when the running answer has ended, goodbye. */
   async leave(): Promise<void> {
     await this.conversation.finish()
-    this.#socket.close(1001, 'the server is going away')
+    this.#socket.close(GOING_AWAY, 'the server is going away')
   }
 
   /** Gone at once, without a close frame. */
@@ -59,11 +77,27 @@ export class UserSocket {
     this.#socket.terminate()
   }
 
+  get #isOpen(): boolean {
+    return this.#socket.readyState === this.#socket.OPEN
+  }
+
+  /** Whether a frame that came in may be looked at. */
+  #admit(): boolean {
+    this.#heard = true
+    // Between our close frame and its answer, what still comes is for nobody.
+    if (!this.#isOpen) return false
+    if (this.#bucket.tryConsume()) return true
+    this.#socket.close(POLICY, 'too many messages')
+    return false
+  }
+
+  /** Answered by hand: `ws` would pile up pongs without bound for a client that pings and does not read. */
+  #onPing(data: Buffer): void {
+    if (this.#admit() && this.#hasRoom()) this.#socket.pong(data)
+  }
+
   #onMessage(data: RawData, isBinary: boolean): void {
-    if (!this.#bucket.tryConsume()) {
-      this.#socket.close(1008, 'too many messages')
-      return
-    }
+    if (!this.#admit()) return
     if (isBinary) {
       this.audioBytes += (data as Buffer).length
       return
@@ -75,76 +109,74 @@ export class UserSocket {
       this.#refuse(undefined, 'this is no JSON')
       return
     }
-    if (typeof message !== 'object' || message === null || Array.isArray(message)) {
-      this.#refuse(undefined, 'a JSON object is expected')
-      return
-    }
     const delay = this.#faults.delay()
-    if (!delay) {
-      this.#take(message as Record<string, unknown>)
-      return
-    }
-    this.#inbox = Promise.all([this.#inbox, delay]).then(() => this.#take(message as Record<string, unknown>))
+    // Also without latency: what came later must not overtake what is held back still.
+    if (delay || this.#heldBack > 0) this.#holdBack(message, delay)
+    else this.#take(message)
   }
 
-  #take(message: Record<string, unknown>): void {
-    const { type, id, timestamp } = message
-    switch (type) {
+  #holdBack(message: unknown, delay: Promise<void> | undefined): void {
+    this.#heldBack += 1
+    this.#inbox = Promise.all([this.#inbox, delay]).then(() => {
+      this.#heldBack -= 1
+      this.#take(message)
+    })
+  }
+
+  #take(value: unknown): void {
+    const message = readUserMessage(value)
+    switch (message.kind) {
+      case 'question':
+        if (!this.conversation.ask(message.question)) {
+          this.#refuse(message.question.id, 'too many questions are waiting')
+        }
+        return
+      case 'stop':
+        this.conversation.stop(message.id)
+        return
       case 'ping':
-        this.#send({ type: 'pong', timestamp: typeof timestamp === 'number' ? timestamp : undefined })
+        this.#send({ type: 'pong', timestamp: message.timestamp })
+        return
+      case 'audio':
+        this.audioBytes += message.bytes
         return
       case 'pong':
         return
-      case 'stop':
-        if (typeof id === 'string') this.conversation.stop(id)
-        return
-      case 'audio':
-        this.audioBytes += typeof message.data === 'string' ? Math.floor((message.data.length * 3) / 4) : 0
-        return
-      case 'message':
-        this.#ask(message)
-        return
-      default:
-        this.#refuse(id, 'unknown type')
-    }
-  }
-
-  #ask({ id, content, image }: Record<string, unknown>): void {
-    if (typeof id !== 'string' || id === '' || id.length > MAX_ID_LENGTH) {
-      this.#refuse(undefined, `"id" must be a string of 1 to ${MAX_ID_LENGTH} characters`)
-    } else if (typeof content !== 'string' || content === '' || content.length > MAX_TEXT_LENGTH) {
-      this.#refuse(id, `"content" must be a string of 1 to ${MAX_TEXT_LENGTH} characters`)
-    } else if (image !== undefined && typeof image !== 'string') {
-      this.#refuse(id, '"image" must be a string')
-    } else {
-      const question: Question = image === undefined ? { id, content } : { id, content, image }
-      if (!this.conversation.ask(question)) this.#refuse(id, 'too many questions are waiting')
+      case 'wrong':
+        this.#refuse(message.id, message.reason)
     }
   }
 
   /** Tells what was wrong; a question that is refused has ended, too. */
-  #refuse(id: unknown, reason: string): void {
+  #refuse(id: string | undefined, reason: string): void {
     this.#send({
       type: 'error',
       message: reason,
-      ...(typeof id === 'string' ? { request_id: id, end: true } : {}),
+      ...(id === undefined ? {} : { request_id: id, end: true }),
     })
   }
 
-  /** For what is not worth waiting for; a reader that lets even that pile up is given up. */
+  /** For what is not worth waiting for. */
   #send(message: object): void {
-    if (this.#socket.readyState !== this.#socket.OPEN) return
-    if (this.#socket.bufferedAmount > this.#options.maxQueuedBytes) {
-      this.#socket.close(1013, 'too slow')
-      return
-    }
-    this.#socket.send(JSON.stringify(message))
+    if (this.#isOpen && this.#hasRoom()) this.#socket.send(JSON.stringify(message))
+  }
+
+  /** Whether more may be written at all; a reader that lets so much pile up is given up. */
+  #hasRoom(): boolean {
+    if (this.#socket.bufferedAmount <= this.#options.maxQueuedBytes) return true
+    this.#giveUp()
+    return false
+  }
+
+  /** The close frame stands behind all that was not read; `ws` ends the socket if it is not answered either. */
+  #giveUp(): void {
+    this.#socket.close(TOO_SLOW, 'too slow')
   }
 
   /** Resolves at once while there is room, else when the network has taken this delta. */
   #say(delta: ReplyDelta): Promise<void> {
     const socket = this.#socket
-    if (socket.readyState !== socket.OPEN) return Promise.reject(new Error('the socket is closed'))
+    if (!this.#isOpen) return Promise.reject(new Error('the socket is closed'))
     const text = JSON.stringify(delta)
     if (socket.bufferedAmount < HIGH_WATER_BYTES) {
       socket.send(text)
@@ -153,7 +185,7 @@ export class UserSocket {
     const { clock, writeTimeout } = this.#options
     return new Promise((resolve, reject) => {
       const timer = clock.setTimeout(() => {
-        socket.terminate()
+        this.#giveUp()
         reject(new Error(`nothing was read for ${writeTimeout} ms`))
       }, writeTimeout)
       socket.send(text, (error) => {

@@ -1,27 +1,23 @@
 // The reference backend: an HTTP API and a WebSocket to an assistant, on node:http and `ws`.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { WebSocketServer } from 'ws'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 import { checkOptions, delay } from '../core/options.ts'
 import { systemRandom } from '../core/random.ts'
 import { sleep } from '../core/sleep.ts'
 import { isLoopbackAddress, refusal } from './access.ts'
+import { Authenticator } from './authenticator.ts'
+import { ConnectionSlots } from './connectionSlots.ts'
 import { Faults } from './faults.ts'
 import { allowOrigin, answerRoute, pathOf, sendJson } from './httpRoutes.ts'
-import {
-  type BackendOptions,
-  type Principal,
-  type ResolvedBackendOptions,
-  resolveBackendOptions,
-} from './options.ts'
+import { type BackendOptions, type ResolvedBackendOptions, resolveBackendOptions } from './options.ts'
 import { HttpRefusal, readJson } from './readJson.ts'
 import { SettingsStore } from './SettingsStore.ts'
-import { UserSocket } from './UserSocket.ts'
+import { UserSockets } from './UserSockets.ts'
 
 /** What a backend tells of itself. */
 export interface BackendStats {
+  /** WebSockets that are open. */
   connections: number
   /** Answers being given or waiting. */
   replies: number
@@ -30,7 +26,11 @@ export interface BackendStats {
 }
 
 const FAULTS_PATH = '/__faults'
-const SOCKET_PATH = '/ws'
+const MAX_FAULTS_BYTES = 1000
+/** For an answered close frame, after the answers have had their time. */
+const GOODBYE_MS = 500
+/** Sockets per permitted WebSocket: room for HTTP, and for saying why one more is not let in. */
+const SOCKETS_PER_CONNECTION = 2
 
 /** A backend that listens. */
 export class Backend {
@@ -39,49 +39,53 @@ export class Backend {
   /** Its address, for clients on this machine. */
   readonly url: string
   readonly #server: Server
-  readonly #sockets: WebSocketServer
   readonly #options: ResolvedBackendOptions
   readonly #settings: SettingsStore
-  readonly #users = new Map<UserSocket, string>()
+  readonly #authenticator: Authenticator
   readonly #faults: Faults
+  readonly #users: UserSockets
+  readonly #sockets = new Set<Socket>()
+  readonly #slots: ConnectionSlots
   #closing: Promise<void> | undefined
 
   /** Use `createBackend`. `server` listens already. */
   constructor(server: Server, options: ResolvedBackendOptions) {
     this.#server = server
     this.#options = options
-    this.#settings = new SettingsStore(options.settingsFile, options.logger)
+    this.#settings = new SettingsStore(options.settingsFile, options.maxBodyBytes, options.logger)
+    this.#authenticator = new Authenticator(options)
     this.#faults = new Faults(options.clock, systemRandom)
-    this.#sockets = new WebSocketServer({
-      noServer: true,
-      clientTracking: false,
-      maxPayload: options.maxPayload,
-      // Compression saves little on short deltas and costs memory per connection; bombs need it.
-      perMessageDeflate: false,
-    })
+    this.#users = new UserSockets(options, this.#authenticator, this.#faults)
+    this.#slots = new ConnectionSlots(
+      options.maxConnections * SOCKETS_PER_CONNECTION,
+      options.maxConnectionsPerAddress * SOCKETS_PER_CONNECTION,
+    )
     this.port = (server.address() as AddressInfo).port
     this.url = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${this.port}`
+    server.on('connection', (socket) => this.#onConnection(socket))
     server.on('request', (request, response) => void this.#onRequest(request, response))
-    server.on('upgrade', (request, socket, head) => void this.#onUpgrade(request, socket, head))
+    server.on('upgrade', (request, socket, head) => void this.#users.onUpgrade(request, socket, head))
+    // What goes wrong while accepting (no file descriptors left) must not end the process.
+    server.on('error', (error) => options.logger?.error('the server:', error))
   }
 
   getStats(): BackendStats {
-    const users = [...this.#users.keys()]
+    const users = [...this.#users]
     return {
       connections: users.length,
-      replies: users.filter(({ conversation }) => conversation.busy).length,
+      replies: users.reduce((sum, { conversation }) => sum + conversation.pending, 0),
       audioBytes: users.reduce((sum, { audioBytes }) => sum + audioBytes, 0),
     }
   }
 
   /** Cuts every WebSocket without a close frame, as a broken line would. */
   cut(): void {
-    for (const user of this.#users.keys()) user.cut()
+    this.#users.cut()
   }
 
   /**
-   * Stops listening, lets running answers end for `graceMs` milliseconds (default 2000), says goodbye (1001), and then ends
-   * what is left. A second call waits for the first.
+   * Stops listening, lets answers and requests end for `graceMs` milliseconds (default 2000), says goodbye (1001), and half a
+   * second later ends what is left. A second call waits for the first.
    */
   close(options: { graceMs?: number } = {}): Promise<void> {
     checkOptions('close', options, { graceMs: delay })
@@ -94,28 +98,39 @@ export class Backend {
   }
 
   async #close(graceMs: number): Promise<void> {
-    const stopped = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    this.#server.closeIdleConnections()
+    const { clock } = this.#options
     const over = new AbortController()
-    const grace = sleep(this.#options.clock, graceMs, over.signal, () => undefined).catch(() => {})
-    const leaving = Promise.all([...this.#users.keys()].map((user) => user.leave()))
-    await Promise.race([leaving, grace])
-    for (const user of this.#users.keys()) user.conversation.end()
-    // A close frame wants an answer; who does not give one within the grace is cut.
-    const gone = Promise.all([leaving, stopped])
-    await Promise.race([
-      gone,
-      grace,
-      sleep(this.#options.clock, Math.min(graceMs, 500), over.signal, () => undefined).catch(() => {}),
-    ])
-    this.cut()
-    this.#server.closeAllConnections()
+    const wait = (ms: number) => sleep(clock, ms, over.signal, () => undefined).catch(() => {})
+    // Resolves when the last socket has gone, WebSockets included.
+    const stopped = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.#users.leave()
+    await Promise.race([stopped, wait(graceMs)])
+    this.#users.endAnswers()
+    await Promise.race([stopped, wait(GOODBYE_MS)])
+    for (const socket of this.#sockets) socket.destroy()
     await stopped
     over.abort()
   }
 
+  #onConnection(socket: Socket): void {
+    const address = socket.remoteAddress ?? ''
+    if (this.#slots.enter(address)) {
+      socket.destroy()
+      return
+    }
+    this.#sockets.add(socket)
+    socket.once('close', () => {
+      this.#sockets.delete(socket)
+      this.#slots.leave(address)
+    })
+  }
+
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const options = this.#options
+    // Kept alive, a connection would hold up the shutdown.
+    response.once('close', () => {
+      if (this.#closing) this.#server.closeIdleConnections()
+    })
     try {
       if (options.faults && pathOf(request) === FAULTS_PATH) {
         await this.#onFaults(request, response)
@@ -130,19 +145,23 @@ export class Backend {
       if (refused) throw new HttpRefusal(403, refused)
       allowOrigin(request, response, options)
       if (this.#faults.failsNow()) throw new HttpRefusal(503, 'a fault on demand')
-      const principal = request.method === 'OPTIONS' ? undefined : await this.#authenticate(request)
       const answered = await answerRoute(
         {
           settings: this.#settings,
           models: options.models,
           maxBodyBytes: options.maxBodyBytes,
-          stop: (id) => this.#stop(principal, id),
+          authenticate: (asked) => this.#authenticator.authenticate(asked),
+          stop: (principal, id) => this.#users.stop(principal, id),
           closing: this.#closing !== undefined,
         },
         request,
         response,
       )
-      if (answered || (await options.onRequest?.(request, response))) return
+      if (answered) return
+      if (options.onRequest) {
+        await this.#authenticator.authenticate(request)
+        if (await options.onRequest(request, response)) return
+      }
       throw new HttpRefusal(404, 'there is nothing here')
     } catch (error) {
       this.#fail(request, response, error)
@@ -156,8 +175,6 @@ export class Backend {
       response.destroy()
       return
     }
-    // What was not read of the body would be taken for the next request.
-    if (!request.complete) response.setHeader('connection', 'close')
     sendJson(response, refused ? error.status : 500, { error: refused ? error.message : 'internal error' })
   }
 
@@ -166,70 +183,8 @@ export class Backend {
     const refused = refusal(request, this.#options)
     if (refused) throw new HttpRefusal(403, refused)
     allowOrigin(request, response, this.#options)
-    if (request.method === 'POST' && this.#faults.set(await readJson(request, 1000))) this.cut()
+    if (request.method === 'POST' && this.#faults.set(await readJson(request, MAX_FAULTS_BYTES))) this.cut()
     sendJson(response, 200, this.#faults.state)
-  }
-
-  #stop(principal: Principal | undefined, id: string | undefined): number {
-    let stopped = 0
-    for (const user of this.#users.keys()) {
-      if (user.principal === principal) stopped += user.conversation.stop(id)
-    }
-    return stopped
-  }
-
-  /** @throws HttpRefusal 401 */
-  async #authenticate(request: IncomingMessage): Promise<Principal | undefined> {
-    const { authenticate, logger } = this.#options
-    if (!authenticate) return undefined
-    try {
-      const principal = await authenticate(request)
-      if (principal !== undefined) return principal
-    } catch (error) {
-      logger?.warn('authenticate failed:', error)
-    }
-    throw new HttpRefusal(401, 'not authenticated')
-  }
-
-  async #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    // A socket that breaks while we look at it must not throw.
-    socket.on('error', () => socket.destroy())
-    try {
-      if (this.#faults.refusing) {
-        socket.destroy()
-        return
-      }
-      await this.#faults.delay()
-      const address = request.socket.remoteAddress ?? ''
-      this.#admit(request, address)
-      const principal = await this.#authenticate(request)
-      // Asked again: many may have come in while this one was looked up.
-      this.#admit(request, address)
-      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        const user = new UserSocket(webSocket, principal, this.#options, this.#faults)
-        this.#users.set(user, address)
-        webSocket.on('close', () => this.#users.delete(user))
-      })
-    } catch (error) {
-      const status = error instanceof HttpRefusal ? error.status : 500
-      if (status === 500) this.#options.logger?.error('the upgrade failed:', error)
-      socket.end(
-        `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
-      )
-    }
-  }
-
-  /** @throws HttpRefusal */
-  #admit(request: IncomingMessage, address: string): void {
-    const options = this.#options
-    if (this.#closing) throw new HttpRefusal(503, 'closing')
-    if (pathOf(request) !== SOCKET_PATH) throw new HttpRefusal(404, 'there is nothing here')
-    const refused = refusal(request, options)
-    if (refused) throw new HttpRefusal(403, refused)
-    if (this.#users.size >= options.maxConnections) throw new HttpRefusal(503, 'too many connections')
-    let ofAddress = 0
-    for (const other of this.#users.values()) if (other === address) ofAddress += 1
-    if (ofAddress >= options.maxConnectionsPerAddress) throw new HttpRefusal(429, 'too many connections')
   }
 }
 
@@ -242,7 +197,7 @@ export async function createBackend(options: BackendOptions = {}): Promise<Backe
   const server = createServer({
     requestTimeout: resolved.requestTimeout,
     headersTimeout: resolved.requestTimeout,
-    connectionsCheckingInterval: Math.max(1000, Math.min(30_000, resolved.requestTimeout)),
+    connectionsCheckingInterval: Math.max(500, Math.min(10_000, resolved.requestTimeout / 2)),
     maxHeaderSize: 16 * 1024,
   })
   await new Promise<void>((resolve, reject) => {

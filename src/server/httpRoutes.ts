@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AccessRules } from './access.ts'
 import { isAllowedOrigin } from './access.ts'
-import type { Model } from './options.ts'
+import type { Model, Principal } from './options.ts'
 import { HttpRefusal, readJson } from './readJson.ts'
 import type { Settings, SettingsStore } from './SettingsStore.ts'
 
@@ -12,19 +12,28 @@ export interface RouteContext {
   readonly settings: SettingsStore
   readonly models: readonly Model[]
   readonly maxBodyBytes: number
-  /** Stops one answer of this user, or all of them; returns how many. */
-  readonly stop: (id: string | undefined) => number
+  /** Who asks. @throws HttpRefusal */
+  readonly authenticate: (request: IncomingMessage) => Promise<Principal | undefined>
+  /** Stops one answer of a user, or all of them; returns how many. */
+  readonly stop: (principal: Principal | undefined, id: string | undefined) => number
   /** Whether the backend is going away. */
   readonly closing: boolean
 }
 
-type Route = (context: RouteContext, request: IncomingMessage) => Promise<{ status: number; body: unknown }>
+type Route = (
+  context: RouteContext,
+  request: IncomingMessage,
+  principal: Principal | undefined,
+) => Promise<{ status: number; body: unknown }>
+
+/** Load balancers and clients that wait for us to come back ask this, and have no token to show. */
+const HEALTH = 'GET /v1/health'
 
 const ok = (body: unknown) => ({ status: 200, body })
 
 const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   [
-    'GET /v1/health',
+    HEALTH,
     async ({ closing }) => (closing ? { status: 503, body: { status: 'closing' } } : ok({ status: 'ok' })),
   ],
   ['GET /v1/models', async ({ models }) => ok({ models })],
@@ -41,11 +50,11 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ],
   [
     'POST /api/stop-generation',
-    async ({ stop, maxBodyBytes }, request) => {
+    async ({ stop, maxBodyBytes }, request, principal) => {
       const body = (await readJson(request, maxBodyBytes)) as { id?: unknown } | undefined
       const id = body?.id
       if (id !== undefined && typeof id !== 'string') throw new HttpRefusal(400, '"id" must be a string')
-      return ok({ stopped: stop(id) })
+      return ok({ stopped: stop(principal, id) })
     },
   ],
 ])
@@ -59,14 +68,15 @@ export async function answerRoute(
   response: ServerResponse,
 ): Promise<boolean> {
   const path = pathOf(request)
-  const method = request.method === 'HEAD' ? 'GET' : request.method
-  const route = routes.get(`${method} ${path}`)
+  const name = routeName(request.method, path)
+  const route = routes.get(name)
   if (route) {
-    const { status, body } = await route(context, request)
+    const principal = name === HEALTH ? undefined : await context.authenticate(request)
+    const { status, body } = await route(context, request, principal)
     sendJson(response, status, body)
     return true
   }
-  const others = METHODS.filter((other) => routes.has(`${other} ${path}`))
+  const others = METHODS.filter((other) => routes.has(routeName(other, path)))
   if (others.length === 0) return false
   if (request.method === 'OPTIONS') {
     response.writeHead(204, { allow: ['OPTIONS', ...others].join(', ') }).end()
@@ -74,6 +84,11 @@ export async function answerRoute(
   }
   response.setHeader('allow', ['OPTIONS', ...others].join(', '))
   throw new HttpRefusal(405, `${request.method} is not possible here`)
+}
+
+/** What is there to be read can be asked for its head, too. */
+function routeName(method: string | undefined, path: string): string {
+  return `${method === 'HEAD' ? 'GET' : method} ${path}`
 }
 
 /** The path of a request without its query, as it was sent. */

@@ -7,7 +7,7 @@ import {
   callable,
   checkOptions,
   clockRule,
-  delay,
+  either,
   flag,
   interval,
   listOf,
@@ -15,6 +15,7 @@ import {
   numberRule,
   objectWith,
   plainObject,
+  positive,
   positiveCount,
   type Rules,
   text,
@@ -65,12 +66,18 @@ export interface BackendOptions {
   maxQueuedBytes?: number
   /** Questions of one connection that may wait for their turn. @default 100 */
   maxQuestions?: number
+  /** What these may hold together, in characters of text and base64. @default 32 MiB */
+  maxQuestionBytes?: number
   /** Messages a connection may send per second, audio included. @default 200, in bursts of twice as many */
   messagesPerSecond?: number
   /** A reader that takes nothing for so long is given up, in milliseconds. @default 30000 */
   writeTimeout?: number
   /** A request must be there, headers and body, after so long, in milliseconds. @default 30000 */
   requestTimeout?: number
+  /** `authenticate` must have answered after so long, in milliseconds. @default 10000 */
+  authenticateTimeout?: number
+  /** How often each WebSocket is pinged, in milliseconds; silent for a whole one, it is ended. `false` for never. @default 30000 */
+  pingInterval?: number | false
   /** Where it says what went wrong. @default nowhere */
   logger?: Logger
   clock?: Clock
@@ -103,9 +110,12 @@ export const backendDefaults: ResolvedBackendOptions = {
   maxBodyBytes: 2 ** 20,
   maxQueuedBytes: 4 * 2 ** 20,
   maxQuestions: 100,
+  maxQuestionBytes: 32 * 2 ** 20,
   messagesPerSecond: 200,
   writeTimeout: 30_000,
   requestTimeout: 30_000,
+  authenticateTimeout: 10_000,
+  pingInterval: 30_000,
   logger: undefined,
   clock: systemClock,
 }
@@ -129,9 +139,12 @@ const rules: Rules<BackendOptions> = {
   maxBodyBytes: bytes,
   maxQueuedBytes: bytes,
   maxQuestions: positiveCount,
-  messagesPerSecond: positiveCount,
+  maxQuestionBytes: bytes,
+  messagesPerSecond: positive,
   writeTimeout: interval,
-  requestTimeout: delay,
+  requestTimeout: interval,
+  authenticateTimeout: interval,
+  pingInterval: either(interval, { expected: 'false', accepts: (value) => value === false }),
   logger: loggerRule,
   clock: clockRule,
 }

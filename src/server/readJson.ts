@@ -16,18 +16,39 @@ const DANGEROUS_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor',
 
 /**
  * Reads and parses a body; an empty one is `undefined`.
- * @throws HttpRefusal 413 when it is too large, 400 when it is no JSON or holds dangerous keys
+ * @throws HttpRefusal 413 when it is too large, 400 when it is no JSON, holds dangerous keys or was cut off
  */
 export async function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > maxBytes) throw new HttpRefusal(413, `the body is larger than ${maxBytes} bytes`)
-    chunks.push(chunk)
-  }
-  if (bytes === 0) return undefined
-  return parseJson(Buffer.concat(chunks).toString('utf8'))
+  if (Number(request.headers['content-length']) > maxBytes) throw tooLarge(maxBytes)
+  const body = await readBody(request, maxBytes)
+  return body.length === 0 ? undefined : parseJson(body.toString('utf8'))
+}
+
+/**
+ * With listeners, not `for await`: leaving an iteration destroys the socket, and with it the answer. What is too much is still
+ * read and thrown away: closing on a client that writes resets the connection before it has read why.
+ */
+function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes <= maxBytes) {
+        chunks.push(chunk)
+        return
+      }
+      chunks.length = 0
+      reject(tooLarge(maxBytes))
+    })
+    request.on('end', () => resolve(Buffer.concat(chunks)))
+    request.on('error', () => reject(new HttpRefusal(400, 'the body was cut off')))
+    request.on('close', () => reject(new HttpRefusal(400, 'the body was cut off')))
+  })
+}
+
+function tooLarge(maxBytes: number): HttpRefusal {
+  return new HttpRefusal(413, `the body is larger than ${maxBytes} bytes`)
 }
 
 /** @throws HttpRefusal 400 */

@@ -1,0 +1,141 @@
+// The WebSockets of all users: who is let in, who is still there, who has to go.
+
+import { type IncomingMessage, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer } from 'ws'
+import type { TimerHandle } from '../core/clock.ts'
+import { refusal } from './access.ts'
+import type { Authenticator } from './authenticator.ts'
+import { ConnectionSlots } from './connectionSlots.ts'
+import type { Faults } from './faults.ts'
+import { pathOf } from './httpRoutes.ts'
+import type { Principal, ResolvedBackendOptions } from './options.ts'
+import { HttpRefusal } from './readJson.ts'
+import { UserSocket } from './UserSocket.ts'
+
+const SOCKET_PATH = '/ws'
+
+export class UserSockets {
+  readonly #options: ResolvedBackendOptions
+  readonly #authenticator: Authenticator
+  readonly #faults: Faults
+  readonly #server: WebSocketServer
+  readonly #slots: ConnectionSlots
+  readonly #users = new Set<UserSocket>()
+  #heartbeat: TimerHandle | undefined
+  #closing = false
+
+  constructor(options: ResolvedBackendOptions, authenticator: Authenticator, faults: Faults) {
+    this.#options = options
+    this.#authenticator = authenticator
+    this.#faults = faults
+    this.#slots = new ConnectionSlots(options.maxConnections, options.maxConnectionsPerAddress)
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      maxPayload: options.maxPayload,
+      autoPong: false,
+      // Compression saves little on short deltas and costs memory per connection; bombs need it.
+      perMessageDeflate: false,
+      // Left alone, `ws` would promise whatever protocol is offered first.
+      handleProtocols: () => false,
+    })
+  }
+
+  get size(): number {
+    return this.#users.size
+  }
+
+  [Symbol.iterator](): IterableIterator<UserSocket> {
+    return this.#users.values()
+  }
+
+  /** Takes an upgrade, or answers why not. */
+  async onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    // A socket that breaks while we look at it must not throw.
+    socket.on('error', () => socket.destroy())
+    try {
+      if (this.#faults.refusing) {
+        socket.destroy()
+        return
+      }
+      await this.#faults.delay()
+      this.#admit(request)
+      this.#takeSlot(request.socket.remoteAddress ?? '', socket)
+      const principal = await this.#authenticator.authenticate(request)
+      if (this.#closing) throw new HttpRefusal(503, 'closing')
+      this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+        const user = new UserSocket(webSocket, principal, this.#options, this.#faults)
+        this.#users.add(user)
+        webSocket.on('close', () => this.#users.delete(user))
+        this.#keepHeartbeat()
+      })
+    } catch (error) {
+      const status = error instanceof HttpRefusal ? error.status : 500
+      if (status === 500) this.#options.logger?.error('the upgrade failed:', error)
+      refuseUpgrade(socket, status)
+    }
+  }
+
+  /** Stops answers of a user: one, or all of them. Returns how many. */
+  stop(principal: Principal | undefined, id: string | undefined): number {
+    let stopped = 0
+    for (const user of this.#users) {
+      if (user.principal === principal) stopped += user.conversation.stop(id)
+    }
+    return stopped
+  }
+
+  /** Cuts every line without a close frame, as a broken network would. */
+  cut(): void {
+    for (const user of this.#users) user.cut()
+  }
+
+  /** Nobody is let in any more; answers that run may end, then goodbye to each. */
+  leave(): void {
+    this.#closing = true
+    this.#options.clock.clearTimeout(this.#heartbeat)
+    for (const user of this.#users) void user.leave()
+  }
+
+  /** The answers that still run end now. */
+  endAnswers(): void {
+    for (const { conversation } of this.#users) conversation.end()
+  }
+
+  /** @throws HttpRefusal */
+  #admit(request: IncomingMessage): void {
+    if (this.#closing) throw new HttpRefusal(503, 'closing')
+    if (pathOf(request) !== SOCKET_PATH) throw new HttpRefusal(404, 'there is nothing here')
+    const refused = refusal(request, this.#options)
+    if (refused) throw new HttpRefusal(403, refused)
+  }
+
+  /** Taken before the user is looked up, so that slow look-ups count, too. @throws HttpRefusal */
+  #takeSlot(address: string, socket: Duplex): void {
+    const refused = this.#slots.enter(address)
+    if (refused) throw new HttpRefusal(refused === 'too many connections' ? 503 : 429, refused)
+    socket.once('close', () => this.#slots.leave(address))
+  }
+
+  /** One timer for all lines, while there are any. */
+  #keepHeartbeat(): void {
+    const { clock, pingInterval } = this.#options
+    if (this.#heartbeat !== undefined || pingInterval === false) return
+    this.#heartbeat = clock.setTimeout(
+      () => {
+        this.#heartbeat = undefined
+        for (const user of this.#users) user.probe()
+        if (this.#users.size > 0 && !this.#closing) this.#keepHeartbeat()
+      },
+      pingInterval,
+      true,
+    )
+  }
+}
+
+/** A last word in HTTP; not left open for a client that never closes its side. */
+function refuseUpgrade(socket: Duplex, status: number): void {
+  socket.once('finish', () => socket.destroy())
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+}

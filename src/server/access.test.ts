@@ -1,0 +1,51 @@
+import type { IncomingMessage } from 'node:http'
+import { describe, expect, it } from 'vitest'
+import { isLoopbackAddress, refusal } from './access.ts'
+
+const asked = (headers: Record<string, string>) => ({ headers }) as unknown as IncomingMessage
+const here = { host: '127.0.0.1', allowedOrigins: ['https://app.example'], allowedHosts: undefined }
+
+describe('who may use the backend', () => {
+  it.each([
+    ['no page at all', { host: 'localhost:8000' }],
+    ['a page it serves itself', { host: 'localhost:8000', origin: 'http://localhost:8000' }],
+    ['the same under its number', { host: '[::1]:8000', origin: 'http://[::1]:8000' }],
+    ['a page of an allowed origin', { host: '127.0.0.1:8000', origin: 'https://app.example' }],
+  ])('%s', (_who, headers) => {
+    expect(refusal(asked(headers), here)).toBeUndefined()
+  })
+
+  it.each([
+    ['a page of another site', { host: 'localhost:8000', origin: 'https://evil.example' }],
+    ['a page of another port', { host: 'localhost:8000', origin: 'http://localhost:3000' }],
+    ['a page without an origin to name', { host: 'localhost:8000', origin: 'null' }],
+    [
+      'an origin that only begins alike',
+      { host: 'localhost:8000', origin: 'https://app.example.evil.example' },
+    ],
+    ['a name that somebody points here', { host: 'evil.example:8000', origin: 'http://evil.example:8000' }],
+    ['a request without a name', {}],
+  ])('not %s', (_who, headers) => {
+    expect(refusal(asked(headers), here)).toBeTypeOf('string')
+  })
+
+  it('open to the network it answers to any name, unless told which', () => {
+    const everywhere = { ...here, host: '0.0.0.0' }
+    expect(refusal(asked({ host: 'backend.example' }), everywhere)).toBeUndefined()
+    const named = { ...everywhere, allowedHosts: ['backend.example'] }
+    expect(refusal(asked({ host: 'Backend.Example:443' }), named)).toBeUndefined()
+    expect(refusal(asked({ host: 'other.example' }), named)).toBeTypeOf('string')
+  })
+
+  it.each([
+    ['127.0.0.1', true],
+    ['127.8.9.1', true],
+    ['::1', true],
+    ['::ffff:127.0.0.1', true],
+    ['10.0.0.1', false],
+    ['::ffff:10.0.0.1', false],
+    [undefined, false],
+  ])('%s is loopback: %s', (address, loopback) => {
+    expect(isLoopbackAddress(address)).toBe(loopback)
+  })
+})

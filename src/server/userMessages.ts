@@ -1,0 +1,60 @@
+// What a user's client may say, told apart and checked. It knows no socket and does nothing: whoever carries the messages, a
+// plain WebSocket or a session, acts on what this says.
+
+import type { Question } from './responder.ts'
+
+/** The longest text of a question, in UTF-16 code units, as clients keep it, too. */
+export const MAX_TEXT_LENGTH = 100_000
+const MAX_ID_LENGTH = 200
+
+export type UserMessage =
+  | { readonly kind: 'question'; readonly question: Question }
+  | { readonly kind: 'stop'; readonly id: string }
+  | { readonly kind: 'ping'; readonly timestamp: number | undefined }
+  | { readonly kind: 'pong' }
+  /** Live audio that came as base64. */
+  | { readonly kind: 'audio'; readonly bytes: number }
+  /** `id` is that of the question that is refused, if it was one and had one. */
+  | { readonly kind: 'wrong'; readonly id: string | undefined; readonly reason: string }
+
+/** Reads a message that is parsed already. */
+export function readUserMessage(value: unknown): UserMessage {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return wrong(undefined, 'a JSON object is expected')
+  }
+  const message = value as Record<string, unknown>
+  const { type, id, timestamp, data } = message
+  switch (type) {
+    case 'message':
+      return readQuestion(message)
+    case 'stop':
+      return typeof id === 'string' ? { kind: 'stop', id } : wrong(undefined, '"id" must be a string')
+    case 'ping':
+    case 'heartbeat':
+      return { kind: 'ping', timestamp: typeof timestamp === 'number' ? timestamp : undefined }
+    case 'pong':
+      return { kind: 'pong' }
+    case 'audio':
+      return typeof data === 'string'
+        ? { kind: 'audio', bytes: Math.floor((data.length * 3) / 4) }
+        : wrong(undefined, '"data" must be a string')
+    default:
+      return wrong(id, 'unknown type')
+  }
+}
+
+function readQuestion({ id, content, image }: Record<string, unknown>): UserMessage {
+  if (typeof id !== 'string' || id === '' || id.length > MAX_ID_LENGTH) {
+    return wrong(undefined, `"id" must be a string of 1 to ${MAX_ID_LENGTH} characters`)
+  }
+  if (typeof content !== 'string' || content === '' || content.length > MAX_TEXT_LENGTH) {
+    return wrong(id, `"content" must be a string of 1 to ${MAX_TEXT_LENGTH} characters`)
+  }
+  if (image !== undefined && typeof image !== 'string') return wrong(id, '"image" must be a string')
+  return { kind: 'question', question: image === undefined ? { id, content } : { id, content, image } }
+}
+
+function wrong(id: unknown, reason: string): UserMessage {
+  const named = typeof id === 'string' && id.length <= MAX_ID_LENGTH ? id : undefined
+  return { kind: 'wrong', id: named, reason }
+}
