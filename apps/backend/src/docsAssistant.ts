@@ -3,19 +3,21 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Responder } from 'guru-comms/server'
 import MiniSearch from 'minisearch'
+import { type Passage, passagesOf } from './passages.ts'
 import type { Section } from './sections.ts'
+import { identifiersIn, termOf, termsOf, words } from './terms.ts'
 
-/** Words that are in every question and tell nothing. */
-const STOP_WORDS: ReadonlySet<string> = new Set(
-  `a an and are as at be by can could did do does for from get give had has have how i if in into is it its me my of on or our
-   please should so tell that the their them then there these they this to up us was we what when where which while who why
-   will with would you your about happens happen mean means work works explain guru comms`.split(/\s+/),
-)
-
-/** With no more than this share of the question's words in it, a section answers another question. */
+/** With a smaller share of the question's words in it, a section answers another question. */
 const MIN_COVERAGE = 0.5
-const MAX_PARAGRAPHS = 3
-const MAX_CHARACTERS = 700
+/** Below this, it says that what it found is not quite what was asked. */
+const GOOD_COVERAGE = 0.7
+/** How much more a passage is worth that has a name out of the question. */
+const NAMED = 4
+/** A passage belongs to the answer when it scores this share of the best one. */
+const WORTH_SAYING = 0.45
+const MAX_CHARACTERS = 800
+const MAX_ITEMS = 5
+const SUGGESTIONS = 3
 
 export interface DocsAssistantOptions {
   readonly sections: readonly Section[]
@@ -23,24 +25,46 @@ export interface DocsAssistantOptions {
   readonly paceMs: number
 }
 
+/** A passage as it stands in the index. */
+interface Entry extends Passage {
+  readonly id: number
+  readonly section: Section
+  readonly title: string
+}
+
+/** A section that has to do with the question. */
+interface Candidate {
+  readonly section: Section
+  readonly score: number
+  /** The share of the question's words that it has, heading included. */
+  readonly coverage: number
+  /** Scores of its passages, by id. */
+  readonly scores: ReadonlyMap<number, number>
+}
+
 export class DocsAssistant implements Responder {
-  readonly #index: MiniSearch<Section>
+  readonly #index: MiniSearch<Entry>
+  readonly #entries: readonly Entry[]
   readonly #sections: readonly Section[]
   readonly #paceMs: number
 
   constructor({ sections, paceMs }: DocsAssistantOptions) {
     this.#sections = sections
     this.#paceMs = paceMs
-    this.#index = new MiniSearch<Section>({
-      fields: ['title', 'body'],
-      processTerm: toTerm,
+    this.#entries = sections
+      .flatMap((section) => passagesOf(section.body).map((passage) => ({ ...passage, section })))
+      .map((passage, id) => ({ ...passage, id, title: passage.section.title }))
+    this.#index = new MiniSearch<Entry>({
+      fields: ['title', 'text', 'context'],
+      tokenize: words,
+      processTerm: termOf,
       searchOptions: {
-        boost: { title: 3 },
-        fuzzy: (term) => (term.length > 5 ? 0.2 : false),
+        boost: { title: 2, context: 0.3 },
+        fuzzy: (term) => (term.length > 6 ? 0.2 : false),
         prefix: (term) => term.length > 3,
       },
     })
-    this.#index.addAll([...sections])
+    this.#index.addAll(this.#entries)
   }
 
   async *respond(
@@ -59,90 +83,80 @@ export class DocsAssistant implements Responder {
 
   /** The whole answer to a question. */
   answer(question: string): string {
-    const asked = new Set(termsOf(question))
-    const [best, second] = this.#index
-      .search(question)
-      .filter(({ queryTerms }) => new Set(queryTerms).size / asked.size > MIN_COVERAGE)
-      .map((result) => ({
-        ...result,
-        score: result.score * (1 + 3 * this.#titleCoverage(result.id, asked) ** 2),
-      }))
-      .sort((one, other) => other.score - one.score)
+    const asked = termsOf(question)
+    if (asked.size === 0) return this.#introduction()
+    const [best, second] = this.#candidates(question, asked)
     if (!best) return this.#dontKnow()
-    const chosen = this.#sections[best.id] as Section
-    const text = essence(chosen.body, best.terms)
-    const also =
-      second && second.score > best.score * 0.5 ? (this.#sections[second.id] as Section) : undefined
-    return `${text}\n\nFrom ${chosen.citation}${also ? `; see also ${also.citation}` : ''}`
+    const hedge = best.coverage < GOOD_COVERAGE ? 'I found nothing on exactly that. The nearest:\n\n' : ''
+    const also = second && second.score > best.score * 0.6 ? `; see also ${second.section.citation}` : ''
+    return `${hedge}${this.#said(best)}\n\nFrom ${best.section.citation}${also}`
   }
 
-  /** The share of the question's words that stand in a section's heading: one that asks the same answers it best. */
-  #titleCoverage(id: number, asked: ReadonlySet<string>): number {
-    const title = new Set(termsOf((this.#sections[id] as Section).title))
-    return [...asked].filter((term) => title.has(term)).length / asked.size
+  /** Sections that may answer, the best first. */
+  #candidates(question: string, asked: ReadonlySet<string>): Candidate[] {
+    const found = new Map<Section, { scores: Map<number, number>; matched: Set<string> }>()
+    const names = identifiersIn(question)
+    for (const { id, score, queryTerms } of this.#index.search(question)) {
+      const { section, text } = this.#entries[id] as Entry
+      const named = names.some((name) => text.includes(name))
+      const of = found.get(section) ?? { scores: new Map(), matched: new Set() }
+      found.set(section, of)
+      of.scores.set(id, named ? score * NAMED : score)
+      for (const term of queryTerms) of.matched.add(term)
+    }
+    return [...found]
+      .map(([section, { scores, matched }]) => {
+        const coverage = matched.size / asked.size
+        const inTitle = termsOf(section.title)
+        const titled = [...asked].filter((term) => inTitle.has(term)).length / asked.size
+        // A heading that asks the same answers it best.
+        const score = Math.max(...scores.values()) * coverage ** 2 * (1 + 2 * titled ** 2)
+        return { section, coverage, scores, score }
+      })
+      .filter(({ coverage }) => coverage >= MIN_COVERAGE)
+      .sort((one, other) => other.score - one.score)
+  }
+
+  /** The passages of a section that answer, in the order they stand, examples last, short enough to be listened to. */
+  #said({ section, scores }: Candidate): string {
+    const best = Math.max(...scores.values())
+    const worth = this.#entries.filter(
+      (entry) => entry.section === section && (scores.get(entry.id) ?? 0) >= best * WORTH_SAYING,
+    )
+    const said: Entry[] = []
+    let characters = 0
+    const left = { prose: Number.POSITIVE_INFINITY, item: MAX_ITEMS, code: 1 }
+    // Words first, an example after them.
+    for (const entry of worth.toSorted(
+      (one, other) => Number(one.kind === 'code') - Number(other.kind === 'code'),
+    )) {
+      if (left[entry.kind] === 0) continue
+      if (said.length > 0 && characters + entry.text.length > MAX_CHARACTERS) continue
+      said.push(entry)
+      characters += entry.text.length
+      left[entry.kind] -= 1
+    }
+    return said
+      .map(({ kind, text }, index) => {
+        const listed = kind === 'item' && said[index - 1]?.kind === 'item'
+        return `${index === 0 ? '' : listed ? '\n' : '\n\n'}${text}`
+      })
+      .join('')
+  }
+
+  #introduction(): string {
+    const about = this.#entries.find(({ kind, section }) => kind === 'prose' && section === this.#sections[0])
+    return `I answer questions about guru-comms from its own docs. ${about?.text ?? ''}\n\n${this.#suggestions()}`
   }
 
   #dontKnow(): string {
-    const topics = this.#sections.filter(({ citation }) => !citation.includes('#')).map(({ title }) => title)
-    return `I found nothing about that in the docs of guru-comms, and they are all I know. I can tell you about ${listed(topics)}.`
+    return `I found nothing about that in the docs of guru-comms, and they are all I know.\n\n${this.#suggestions()}`
   }
-}
 
-/** The words that tell something, without their endings. */
-function termsOf(text: string): string[] {
-  return (text.match(/[\p{L}\p{N}_]+/gu) ?? []).map(toTerm).filter((term) => term !== null)
-}
-
-function toTerm(word: string): string | null {
-  const lower = word.toLowerCase()
-  return STOP_WORDS.has(lower) || lower.length < 2 ? null : stem(lower)
-}
-
-/** The simplest endings of English: enough for an index and a question to meet. */
-function stem(word: string): string {
-  return word.length > 4 ? word.replace(/(?:ies|ing|ed|es|s|e)$/, '') : word
-}
-
-/** The prose of a section, or the rows of its table that match, short enough to be said. */
-function essence(body: string, terms: readonly string[]): string {
-  const blocks = body.replace(/```[\s\S]*?```/g, '').split(/\n{2,}/)
-  const prose = blocks
-    .filter((block) => block.trim() !== '' && !/^\s*\|/.test(block))
-    .map((block) => unwrap(block))
-  const rows = blocks.filter((block) => /^\s*\|/.test(block)).flatMap((table) => tableRows(table))
-  const matching = rows.filter((row) => terms.some((term) => row.toLowerCase().includes(term))).slice(0, 3)
-  let text = ''
-  for (const paragraph of prose.slice(0, MAX_PARAGRAPHS)) {
-    if (text !== '' && text.length + paragraph.length > MAX_CHARACTERS) break
-    text += `${text && '\n\n'}${paragraph}`
+  /** Questions that the docs answer under that very heading. */
+  #suggestions(): string {
+    const questions = this.#sections.map(({ title }) => title.split(' › ').at(-1) ?? '')
+    const asking = questions.filter((title) => title.endsWith('?')).slice(0, SUGGESTIONS)
+    return `Ask me, for example:\n${asking.map((title) => `- ${title}`).join('\n')}`
   }
-  if (matching.length > 0 && text.length < MAX_CHARACTERS) text += `${text && '\n\n'}${matching.join('\n')}`
-  return text || rows.slice(0, 3).join('\n') || 'The page has code on that.'
-}
-
-/** A paragraph on one line; list items keep theirs. Links keep their text. */
-function unwrap(block: string): string {
-  return block
-    .replace(/\n(?!\s*[-*\d])/g, ' ')
-    .replace(/\[([^\]]+)\]\([^)]+\)/g, '$1')
-    .trim()
-}
-
-/** The rows of a table as `- first: others`, heading and ruler left out. */
-function tableRows(table: string): string[] {
-  return table
-    .split('\n')
-    .slice(2)
-    .map((row) =>
-      unwrap(row)
-        .split(/(?<!\\)\|/)
-        .map((cell) => cell.trim())
-        .filter((cell) => cell !== ''),
-    )
-    .filter((cells) => cells.length > 0)
-    .map(([first, ...others]) => (others.length > 0 ? `- ${first}: ${others.join(', ')}` : `- ${first}`))
-}
-
-function listed(items: readonly string[]): string {
-  return items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`
 }
