@@ -60,12 +60,13 @@ export function byteLength(payload: Payload): number {
   return bytes
 }
 
+const BRACE = 0x7b
 // What JSON can begin with: anything else is spared the price of a thrown SyntaxError.
 const JSON_START = /^\s*[[{"\-0-9tfn]/
 
 /** The value of a text frame: parsed JSON, or the text itself when it is none. */
 export function decodeText(text: string): unknown {
-  if (!JSON_START.test(text)) return text
+  if (text.charCodeAt(0) !== BRACE && !JSON_START.test(text)) return text
   try {
     return JSON.parse(text)
   } catch {

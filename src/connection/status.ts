@@ -21,7 +21,7 @@ const STATUSES: ReadonlySet<unknown> = new Set<Status>([
   'error',
 ])
 
-const BY_EVENT: Readonly<Partial<Record<StatusEvent, Status>>> = {
+const BY_EVENT: Readonly<Record<Exclude<StatusEvent, 'sent' | 'received'>, Status>> = {
   open: 'idle',
   down: 'waiting',
   failed: 'error',
@@ -33,12 +33,11 @@ const BY_EVENT: Readonly<Partial<Record<StatusEvent, Status>>> = {
  * a server message's own `state` overrides all of these.
  */
 export const deriveStatus: DeriveStatus = (status, event, message) => {
-  const plain = BY_EVENT[event]
-  if (plain) return plain
+  if (event !== 'received' && event !== 'sent') return BY_EVENT[event]
   if (typeof message !== 'object' || message === null) return status
   const { role, type, state, end, start, content, request_id: question } = message as Record<string, unknown>
   if (event === 'sent') return role === 'user' || type === 'message' ? 'thinking' : status
-  if (STATUSES.has(state)) return state as Status
+  if (state !== undefined && STATUSES.has(state)) return state as Status
   if (role !== 'assistant' && question === undefined) return status
   if (end) return 'idle'
   return start || content !== undefined ? 'speaking' : status

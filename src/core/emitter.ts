@@ -79,7 +79,8 @@ export class Emitter<Events extends { [K in keyof Events]: unknown[] }> {
     // The lists are never changed in place, so a listener may add and remove while we walk.
     const entries = this.#entries?.get(name)
     if (!entries) return false
-    for (const entry of entries) {
+    for (let index = 0; index < entries.length; index += 1) {
+      const entry = entries[index] as Entry
       if (entry.once) this.#drop(name, entry)
       try {
         const result: unknown = entry.listener.apply(this, args)
