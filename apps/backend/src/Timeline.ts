@@ -7,18 +7,21 @@ type Style = Parameters<typeof styleText>[0]
 
 /** Signs of the states of a line. */
 const STATES: Readonly<Record<string, { sign: string; style: Style }>> = {
-  idle: { sign: '○', style: 'dim' },
   connecting: { sign: '◌', style: 'yellow' },
   open: { sign: '●', style: 'green' },
   waiting: { sign: '○', style: 'red' },
-  closing: { sign: '◌', style: 'dim' },
-  closed: { sign: '○', style: 'dim' },
-  failed: { sign: '✕', style: 'red' },
-  disposed: { sign: '○', style: 'dim' },
 }
 
-const INDENT = ' '.repeat(12)
+/** Where the words begin, behind time and sign. */
+const INDENT = ' '.repeat(13)
+/** Longer lines are hard to read, however wide the terminal is. */
 const MAX_WIDTH = 96
+const MIN_WIDTH = 40
+
+/** A length of time in words. */
+export function duration(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${Number((ms / 1000).toFixed(2))} s`
+}
 
 export class Timeline {
   readonly #out: NodeJS.WriteStream
@@ -36,10 +39,7 @@ export class Timeline {
   /** The line has changed its state. */
   state(state: string, note = ''): void {
     const { sign, style } = STATES[state] ?? { sign: '·', style: 'dim' as const }
-    this.#line(
-      this.#paint(style, sign),
-      `${this.#paint(style, state)}${note && this.#paint('dim', `  ${note}`)}`,
-    )
+    this.#line(this.#paint(style, sign), this.#paint(style, note ? state.padEnd(10) : state), note)
   }
 
   /** Something was done to the line. */
@@ -48,35 +48,29 @@ export class Timeline {
   }
 
   asked(text: string, note = ''): void {
-    this.#line(
-      this.#paint('cyan', '›'),
-      `${this.#paint('bold', text)}${note && this.#paint('dim', `  ${note}`)}`,
-    )
+    this.#line(this.#paint('cyan', '›'), this.#paint('bold', text), note)
   }
 
-  note(text: string): void {
-    this.#line(this.#paint('dim', '·'), this.#paint('dim', text))
+  /** The answer to a question that was asked a while ago begins. */
+  answering(question: string): void {
+    this.#line(this.#paint('cyan', '‹'), this.#paint('dim', `to: ${question}`))
   }
 
   /** Somewhere to write an answer to, piece by piece. */
   answer(): WrappedText {
-    const width = Math.min(this.#out.columns ?? 80, MAX_WIDTH) - 1
-    return new WrappedText((text) => this.#out.write(text), width, INDENT)
-  }
-
-  rule(): void {
-    this.plain(this.#paint('dim', `  ${'─'.repeat(Math.min(this.#out.columns ?? 80, 76) - 4)}`))
+    return new WrappedText((text) => this.#out.write(text), this.#width - 1, INDENT)
   }
 
   /** The closing counts. */
   counts(
-    parts: readonly { readonly count: number | string; readonly what: string; readonly bad?: boolean }[],
+    parts: readonly { readonly count: number | string; readonly what: string; readonly good?: boolean }[],
   ): void {
-    const shown = parts.map(({ count, what, bad = false }) => {
-      const style: Style = bad ? ['bold', 'red'] : 'bold'
+    const shown = parts.map(({ count, what, good }) => {
+      const style: Style = good === undefined ? 'bold' : ['bold', good ? 'green' : 'red']
       return `${this.#paint(style, String(count))} ${what}`
     })
-    this.plain(`  ${shown.join(this.#paint('dim', ' · '))}`)
+    this.plain(`\n  ${this.#paint('dim', '─'.repeat(this.#width - 4))}`)
+    this.plain(`  ${shown.join(this.#paint('dim', ' · '))}\n`)
   }
 
   title(text: string, note: string): void {
@@ -84,12 +78,18 @@ export class Timeline {
   }
 
   fact(name: string, value: string, note = ''): void {
-    this.plain(`  ${this.#paint('dim', name.padEnd(11))}${value}${note && this.#paint('dim', `  ${note}`)}`)
+    this.plain(`  ${this.#paint('dim', name.padEnd(11))}${value}${note && `  ${this.#paint('dim', note)}`}`)
   }
 
-  #line(sign: string, text: string): void {
-    const seconds = ((performance.now() - this.#startedAt) / 1000).toFixed(2).padStart(6)
-    this.#out.write(`${this.#paint('dim', `${seconds} s`)}  ${sign} ${text}\n`)
+  get #width(): number {
+    return Math.max(MIN_WIDTH, Math.min(this.#out.columns ?? 80, MAX_WIDTH))
+  }
+
+  #line(sign: string, text: string, note = ''): void {
+    const time = ((performance.now() - this.#startedAt) / 1000).toFixed(2).padStart(7)
+    this.#out.write(
+      `${this.#paint('dim', `${time} s`)}  ${sign} ${text}${note && `  ${this.#paint('dim', note)}`}\n`,
+    )
   }
 
   /** Colours only where they are seen, and not where NO_COLOR says no: `styleText` looks at the stream. */

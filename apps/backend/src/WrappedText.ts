@@ -1,4 +1,7 @@
 // Text that comes in pieces, wrapped to a width as it comes: a word goes to the next line before it would cross the edge.
+// Control characters are left out: what an assistant says must not move the cursor or name the window.
+
+const CONTROL = /^\p{Cc}$/u
 
 export class WrappedText {
   readonly #write: (text: string) => void
@@ -20,10 +23,10 @@ export class WrappedText {
       if (character === '\n') {
         this.#flushWord()
         this.#newLine()
-      } else if (character === ' ') {
+      } else if (character === ' ' || character === '\t') {
         this.#flushWord()
         this.#spaces += this.#column > 0 ? 1 : 0
-      } else {
+      } else if (!CONTROL.test(character)) {
         this.#word += character
       }
     }

@@ -43,23 +43,28 @@ export function readArgs(argv: readonly string[]): Args {
   } catch (error) {
     throw new UsageError((error as Error).message)
   }
-  const port = Number(values.port ?? 8000)
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new UsageError(`--port must be a whole number from 0 to 65535, got "${values.port}"`)
+  const { port = '8000', upstream } = values
+  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) {
+    throw new UsageError(`--port must be a whole number from 0 to 65535, got "${port}"`)
   }
-  if (values.upstream !== undefined && !/^https?:\/\//.test(values.upstream)) {
-    throw new UsageError(
-      `--upstream must be a URL such as http://localhost:11434/v1, got "${values.upstream}"`,
-    )
+  if (upstream !== undefined && !isHttpBase(upstream)) {
+    throw new UsageError(`--upstream must be a URL such as http://localhost:11434/v1, got "${upstream}"`)
   }
   if ((values.upstream === undefined) !== (values.model === undefined)) {
     throw new UsageError('--upstream and --model go together')
   }
   return {
     once: values.once ?? false,
-    port,
-    upstream: values.upstream,
+    port: Number(port),
+    upstream,
     model: values.model,
     help: values.help ?? false,
   }
+}
+
+/** Whether paths can be put under it. */
+function isHttpBase(text: string): boolean {
+  if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) return false
+  const { search, hash } = new URL(text)
+  return search === '' && hash === ''
 }

@@ -1,9 +1,8 @@
 // The main job: one whole conversation over a line that is cut in the middle of it, and the counts that show nothing was lost.
 
-import { once } from 'node:events'
-import { Endpoint } from 'guru-comms'
-import type { Question, Responder } from 'guru-comms/server'
-import type { Timeline } from './Timeline.ts'
+import { Endpoint, type Reply } from 'guru-comms'
+import type { Seen } from './counting.ts'
+import { duration, type Timeline } from './Timeline.ts'
 
 const OPENING = 'What happens when the line is cut?'
 const WHILE_DOWN = ['How does the circuit breaker decide?', 'Is a POST ever sent twice?']
@@ -13,89 +12,105 @@ const OUTAGE_MS = 1500
 export interface Counts {
   readonly questions: number
   readonly answered: number
+  /** Never reached the assistant, or never got their answer back. */
   readonly lost: number
+  /** Reached the assistant more than once. */
   readonly duplicated: number
-  readonly cuts: number
+  /** Reached it, and it could not answer: no fault of the line. */
+  readonly failed: number
   readonly outageMs: number
 }
 
-/** Wraps a responder and counts how often each question reaches it: the server's side of the truth. */
-export function counting(responder: Responder): { responder: Responder; seen: Map<string, number> } {
-  const seen = new Map<string, number>()
-  return {
-    seen,
-    responder: {
-      respond(question: Question, context) {
-        seen.set(question.id, (seen.get(question.id) ?? 0) + 1)
-        return responder.respond(question, context)
-      },
-    },
-  }
-}
-
-/** Holds the conversation and shows it. */
+/**
+ * Holds the conversation and shows it.
+ * @throws the reason of `signal` when it aborts
+ */
 export async function converse(
   port: number,
-  seen: ReadonlyMap<string, number>,
+  seen: Seen,
   timeline: Timeline,
+  signal: AbortSignal,
 ): Promise<Counts> {
-  const http = `http://localhost:${port}`
   const endpoint = new Endpoint({
     WS_URL: `ws://localhost:${port}/ws`,
-    API_BASE_URL: http,
+    API_BASE_URL: `http://localhost:${port}`,
     NODE_ENV: 'development',
+    // Looks after the backend more often than by default: nobody wants to watch a screen for five seconds.
     connection: { healthInterval: 500 },
   })
   const asked: string[] = []
-  let answered = 0
-  let cutAt = 0
+  const answered = new Set<string>()
+  let cutAt: number | undefined
   let outageMs = 0
+
   endpoint.on('connectionState', (state) => {
-    const { queuedMessages } = endpoint.connection.getStats()
-    if (state === 'open' && cutAt > 0) outageMs = performance.now() - cutAt
-    timeline.state(state, state === 'connecting' && queuedMessages > 0 ? `${queuedMessages} waiting` : '')
+    if (state === 'connecting') timeline.state(state)
+    if (state !== 'open') return
+    if (cutAt !== undefined) outageMs = performance.now() - cutAt
+    timeline.state(state, cutAt === undefined ? '' : `back after ${duration(outageMs)}`)
   })
+  endpoint.on('reconnecting', ({ delay }) =>
+    timeline.state('waiting', `next attempt within ${duration(delay)}, or when health is back`),
+  )
   // What goes wrong is to be seen in the states; here it is done on purpose.
   endpoint.on('error', () => {})
 
-  const ask = (text: string) => {
+  const ask = (text: string): Reply => {
     const reply = endpoint.ask(text)
     asked.push(reply.id)
     const { queuedMessages } = endpoint.connection.getStats()
     timeline.asked(text, queuedMessages > 0 ? `queued, ${queuedMessages} waiting` : '')
     return reply
   }
-  const show = async (reply: ReturnType<typeof ask>) => {
+  const show = async (reply: Reply, heading?: string) => {
     const text = timeline.answer()
-    // Emphasis is for pages; a terminal would show the stars.
-    for await (const piece of reply) text.push(piece.replaceAll('**', ''))
-    text.end()
-    answered += 1
+    try {
+      let begun = false
+      for await (const piece of reply) {
+        if (!begun && heading !== undefined) timeline.answering(heading)
+        begun = true
+        // Emphasis is for pages; a terminal would show the stars.
+        text.push(piece.replaceAll('**', ''))
+      }
+      answered.add(reply.id)
+    } catch (error) {
+      if (signal.aborted) throw signal.reason
+      timeline.hurt(`no answer: ${(error as Error).message}`)
+    } finally {
+      text.end()
+    }
   }
+  const next = (event: 'open' | 'disconnected') =>
+    new Promise<void>((resolve, reject) => {
+      endpoint.once(event, () => resolve())
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    })
+  // Ends every reply that is waited for.
+  const abandon = () => endpoint.dispose()
 
   try {
-    await once(endpoint.connection as unknown as NodeJS.EventEmitter, 'open')
+    signal.throwIfAborted()
+    signal.addEventListener('abort', abandon, { once: true })
+    await next('open')
     await show(ask(OPENING))
 
-    timeline.hurt(`the line is cut: for ${OUTAGE_MS / 1000} s nobody is there`)
+    timeline.hurt(`the line is cut: for ${duration(OUTAGE_MS)} nobody is there`)
     cutAt = performance.now()
-    const lost = new Promise((resolve) => endpoint.once('disconnected', resolve))
-    await endpoint.api.post('/__faults', { refuseMs: OUTAGE_MS })
+    const lost = next('disconnected')
+    await endpoint.api.post('/__faults', { refuseMs: OUTAGE_MS }, { signal })
     await lost
-    const replies = WHILE_DOWN.map(ask)
-    for (const [index, reply] of replies.entries()) {
-      if (index > 0) timeline.note(WHILE_DOWN[index] as string)
-      await show(reply)
-    }
+    const replies = WHILE_DOWN.map((text) => ({ text, reply: ask(text) }))
+    for (const { text, reply } of replies) await show(reply, text)
   } finally {
+    signal.removeEventListener('abort', abandon)
     endpoint.dispose()
   }
   return {
     questions: asked.length,
-    answered,
-    lost: asked.filter((id) => !seen.has(id)).length + (asked.length - answered),
-    duplicated: [...seen.values()].filter((times) => times > 1).length,
-    cuts: 1,
+    answered: answered.size - asked.filter((id) => seen.failures.has(id)).length,
+    lost: asked.filter((id) => !seen.times.has(id) || !answered.has(id)).length,
+    duplicated: asked.filter((id) => (seen.times.get(id) ?? 0) > 1).length,
+    failed: asked.filter((id) => seen.failures.has(id)).length,
     outageMs,
   }
 }

@@ -32,7 +32,7 @@ describe('the offline assistant', () => {
     ['How do I install it?', /```sh\nnpm install guru-comms\n```/],
     ['How do I send an image?', /10 MB/],
     ['How do I stream audio?', /live audio/i],
-    ['what does CIRCUIT_OPEN mean', /failed too often/],
+    ['what does CIRCUIT_OPEN mean', /failed too often|CircuitBreakerError/],
     ['Can I use it with require()?', /require\(/],
   ])('%s', async (question, content) => {
     const answer = await said(question)

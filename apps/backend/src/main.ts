@@ -2,38 +2,20 @@
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Backend, type BackendOptions, createBackend, type Responder } from 'guru-comms/server'
+import { type Backend, type BackendOptions, createBackend } from 'guru-comms/server'
 import { type Args, readArgs, USAGE, UsageError } from './args.ts'
-import { type Counts, converse, counting } from './conversation.ts'
-import { DocsAssistant } from './docsAssistant.ts'
-import { readSections } from './sections.ts'
+import { type Assistant, chooseAssistant } from './assistant.ts'
+import { type Counts, converse } from './conversation.ts'
+import { counting } from './counting.ts'
 import { serveFiles } from './staticFiles.ts'
-import { Timeline } from './Timeline.ts'
-import { UpstreamResponder } from './upstream.ts'
+import { duration, Timeline } from './Timeline.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const playground = join(root, 'apps/playground/dist')
 /** Ports tried after the one that was asked for. */
 const MORE_PORTS = 20
-
-function chooseResponder(args: Args): { responder: Responder; name: string; note: string; model: string } {
-  if (args.upstream !== undefined && args.model !== undefined) {
-    const responder = new UpstreamResponder({
-      baseURL: args.upstream,
-      model: args.model,
-      apiKey: process.env.OPENAI_API_KEY,
-    })
-    return { responder, name: args.model, note: `at ${new URL(args.upstream).origin}`, model: args.model }
-  }
-  const sections = readSections(root)
-  const responder = new DocsAssistant({ sections, paceMs: 12 })
-  return {
-    responder,
-    name: 'offline',
-    note: `answers from ${sections.length} sections of the docs`,
-    model: 'offline-docs',
-  }
-}
+/** Nothing in the conversation takes so long; whoever waits for its end should not wait for ever. */
+const LIMIT_MS = 300_000
 
 /** Listens on the port, or on the next that is free. */
 async function listen(options: BackendOptions & { port: number }): Promise<Backend> {
@@ -41,63 +23,79 @@ async function listen(options: BackendOptions & { port: number }): Promise<Backe
     try {
       return await createBackend({ ...options, port })
     } catch (error) {
-      const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-      if (!taken || port === 0 || port >= options.port + MORE_PORTS) throw error
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'EACCES') throw new UsageError(`this user may not listen on port ${port}: try --port 8000`)
+      if (code !== 'EADDRINUSE' || port === 0) throw error
+      if (port === Math.min(options.port + MORE_PORTS, 65_535)) {
+        throw new UsageError(
+          `the ports ${options.port} to ${port} are all taken: choose another with --port N`,
+        )
+      }
     }
   }
 }
 
 function showCounts(timeline: Timeline, counts: Counts): void {
-  timeline.plain()
-  timeline.rule()
+  const { questions, answered, lost, duplicated, failed, outageMs } = counts
   timeline.counts([
-    { count: counts.questions, what: 'questions' },
-    { count: counts.answered, what: 'answered', bad: counts.answered < counts.questions },
-    { count: counts.lost, what: 'lost', bad: counts.lost > 0 },
-    { count: counts.duplicated, what: 'duplicated', bad: counts.duplicated > 0 },
-    { count: counts.cuts, what: `cut, back after ${(counts.outageMs / 1000).toFixed(2)} s` },
+    { count: questions, what: 'questions' },
+    { count: answered, what: 'answered', good: answered === questions },
+    ...(failed > 0 ? [{ count: failed, what: 'failed', good: false }] : []),
+    { count: lost, what: 'lost', good: lost === 0 },
+    { count: duplicated, what: 'duplicated', good: duplicated === 0 },
+    { count: 1, what: `cut, back after ${duration(outageMs)}` },
   ])
 }
 
 async function main(args: Args): Promise<number> {
-  const timeline = new Timeline(process.stdout)
-  const { responder, name, note, model } = chooseResponder(args)
-  const { responder: counted, seen } = counting(responder)
-  const backend = await listen({
-    port: args.port,
-    responder: counted,
-    models: [{ id: model, name }],
-    faults: true,
-    ...(existsSync(playground) ? { onRequest: serveFiles(playground) } : {}),
-  })
-  const url = `http://localhost:${backend.port}`
-  timeline.title('guru-comms', 'one resilient line between an app and its backend')
-  timeline.fact('backend', url)
-  timeline.fact('assistant', name, note)
-  timeline.plain()
-
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
-  const interrupted = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()))
-
-  let counts: Counts | undefined
+  const assistant = chooseAssistant(args, root)
   try {
-    counts = await Promise.race([converse(backend.port, seen, timeline), interrupted.then(() => undefined)])
-    if (counts) showCounts(timeline, counts)
-    if (counts && !args.once) {
-      timeline.plain()
-      timeline.fact(
-        'playground',
-        existsSync(playground) ? url : 'not built: npm run build -w apps/playground',
-      )
+    return await run(args, assistant, stop.signal)
+  } finally {
+    assistant.dispose()
+  }
+}
+
+async function run(args: Args, assistant: Assistant, stopped: AbortSignal): Promise<number> {
+  const timeline = new Timeline(process.stdout)
+  const { responder, seen } = counting(assistant.responder)
+  const built = existsSync(join(playground, 'index.html'))
+  const backend = await listen({
+    port: args.port,
+    responder,
+    models: [{ id: assistant.model, name: assistant.name }],
+    faults: true,
+    ...(built ? { onRequest: serveFiles(playground) } : {}),
+  })
+  const url = `http://localhost:${backend.port}`
+  const moved = args.port !== 0 && backend.port !== args.port
+  timeline.title('guru-comms', 'one resilient line between an app and its backend')
+  timeline.fact('backend', url, moved ? `port ${args.port} is taken` : '')
+  timeline.fact('assistant', assistant.name, assistant.note)
+  timeline.plain()
+
+  let counts: Counts
+  try {
+    const limit = AbortSignal.any([stopped, AbortSignal.timeout(LIMIT_MS)])
+    counts = await converse(backend.port, seen, timeline, limit)
+    showCounts(timeline, counts)
+    if (!args.once && !stopped.aborted) {
+      timeline.fact('playground', built ? url : 'not built: npm run build:all')
       timeline.fact('', 'Ctrl-C stops it')
-      timeline.plain()
-      await interrupted
+      await new Promise<void>((resolve) => stopped.addEventListener('abort', () => resolve()))
     }
+  } catch (error) {
+    if (!stopped.aborted) throw error
+    timeline.plain('\n  stopped before the end of the conversation')
+    return 130
   } finally {
     await backend.close()
   }
-  return counts && counts.lost === 0 && counts.duplicated === 0 ? 0 : stop.signal.aborted ? 130 : 1
+  if (!args.once) timeline.plain('\n  stopped')
+  const { questions, answered, lost, duplicated } = counts
+  return answered === questions && lost === 0 && duplicated === 0 ? 0 : 1
 }
 
 // Whoever reads us may have seen enough (`npm start | head`).
