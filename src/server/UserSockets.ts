@@ -121,7 +121,7 @@ export class UserSockets {
   /** One timer for all lines, while there are any. */
   #keepHeartbeat(): void {
     const { clock, pingInterval } = this.#options
-    if (this.#heartbeat !== undefined || pingInterval === false) return
+    if (this.#heartbeat !== undefined || pingInterval === Number.POSITIVE_INFINITY) return
     this.#heartbeat = clock.setTimeout(
       () => {
         this.#heartbeat = undefined

@@ -32,7 +32,7 @@ describe('who may use the backend', () => {
   it('open to the network it answers to any name, unless told which', () => {
     const everywhere = { ...here, host: '0.0.0.0' }
     expect(refusal(asked({ host: 'backend.example' }), everywhere)).toBeUndefined()
-    const named = { ...everywhere, allowedHosts: ['backend.example'] }
+    const named = { ...everywhere, allowedHosts: ['backend.EXAMPLE'] }
     expect(refusal(asked({ host: 'Backend.Example:443' }), named)).toBeUndefined()
     expect(refusal(asked({ host: 'other.example' }), named)).toBeTypeOf('string')
   })

@@ -16,8 +16,8 @@ export interface AccessRules {
 /** Why a request is refused, or `undefined` when it may pass. */
 export function refusal(request: IncomingMessage, rules: AccessRules): string | undefined {
   const hosts = rules.allowedHosts ?? (isLoopbackAddress(rules.host) ? LOOPBACK_NAMES : undefined)
-  const host = request.headers.host ?? ''
-  if (hosts && !hosts.includes(host.replace(/:\d+$/, '').toLowerCase())) return 'this name is not served here'
+  const host = (request.headers.host ?? '').replace(/:\d+$/, '').toLowerCase()
+  if (hosts && !hosts.some((name) => name.toLowerCase() === host)) return 'this name is not served here'
   if (!isAllowedOrigin(request, rules)) return 'this origin is not allowed'
   return undefined
 }

@@ -102,7 +102,7 @@ describe('a backend with faults', () => {
 
   it('is slow on both lines, and keeps the order of messages when it is fast again', async () => {
     const clock = new VirtualClock()
-    backend = await createBackend({ port: 0, faults: true, clock, pingInterval: false })
+    backend = await createBackend({ port: 0, faults: true, clock, pingInterval: Infinity })
     const user = await new RawClient(backend.port).opened()
     await set({ latencyMs: 2000 })
     const answer = health()

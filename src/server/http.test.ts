@@ -259,7 +259,7 @@ describe('options', () => {
     [{ responder: {} }, TypeError, /"responder" must be an object with respond/],
     [{ maxPayload: 0 }, RangeError, /"maxPayload" must be a whole number of bytes/],
     [{ allowedOrigins: 'https://app.example' }, TypeError, /"allowedOrigins" must be an array/],
-    [{ pingInterval: true }, TypeError, /"pingInterval" must be .* or false/],
+    [{ pingInterval: 0 }, RangeError, /"pingInterval" must be a number of milliseconds >= 1, got 0/],
     [{ Faults: true }, TypeError, /"Faults" must be spelt "faults"/],
   ])('%j is refused', async (options, kind, message) => {
     await start()

@@ -7,7 +7,6 @@ import {
   callable,
   checkOptions,
   clockRule,
-  either,
   flag,
   interval,
   listOf,
@@ -76,8 +75,8 @@ export interface BackendOptions {
   requestTimeout?: number
   /** `authenticate` must have answered after so long, in milliseconds. @default 10000 */
   authenticateTimeout?: number
-  /** How often each WebSocket is pinged, in milliseconds; silent for a whole one, it is ended. `false` for never. @default 30000 */
-  pingInterval?: number | false
+  /** How often each WebSocket is pinged, in milliseconds; silent from one to the next, it is ended. @default 30000; `Infinity` for never */
+  pingInterval?: number
   /** Where it says what went wrong. @default nowhere */
   logger?: Logger
   clock?: Clock
@@ -144,7 +143,7 @@ const rules: Rules<BackendOptions> = {
   writeTimeout: interval,
   requestTimeout: interval,
   authenticateTimeout: interval,
-  pingInterval: either(interval, { expected: 'false', accepts: (value) => value === false }),
+  pingInterval: numberRule(1, Infinity, 'milliseconds'),
   logger: loggerRule,
   clock: clockRule,
 }

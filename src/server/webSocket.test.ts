@@ -380,7 +380,7 @@ describe('a reader that does not read', () => {
   it('is given up with 1013 after the write timeout', async () => {
     const { made, responder } = flood()
     const clock = new VirtualClock()
-    await start({ responder, clock, pingInterval: false, writeTimeout: 5000 })
+    await start({ responder, clock, pingInterval: Infinity, writeTimeout: 5000 })
     const user = await open()
     user.socket.pause()
     user.ask('q')

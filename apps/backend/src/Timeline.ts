@@ -69,7 +69,7 @@ export class Timeline {
       const style: Style = good === undefined ? 'bold' : ['bold', good ? 'green' : 'red']
       return `${this.#paint(style, String(count))} ${what}`
     })
-    this.plain(`\n  ${this.#paint('dim', '─'.repeat(this.#width - 4))}`)
+    this.plain(`  ${this.#paint('dim', '─'.repeat(this.#width - 4))}`)
     this.plain(`  ${shown.join(this.#paint('dim', ' · '))}\n`)
   }
 

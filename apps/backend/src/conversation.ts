@@ -78,6 +78,7 @@ export async function converse(
       timeline.hurt(`no answer: ${(error as Error).message}`)
     } finally {
       text.end()
+      timeline.plain()
     }
   }
   const next = (event: 'open' | 'disconnected') =>
