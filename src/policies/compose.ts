@@ -14,10 +14,16 @@ export function compose(...policies: readonly Policy[]): Policy {
       )
     }
   }
-  const runFrom = async <T>(index: number, operation: Operation<T>, context: AttemptContext): Promise<T> => {
+  /** The operation as the policies from `index` on wrap it: one closure a level, no promise of its own. */
+  const wrapFrom = <T>(index: number, operation: Operation<T>): Operation<T> => {
     const policy = policies[index]
-    if (!policy) return operation(context)
-    return policy.execute((inner) => runFrom(index + 1, operation, inner), context)
+    if (!policy) return operation
+    const inner = wrapFrom(index + 1, operation)
+    return (context) => policy.execute(inner, context)
   }
-  return { execute: (operation, context = firstAttempt) => runFrom(0, operation, context) }
+  return {
+    async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
+      return wrapFrom(0, operation)(context)
+    },
+  }
 }

@@ -28,50 +28,71 @@ export function timeout(timeoutMs: number, options: TimeoutPolicyOptions = {}): 
 
   return {
     execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
+      const { signal } = context
+      if (signal?.aborted)
+        return Promise.reject(new AbortError('aborted by the caller', { cause: signal.reason }))
       return new Promise<T>((resolve, reject) => {
-        const controller = new AbortController()
+        const now = clock.now()
+        const inner = new TimedContext(context.attempt, Math.min(context.deadlineAt, now + timeoutMs))
         let release: (() => void) | undefined
-        const end = (error: unknown) => {
+        const settle = () => {
           deadlines.cancel(deadline)
           release?.()
-          reject(error)
-          controller.abort(error)
         }
-        const now = clock.now()
+        const end = (error: unknown) => {
+          settle()
+          reject(error)
+          inner.abort(error)
+        }
         const deadline = deadlines.set(
           timeoutMs,
           () => end(new TimeoutError(`timeout: not done within ${timeoutMs} ms`, { phase, timeoutMs })),
           now,
         )
-        if (context.signal) {
-          const { signal } = context
+        if (signal) {
           release = onAbort(signal, () =>
             end(new AbortError('aborted by the caller', { cause: signal.reason })),
           )
-          if (signal.aborted) return
         }
-        const inner: AttemptContext = {
-          signal: controller.signal,
-          attempt: context.attempt,
-          deadlineAt: Math.min(context.deadlineAt, now + timeoutMs),
+        const fail = (error: unknown) => {
+          settle()
+          reject(error)
         }
-        const settle = () => {
-          deadlines.cancel(deadline)
-          release?.()
-        }
-        // `async` turns a synchronous throw into a rejection.
-        const run = async () => operation(inner)
-        run().then(
-          (value) => {
+        try {
+          Promise.resolve(operation(inner)).then((value) => {
             settle()
             resolve(value)
-          },
-          (error) => {
-            settle()
-            reject(error)
-          },
-        )
+          }, fail)
+        } catch (error) {
+          fail(error)
+        }
       })
     },
+  }
+}
+
+/** What the operation is told. Its signal is made when somebody asks for it: most of the cost of a timeout would be there. */
+class TimedContext implements AttemptContext {
+  readonly attempt: number
+  readonly deadlineAt: number
+  #controller: AbortController | undefined
+  #ended: { readonly reason: unknown } | undefined
+
+  constructor(attempt: number, deadlineAt: number) {
+    this.attempt = attempt
+    this.deadlineAt = deadlineAt
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController()
+      if (this.#ended) this.#controller.abort(this.#ended.reason)
+    }
+    return this.#controller.signal
+  }
+
+  abort(reason: unknown): void {
+    this.#ended = { reason }
+    this.#controller?.abort(reason)
   }
 }
