@@ -22,6 +22,8 @@ export interface LineSocket {
   /** Bytes handed over that the network has not taken. */
   readonly bufferedAmount: number
   send(payload: Payload): void
+  /** A frame has gone out: those that follow in this turn may go together at its end. Absent where nothing is gained. */
+  gather?(): void
   /** Sends a protocol ping; absent where the platform has none. */
   protocolPing?(): void
   /** Begins the closing handshake. */
@@ -140,6 +142,7 @@ export class Line<Address> implements SocketSink {
     const socket = this.#socket
     if (this.#heartbeat === undefined || socket === undefined || socket.readyState !== 1) return false
     socket.send(payload)
+    socket.gather?.()
     if (this.#heartbeat.awaitsSend) {
       this.#heartbeat.sent(this.#clock.now())
       this.arm()

@@ -1,0 +1,67 @@
+import type { AddressInfo } from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import { WebSocketServer } from 'ws'
+import { GuruConnection } from '../GuruConnection.ts'
+
+const cleanups: (() => void)[] = []
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0).reverse()) cleanup()
+})
+
+describe('the WebSocket in Node', () => {
+  it('a burst of one turn travels together, in order, and its first frame is not held back', async () => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    const connection = new GuruConnection({
+      url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      healthUrl: false,
+    })
+    cleanups.push(
+      () => server.close(),
+      () => connection.dispose(),
+    )
+    let chunks = 0
+    const heard: number[] = []
+    const all = new Promise<void>((resolve) => {
+      server.on('connection', (socket, request) => {
+        request.socket.on('data', () => {
+          chunks += 1
+        })
+        socket.on('message', (data) => {
+          heard.push(Number(data))
+          if (heard.length === 200) resolve()
+        })
+      })
+    })
+    await new Promise<void>((resolve) => connection.once('open', () => resolve()))
+    for (let n = 0; n < 200; n += 1) connection.send(String(n))
+    // What is written in this very turn has been handed to the network, but for what was gathered.
+    expect(connection.getStats().bufferedAmount).toBeGreaterThan(0)
+    await all
+    expect(heard).toEqual(Array.from({ length: 200 }, (_, n) => n))
+    expect(chunks).toBeLessThan(20)
+  })
+
+  it('a close right behind a burst closes after it', async () => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    const connection = new GuruConnection({
+      url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      healthUrl: false,
+    })
+    cleanups.push(
+      () => server.close(),
+      () => connection.dispose(),
+    )
+    const heard: string[] = []
+    const closed = new Promise<number>((resolve) => {
+      server.on('connection', (socket) => {
+        socket.on('message', (data) => heard.push(String(data)))
+        socket.on('close', resolve)
+      })
+    })
+    await new Promise<void>((resolve) => connection.once('open', () => resolve()))
+    for (const text of ['a', 'b', 'c']) connection.send(text)
+    connection.close(1000)
+    expect(await closed).toBe(1000)
+    expect(heard).toEqual(['a', 'b', 'c'])
+  })
+})
