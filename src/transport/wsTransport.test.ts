@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
@@ -8,17 +9,21 @@ afterEach(() => {
   for (const cleanup of cleanups.splice(0).reverse()) cleanup()
 })
 
+async function connect() {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const connection = new GuruConnection({ url: `ws://127.0.0.1:${port}`, healthUrl: false })
+  cleanups.push(
+    () => server.close(),
+    () => connection.dispose(),
+  )
+  return { server, connection }
+}
+
 describe('the WebSocket in Node', () => {
   it('a burst of one turn travels together, in order, and its first frame is not held back', async () => {
-    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
-    const connection = new GuruConnection({
-      url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      healthUrl: false,
-    })
-    cleanups.push(
-      () => server.close(),
-      () => connection.dispose(),
-    )
+    const { server, connection } = await connect()
     let chunks = 0
     const heard: number[] = []
     const all = new Promise<void>((resolve) => {
@@ -42,15 +47,7 @@ describe('the WebSocket in Node', () => {
   })
 
   it('a close right behind a burst closes after it', async () => {
-    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
-    const connection = new GuruConnection({
-      url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      healthUrl: false,
-    })
-    cleanups.push(
-      () => server.close(),
-      () => connection.dispose(),
-    )
+    const { server, connection } = await connect()
     const heard: string[] = []
     const closed = new Promise<number>((resolve) => {
       server.on('connection', (socket) => {
