@@ -23,13 +23,18 @@ import {
   clientRules,
   type RequestConfig,
   type RequestOptions,
+  type StreamOptions,
 } from './client/options.ts'
+import { applySchema } from './client/schema.ts'
+import { type Ask, openStream } from './client/streaming.ts'
 import { Emitter } from './core/emitter.ts'
 import { checkOption, checkOptions } from './core/options.ts'
 import { systemRandom } from './core/random.ts'
+import type { StandardSchema } from './core/standardSchema.ts'
 import { systemClock } from './core/systemClock.ts'
 import type { HeaderFields } from './http/headers.ts'
 import { emptyFields, setHeaders } from './http/headers.ts'
+import type { ServerSentEvent } from './http/serverSentEvents.ts'
 import type { CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
 import type { ResolvedCircuitBreakerOptions } from './policies/circuitBreaker/options.ts'
 import type { RateLimiter, RateLimiterStats } from './policies/rateLimiter/RateLimiter.ts'
@@ -42,7 +47,7 @@ export type {
   RequestInterceptor,
   ResponseInterceptor,
 } from './client/interceptors.ts'
-export type { ApiClientOptions, RequestConfig, RequestOptions } from './client/options.ts'
+export type { ApiClientOptions, RequestConfig, RequestOptions, StreamOptions } from './client/options.ts'
 export {
   AbortError,
   ApiError,
@@ -51,8 +56,11 @@ export {
   CommsError,
   NetworkError,
   RateLimitError,
+  SchemaError,
   TimeoutError,
 } from './core/errors.ts'
+export type { StandardSchema } from './core/standardSchema.ts'
+export type { ServerSentEvent } from './http/serverSentEvents.ts'
 export { CircuitBreaker, type CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
 
 /** What `getStats()` tells. */
@@ -112,37 +120,55 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     })
   }
 
-  get<T = unknown>(url: string | URL, options?: RequestOptions): Promise<T> {
+  get<T = unknown>(url: string | URL, options?: RequestOptions<T>): Promise<T> {
     return this.#run('GET', url, undefined, options) as Promise<T>
   }
 
-  post<T = unknown>(url: string | URL, data?: unknown, options?: RequestOptions): Promise<T> {
+  post<T = unknown>(url: string | URL, data?: unknown, options?: RequestOptions<T>): Promise<T> {
     return this.#run('POST', url, data, options) as Promise<T>
   }
 
-  put<T = unknown>(url: string | URL, data?: unknown, options?: RequestOptions): Promise<T> {
+  put<T = unknown>(url: string | URL, data?: unknown, options?: RequestOptions<T>): Promise<T> {
     return this.#run('PUT', url, data, options) as Promise<T>
   }
 
-  patch<T = unknown>(url: string | URL, data?: unknown, options?: RequestOptions): Promise<T> {
+  patch<T = unknown>(url: string | URL, data?: unknown, options?: RequestOptions<T>): Promise<T> {
     return this.#run('PATCH', url, data, options) as Promise<T>
   }
 
-  delete<T = unknown>(url: string | URL, options?: RequestOptions): Promise<T> {
+  delete<T = unknown>(url: string | URL, options?: RequestOptions<T>): Promise<T> {
     return this.#run('DELETE', url, undefined, options) as Promise<T>
   }
 
-  head<T = unknown>(url: string | URL, options?: RequestOptions): Promise<T> {
+  head<T = unknown>(url: string | URL, options?: RequestOptions<T>): Promise<T> {
     return this.#run('HEAD', url, undefined, options) as Promise<T>
   }
 
-  options<T = unknown>(url: string | URL, options?: RequestOptions): Promise<T> {
+  options<T = unknown>(url: string | URL, options?: RequestOptions<T>): Promise<T> {
     return this.#run('OPTIONS', url, undefined, options) as Promise<T>
   }
 
   /** A call of any method: `{ method, url, data, ...options }`. */
-  request<T = unknown>(config: RequestConfig): Promise<T> {
+  request<T = unknown>(config: RequestConfig<T>): Promise<T> {
     return this.#run((config?.method ?? 'GET').toUpperCase(), config?.url, config?.data, config) as Promise<T>
+  }
+
+  /**
+   * A response as it comes: server-sent events, or with `format: 'ndjson'` one JSON value a line. The attempt ends at the
+   * headers; `idleTimeout` then limits the silence between two events. Leaving the loop ends the request.
+   * @throws what a call throws, while it is opened and while it is read
+   */
+  stream(
+    url: string | URL,
+    options?: StreamOptions & { format?: 'sse' | undefined },
+  ): AsyncIterableIterator<ServerSentEvent>
+  stream<T = unknown>(
+    url: string | URL,
+    options: StreamOptions & { format: 'ndjson' },
+  ): AsyncIterableIterator<T>
+  stream(url: string | URL, options: StreamOptions = {}): AsyncIterableIterator<unknown> {
+    const ask: Ask = async (method, data, asked) => (await this.#ask(method, url, data, asked)).call.answer
+    return openStream(this.#core, ask, options)
   }
 
   /** Runs before every call, in the order added. @returns a function that removes it */
@@ -293,7 +319,11 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     }
     // What is thrown in here rejects the promise.
     return new Promise((resolve, reject) => {
-      this.#start(method, url, data, options, (call) => resolve(call.answer.data), reject)
+      const { schema } = options
+      const onAnswer = schema
+        ? (call: Call) => resolve(checked(call, schema, reject))
+        : (call: Call) => resolve(call.answer.data)
+      this.#start(method, url, data, options, onAnswer, reject)
     })
   }
 
@@ -321,24 +351,48 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     options: RequestOptions,
   ): Promise<unknown> {
     try {
-      if (this.#core.disposed) throw disposedError()
-      checkRequestOptions(options)
-      const headers: HeaderFields = emptyFields()
-      setHeaders(headers, options.headers)
-      const config = await interceptRequest(this.#onRequest.list, {
-        ...options,
-        url,
-        method,
-        data,
-        headers: { ...headers },
-      })
-      const call = await new Promise<Call>((resolve, reject) => {
-        this.#start(config.method.toUpperCase(), config.url, config.data, config, resolve, reject)
-      })
-      return await interceptResponse(this.#onResponse.list, responseOf(call, config))
+      const { call, config } = await this.#ask(method, url, data, options)
+      const response = responseOf(call, config)
+      const { schema } = config
+      if (schema) response.data = await applySchema(schema, response.data, response.url)
+      return await interceptResponse(this.#onResponse.list, response)
     } catch (error) {
       return interceptError(this.#onError.list, error)
     }
+  }
+
+  /** A call that the request interceptors have seen. */
+  async #ask(
+    method: string,
+    url: string | URL,
+    data: unknown,
+    options: RequestOptions,
+  ): Promise<{ call: Call; config: InterceptedConfig }> {
+    if (this.#core.disposed) throw disposedError()
+    checkRequestOptions(options)
+    const headers: HeaderFields = emptyFields()
+    setHeaders(headers, options.headers)
+    const config = await interceptRequest(this.#onRequest.list, {
+      ...options,
+      url,
+      method,
+      data,
+      headers: { ...headers },
+    })
+    const call = await new Promise<Call>((resolve, reject) => {
+      this.#start(config.method.toUpperCase(), config.url, config.data, config, resolve, reject)
+    })
+    return { call, config }
+  }
+}
+
+/** The body as the schema has it; a mismatch goes to `reject`. */
+function checked(call: Call, schema: StandardSchema, reject: (error: unknown) => void): unknown {
+  try {
+    return applySchema(schema, call.answer.data, call.answer.url)
+  } catch (error) {
+    reject(error)
+    return undefined
   }
 }
 

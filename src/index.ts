@@ -11,6 +11,7 @@ export {
   CommsError,
   NetworkError,
   RateLimitError,
+  SchemaError,
   TimeoutError,
 } from './ApiClient.ts'
 export {

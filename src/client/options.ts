@@ -22,6 +22,7 @@ import {
   text,
 } from '../core/options.ts'
 import type { Random } from '../core/random.ts'
+import { isStandardSchema, type StandardSchema } from '../core/standardSchema.ts'
 import type { HeadersInput } from '../http/headers.ts'
 import type { ResponseType } from '../http/parseBody.ts'
 import type { QueryParams } from '../http/query.ts'
@@ -101,7 +102,7 @@ export interface ApiClientOptions {
 }
 
 /** What one call may change. */
-export interface RequestOptions {
+export interface RequestOptions<T = unknown> {
   /** Joined to the headers of the client; `undefined` or `null` removes one. */
   headers?: HeadersInput | undefined
   /** The query. */
@@ -123,18 +124,41 @@ export interface RequestOptions {
   idempotencyKey?: string | true | undefined
   /** How the body is handed over. @default by content type */
   responseType?: ResponseType | undefined
+  /** A schema of zod, valibot, arktype or any other library of standardschema.dev: checks the body and gives it its type. */
+  schema?: StandardSchema<T> | undefined
   maxResponseBytes?: number | undefined
   onUploadProgress?: ((sentBytes: number) => void) | undefined
   onDownloadProgress?: ((receivedBytes: number, totalBytes: number | undefined) => void) | undefined
 }
 
 /** A whole request, as interceptors see it and `request()` takes it. */
-export interface RequestConfig extends RequestOptions {
+export interface RequestConfig<T = unknown> extends RequestOptions<T> {
   url: string | URL
   /** @default 'GET' */
   method?: string
   /** The body: see `prepareBody`. */
   data?: unknown
+}
+
+/** How a stream is asked for and read. */
+export interface StreamOptions extends Omit<RequestOptions, 'responseType' | 'schema'> {
+  /** @default 'GET' */
+  method?: string | undefined
+  /** The body. */
+  data?: unknown
+  /** Server-sent events, or one JSON value a line. @default 'sse' */
+  format?: 'sse' | 'ndjson' | undefined
+  /**
+   * Asks again where the stream broke off, with `Last-Event-ID`, as browsers' EventSource does; `retries` times in a row without
+   * an event. Only for what may run twice: GET, or with an `idempotencyKey`. @default false
+   */
+  reconnect?: boolean | undefined
+}
+
+export const streamRules = {
+  method: text,
+  format: oneOf('sse', 'ndjson'),
+  reconnect: flag,
 }
 
 /** Values in force, every gap filled. Changing one takes effect at the next call. */
@@ -249,6 +273,7 @@ export const requestRules: Rules<RequestOptions> = {
   priority: numberRule(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   idempotencyKey: either(text, { expected: 'true', accepts: (value) => value === true }),
   responseType: responseTypes,
+  schema: { expected: 'a Standard Schema (zod, valibot, arktype, ...)', accepts: isStandardSchema },
   maxResponseBytes: bytes,
   onUploadProgress: callable,
   onDownloadProgress: callable,

@@ -5,7 +5,7 @@ import { decodeEntities, findInForms } from './decode.ts'
 import type { Finding, Hit } from './finding.ts'
 import { EMBEDDED, EMBEDDING, isEventHandler, NOT_EVENTS } from './htmlNames.ts'
 import { tagNameEnd, walkAttributes } from './htmlTokenizer.ts'
-import { isActiveDataUrl, isScriptUrl } from './urlSchemes.ts'
+import { isActiveDataUrl, isScriptUrl, isStyleDataUrl, mayHoldScheme } from './urlSchemes.ts'
 
 // Marks of walks: what was refused in one kind of walk may count in another.
 const IN_TAG = 1
@@ -27,7 +27,6 @@ const CODE = /[\w$\])](?:\(|`|\[|=)|=|\bthrow\b|%28/
 /** Words that carry no URL although some people start them with one. */
 const PLAIN_TEXT: ReadonlySet<string> = new Set(['title', 'alt', 'placeholder', 'aria-label', 'label'])
 
-const SCRIPT_SIGN = /script|mocha|data/i
 const EVENT_SIGN = /\bon[a-z]{3}/i
 
 /** A value that HTML hands to the script engine and that cannot even be parsed there: JSX cut at the first blank. */
@@ -54,13 +53,14 @@ function judge(name: string, value: string, mark: number): string {
     } else if (known && CODE.test(decodeEntities(value))) return 'event handler attribute'
   }
   if (value.length < 4) return ''
-  if (SCRIPT_SIGN.test(value) || value.includes('&')) {
+  if (value.includes(':') || value.includes('&')) {
     const decoded = decodeEntities(value)
     if (!PLAIN_TEXT.has(name)) {
       if (isScriptUrl(decoded)) return 'script URL in an attribute'
       if (isActiveDataUrl(decoded) && (name !== 'src' || !/^[\0-\x20]*data:image/i.test(decoded))) {
         return 'active data URL in an attribute'
       }
+      if (name === 'href' && isStyleDataUrl(decoded)) return 'style rules in a data URL'
     }
     if (name === 'content') {
       for (const [, url = ''] of decoded.matchAll(IN_CONTENT)) {
@@ -83,7 +83,8 @@ export function findMarkup(text: string): Hit | null {
   if (url) return url
   let open = text.indexOf('<')
   const events = text.includes('=') && EVENT_SIGN.test(text)
-  if (open < 0 && !events && !SCRIPT_SIGN.test(text)) return null
+  const schemes = mayHoldScheme(text) || text.includes('&')
+  if (open < 0 && !events && !schemes) return null
 
   let seen: Uint8Array | undefined
   let hit: Hit | null = null
@@ -126,7 +127,7 @@ export function findMarkup(text: string): Hit | null {
   }
 
   // Landing inside a quoted attribute, which the first such quote ends; then inside a tag, without any quote.
-  if (events || SCRIPT_SIGN.test(text)) {
+  if (events || schemes) {
     for (const quote of ['"', "'"]) {
       const at = text.indexOf(quote)
       if (at >= 0 && walk(at + 1, -1, FROM_QUOTE)) return hit
@@ -139,7 +140,7 @@ export function findMarkup(text: string): Hit | null {
 /** The whole text as a URL: `javascript:` followed by what looks like code, not by a title. */
 function findUrl(text: string): Hit | null {
   const colon = text.indexOf(':')
-  if (colon < 0 || !SCRIPT_SIGN.test(text)) return null
+  if (colon < 0 || colon > 4096) return null
   if (isActiveDataUrl(text)) return { start: 0, end: colon + 1, reason: 'active data URL' }
   if (!isScriptUrl(text)) return null
   const rest = text
