@@ -4,6 +4,7 @@ import { createHttpTransport } from '#http-transport'
 import { Call } from './client/call.ts'
 import { ClientCore, disposedError } from './client/core.ts'
 import type { ApiClientEvents } from './client/events.ts'
+import { runFetch } from './client/fetch.ts'
 import {
   type ClientResponse,
   type ErrorInterceptor,
@@ -170,6 +171,18 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     const ask: Ask = async (method, data, asked) => (await this.#ask(method, url, data, asked)).call.answer
     return openStream(this.#core, ask, options)
   }
+
+  /**
+   * WHATWG `fetch` with every policy of this client: give it to libraries that take a `fetch` of their own, and switch their
+   * retries off. Bound to the client, so it can be passed on as it is. Request interceptors see its requests.
+   * @throws `signal.reason` when aborted; TypeError when the network fails; CommsError where a policy refused or time ran out
+   */
+  readonly fetch = (input: string | URL | Request, init?: RequestInit): Promise<Response> =>
+    runFetch(
+      async (url, method, data, options) => (await this.#ask(method, url, data, options)).call.answer,
+      input,
+      init,
+    )
 
   /** Runs before every call, in the order added. @returns a function that removes it */
   addRequestInterceptor(interceptor: RequestInterceptor): () => void {

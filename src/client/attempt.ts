@@ -23,7 +23,7 @@ import type {
 } from '../transport/HttpTransport.ts'
 import type { ClientCore } from './core.ts'
 import type { AttemptTimings } from './events.ts'
-import type { RequestOptions } from './options.ts'
+import type { CallOptions } from './options.ts'
 import type { PreparedRequest } from './requests.ts'
 
 /** Who started an attempt. It ends with one of the last two, once, unless it is cancelled. */
@@ -54,11 +54,12 @@ export class Attempt implements HttpReceiver {
   readonly #core: ClientCore
   readonly #owner: AttemptOwner
   readonly #prepared: PreparedRequest
-  readonly #options: RequestOptions
+  readonly #options: CallOptions
   readonly #deadlineAt: number
   #target: Target
   #wire: HttpRequest
   #hops = 0
+  #finalUrl: string | undefined
   #exchange: HttpExchange | undefined
   #breaker: BreakerMachine | undefined
   #permit = REFUSED
@@ -69,7 +70,7 @@ export class Attempt implements HttpReceiver {
     core: ClientCore,
     owner: AttemptOwner,
     prepared: PreparedRequest,
-    options: RequestOptions,
+    options: CallOptions,
     number: number,
     deadlineAt: number,
   ) {
@@ -86,6 +87,21 @@ export class Attempt implements HttpReceiver {
   /** Where the answer came from, secrets in the query replaced. */
   get url(): string {
     return redactUrl(this.#target.origin + this.#target.path)
+  }
+
+  /** The same with its secrets: for the caller's own eyes. */
+  get finalUrl(): string {
+    return this.#finalUrl ?? this.#target.origin + this.#target.path
+  }
+
+  /** Whether the answer came from elsewhere than was asked. */
+  get redirected(): boolean {
+    return this.#hops > 0 || this.#finalUrl !== undefined
+  }
+
+  /** Lets go of a body that nobody will read. */
+  discard(): void {
+    if (this.data instanceof ReadableStream) this.data.cancel().catch(() => {})
   }
 
   get timings(): AttemptTimings {
@@ -137,6 +153,7 @@ export class Attempt implements HttpReceiver {
 
   onHead(status: number): boolean {
     this.#headersAt = this.#core.clock.now()
+    if (this.#options.raw) return true
     return this.#options.responseType === 'stream' && status >= 200 && status < 300
   }
 
@@ -150,12 +167,16 @@ export class Attempt implements HttpReceiver {
     this.headers = response.headers
     this.setCookie = response.setCookie
     try {
-      if (response.finalUrl !== undefined) checkOrigin(new URL(response.finalUrl), this.#core.requests.rules)
+      if (response.finalUrl !== undefined) {
+        checkOrigin(new URL(response.finalUrl), this.#core.requests.rules)
+        this.#finalUrl = response.finalUrl
+      }
       if (response.status >= 300 && response.status < 400 && this.#followRedirect(response)) return
       if (response.status >= 200 && response.status < 300) {
         this.data = this.#readBody(response)
         this.#succeed()
       } else {
+        if (this.#options.raw) this.data = response.body
         this.#fail(this.#statusError(response))
       }
     } catch (error) {
@@ -297,12 +318,14 @@ export class Attempt implements HttpReceiver {
       method: this.#wire.method,
       target: this.#target,
       hops: this.#hops,
-      maxRedirects: settings.maxRedirects,
+      maxRedirects: this.#options.maxRedirects ?? settings.maxRedirects,
       hasBody: this.#wire.body !== undefined,
       replayable: this.#prepared.body.replayable,
       rules: requests.rules,
     })
     if (decision.action === 'deliver') return false
+    // What came with the redirect is of no use.
+    if (response.body instanceof ReadableStream) response.body.cancel().catch(() => {})
     this.#hops += 1
     if (!decision.keepBody) this.answered = true
     this.#target = decision.target

@@ -2,7 +2,14 @@
 
 import { onAbort } from '../core/abort.ts'
 import type { TimerHandle } from '../core/clock.ts'
-import { AbortError, CircuitBreakerError, CommsError, RateLimitError, TimeoutError } from '../core/errors.ts'
+import {
+  AbortError,
+  ApiError,
+  CircuitBreakerError,
+  CommsError,
+  RateLimitError,
+  TimeoutError,
+} from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
 import { isRepeatable } from '../http/classify.ts'
 import { shouldRetry } from '../http/retryAfter.ts'
@@ -11,14 +18,14 @@ import { Attempt, type AttemptOwner } from './attempt.ts'
 import type { ClientCore, Live } from './core.ts'
 import type { AttemptTimings } from './events.ts'
 import { GuardedStream } from './guardedStream.ts'
-import type { RequestOptions } from './options.ts'
+import type { CallOptions } from './options.ts'
 import type { PreparedRequest } from './requests.ts'
 
 /** Runs one call to its end. Settles once, through one of the two functions it is given. */
 export class Call implements AttemptOwner, Live {
   readonly #core: ClientCore
   readonly #prepared: PreparedRequest
-  readonly #options: RequestOptions
+  readonly #options: CallOptions
   readonly #resolve: (call: Call) => void
   readonly #reject: (error: unknown) => void
   readonly #startedAt: number
@@ -36,7 +43,7 @@ export class Call implements AttemptOwner, Live {
   constructor(
     core: ClientCore,
     prepared: PreparedRequest,
-    options: RequestOptions,
+    options: CallOptions,
     resolve: (call: Call) => void,
     reject: (error: unknown) => void,
   ) {
@@ -88,7 +95,8 @@ export class Call implements AttemptOwner, Live {
 
   attemptSucceeded(attempt: Attempt): void {
     if (this.#over) return
-    if (attempt.data instanceof ReadableStream && this.#options.responseType === 'stream') {
+    const { responseType, raw } = this.#options
+    if (attempt.data instanceof ReadableStream && (raw || responseType === 'stream')) {
       attempt.data = this.#guard(attempt.data as ReadableStream<Uint8Array>, attempt)
     }
     this.#finish()
@@ -178,6 +186,7 @@ export class Call implements AttemptOwner, Live {
       this.#fail(error)
       return
     }
+    attempt.discard()
     this.#pauseMs = decision.delayMs
     this.#core.counters.retries += 1
     this.#tellRetry(attempt, error, decision.delayMs)
@@ -219,6 +228,11 @@ export class Call implements AttemptOwner, Live {
 
   #fail(error: unknown): void {
     if (this.#over) return
+    // Who asked for the answer as it is gets it, whatever its status.
+    if (this.#options.raw && error instanceof ApiError && this.#attempt?.status === error.status) {
+      this.attemptSucceeded(this.#attempt)
+      return
+    }
     this.#finish()
     this.#core.counters.failed += 1
     if (error instanceof CommsError) error.attempts = this.#sent

@@ -131,6 +131,14 @@ export interface RequestOptions<T = unknown> {
   onDownloadProgress?: ((receivedBytes: number, totalBytes: number | undefined) => void) | undefined
 }
 
+/** What the client's own methods may ask of a call beyond that. */
+export interface CallOptions extends RequestOptions {
+  /** Hand the answer over as it is, whatever its status, its body as a stream. */
+  readonly raw?: boolean
+  /** In place of the client's. */
+  readonly maxRedirects?: number
+}
+
 /** A whole request, as interceptors see it and `request()` takes it. */
 export interface RequestConfig<T = unknown> extends RequestOptions<T> {
   url: string | URL

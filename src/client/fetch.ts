@@ -1,0 +1,114 @@
+// `client.fetch`: the signature and the manners of WHATWG fetch, with every policy of the client beneath.
+// A Response for every status; a body that streams; `signal.reason` when aborted; a TypeError when the network fails.
+
+import { AbortError, CommsError } from '../core/errors.ts'
+import type { Attempt } from './attempt.ts'
+import type { CallOptions } from './options.ts'
+
+/** Runs a call to its answer, whatever its status. */
+export type Ask = (url: string | URL, method: string, data: unknown, options: CallOptions) => Promise<Attempt>
+
+/** Statuses whose responses have no body (Fetch standard, "null body status"). */
+const NULL_BODY: ReadonlySet<number> = new Set([101, 103, 204, 205, 304])
+
+interface Asked {
+  readonly url: string | URL
+  readonly method: string
+  readonly data: unknown
+  readonly headers: Record<string, string>
+  readonly signal: AbortSignal | undefined
+  readonly redirect: RequestRedirect
+}
+
+/** @throws as fetch does: `signal.reason`, a TypeError for the network; a CommsError where a policy refused or time ran out */
+export async function runFetch(
+  ask: Ask,
+  input: string | URL | Request,
+  init: RequestInit = {},
+): Promise<Response> {
+  const asked = input instanceof Request ? fromRequest(new Request(input, init)) : fromInit(input, init)
+  const { signal } = asked
+  signal?.throwIfAborted()
+  try {
+    const answer = await ask(asked.url, asked.method, asked.data, {
+      headers: asked.headers,
+      signal,
+      raw: true,
+      ...(asked.redirect === 'follow' ? {} : { maxRedirects: 0 }),
+    })
+    const moved = answer.status >= 300 && answer.status < 400 && answer.headers.location !== undefined
+    if (asked.redirect === 'error' && moved)
+      throw new TypeError('fetch failed: a redirect came, and redirect is "error"')
+    return toResponse(answer, asked.method)
+  } catch (error) {
+    throw asFetchError(error, signal)
+  }
+}
+
+function fromInit(url: string | URL, init: RequestInit): Asked {
+  return {
+    url,
+    method: normalMethod(init.method ?? 'GET'),
+    data: init.body ?? undefined,
+    headers: plainHeaders(init.headers),
+    signal: init.signal ?? undefined,
+    redirect: init.redirect ?? 'follow',
+  }
+}
+
+function fromRequest(request: Request): Asked {
+  return {
+    url: request.url,
+    method: request.method,
+    data: request.body ?? undefined,
+    headers: plainHeaders(request.headers),
+    signal: request.signal,
+    redirect: request.redirect,
+  }
+}
+
+/** The six names that fetch writes in capitals; others go as they are given, and we send all in capitals. */
+function normalMethod(method: string): string {
+  return method.toUpperCase()
+}
+
+function plainHeaders(given: RequestInit['headers']): Record<string, string> {
+  const headers: Record<string, string> = {}
+  if (given === undefined) return headers
+  const entries = given instanceof Headers || Array.isArray(given) ? given : Object.entries(given)
+  for (const [name, value] of entries as Iterable<[string, string]>) {
+    const key = name.toLowerCase()
+    headers[key] = key in headers ? `${headers[key]}, ${value}` : String(value)
+  }
+  return headers
+}
+
+function toResponse(answer: Attempt, method: string): Response {
+  const { status, data } = answer
+  const headers = new Headers()
+  for (const [name, value] of Object.entries(answer.headers)) {
+    // Undone on the way: these describe bytes that nobody will see.
+    if (name === 'content-encoding' || (name === 'content-length' && 'content-encoding' in answer.headers))
+      continue
+    if (name !== 'set-cookie') headers.append(name, value)
+  }
+  for (const cookie of answer.setCookie ?? []) headers.append('set-cookie', cookie)
+  const empty = NULL_BODY.has(status) || method === 'HEAD'
+  if (empty && data instanceof ReadableStream) data.cancel().catch(() => {})
+  const response = new Response(empty ? null : (data as ReadableStream<Uint8Array<ArrayBuffer>>), {
+    status,
+    headers,
+  })
+  const { finalUrl, redirected } = answer
+  Object.defineProperty(response, 'url', { value: finalUrl })
+  Object.defineProperty(response, 'redirected', { value: redirected })
+  return response
+}
+
+function asFetchError(error: unknown, signal: AbortSignal | undefined): unknown {
+  if (error instanceof AbortError && signal?.aborted) return signal.reason
+  if (error instanceof CommsError && (error.code === 'NETWORK' || error.code === 'BAD_REQUEST')) {
+    return new TypeError(`fetch failed: ${error.message}`, { cause: error })
+  }
+  return error
+}
