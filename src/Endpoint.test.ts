@@ -154,6 +154,28 @@ describe('ask', () => {
     expect(FakeWebSocket.latest.messages).toEqual([])
   })
 
+  it('fails when the assistant fails, and when the backend refuses the question', async () => {
+    const endpoint = await makeOpen()
+    const half = endpoint.ask('What?')
+    say(half.id, 'half an ')
+    say(half.id, '', { end: true, error: true })
+    expect(await failure(half.text())).toMatchObject({
+      code: 'REMOTE',
+      message: expect.stringContaining('the assistant failed'),
+    })
+    const refused = endpoint.ask('What?')
+    FakeWebSocket.latest.receive({
+      type: 'error',
+      request_id: refused.id,
+      end: true,
+      message: 'too many questions',
+    })
+    expect(await failure(refused.text())).toMatchObject({
+      code: 'REMOTE',
+      message: expect.stringContaining('too many questions'),
+    })
+  })
+
   it('fails when nothing is heard for its timeout, and counts from the last piece', async () => {
     const endpoint = await makeOpen({ connection: { pingInterval: Infinity } })
     const reply = endpoint.ask('What?', { timeout: 1000 })

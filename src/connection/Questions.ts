@@ -16,6 +16,15 @@ export interface AssistantMessage {
   start?: boolean
   end?: boolean
   state?: string
+  /** With `end`: the assistant failed, what came is not the whole answer. */
+  error?: boolean
+}
+
+/** How a backend refuses a question: it ends without an answer. */
+interface Refusal {
+  type: 'error'
+  request_id: string
+  message: string
 }
 
 /** What it needs of the line. */
@@ -86,12 +95,26 @@ export class Questions {
 
   onMessage(message: unknown): void {
     if (typeof message !== 'object' || message === null) return
-    const { request_id, content, end } = message as Partial<AssistantMessage>
+    const { type, request_id, content, end, error } = message as Partial<
+      Omit<AssistantMessage, 'type'> & Refusal & { type: string }
+    >
     const question = request_id === undefined ? undefined : this.#waiting.get(request_id)
     if (!question) return
     question.heardAt = this.#clock.now()
     if (typeof content === 'string') question.reply.push(content)
-    if (end === true) this.#finish(question.reply.id)
+    if (type === 'error') {
+      const reason = (message as Partial<Refusal>).message
+      this.#finish(
+        question.reply.id,
+        new CommsError(`the backend refused the question: ${reason}`, { code: 'REMOTE' }),
+      )
+    } else if (end === true) {
+      const failed =
+        error === true
+          ? new CommsError('the assistant failed before the reply ended', { code: 'REMOTE' })
+          : undefined
+      this.#finish(question.reply.id, failed)
+    }
   }
 
   /** The line is open: what was queued is on its way. */

@@ -26,6 +26,7 @@ export type ErrorCode =
   | 'DROPPED'
   | 'CANCELLED'
   | 'CONNECTION'
+  | 'REMOTE'
   | 'PROTOCOL'
   | 'SESSION_LOST'
   | 'STORAGE'
