@@ -15,9 +15,10 @@ import { isRepeatable } from '../http/classify.ts'
 import { shouldRetry } from '../http/retryAfter.ts'
 import { retryDecision } from '../policies/retry/retryDecision.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
-import type { ClientCore, Live } from './core.ts'
+import type { ClientCore } from './core.ts'
 import type { AttemptTimings } from './events.ts'
 import { GuardedStream } from './guardedStream.ts'
+import type { Live } from './live.ts'
 import type { CallOptions } from './options.ts'
 import type { PreparedRequest } from './requests.ts'
 
@@ -30,6 +31,7 @@ export class Call implements AttemptOwner, Live {
   readonly #reject: (error: unknown) => void
   readonly #startedAt: number
   readonly #deadlineAt: number
+  place = 0
   #attempt: Attempt | undefined
   #started = 0
   #sent = 0

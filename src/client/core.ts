@@ -14,13 +14,9 @@ import { Deadlines } from '../policies/timeout/Deadlines.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
 import type { ApiClientEvents } from './events.ts'
+import { LiveList } from './live.ts'
 import type { ApiClientOptions, ClientSettings } from './options.ts'
 import { Requests } from './requests.ts'
-
-/** Something under way that has to end when the client is disposed of. */
-export interface Live {
-  end(error: CommsError): void
-}
 
 /** Counts since the start. */
 export interface Counters {
@@ -50,7 +46,7 @@ export class ClientCore {
     timeouts: 0,
     aborted: 0,
   }
-  readonly live = new Set<Live>()
+  readonly live = new LiveList()
   readonly #options: ApiClientOptions
   readonly #logger: Logger
   #baseURL: string | undefined
@@ -155,7 +151,7 @@ export class ClientCore {
     this.disposed = true
     const error = disposedError()
     this.#tokens?.clear(error)
-    for (const live of [...this.live]) live.end(error)
+    this.live.end(error)
     this.transport.dispose()
   }
 

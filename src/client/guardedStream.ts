@@ -3,7 +3,8 @@
 import { onAbort } from '../core/abort.ts'
 import { AbortError, TimeoutError } from '../core/errors.ts'
 import type { Deadline } from '../policies/timeout/Deadlines.ts'
-import type { ClientCore, Live } from './core.ts'
+import type { ClientCore } from './core.ts'
+import type { Live } from './live.ts'
 
 export interface GuardOptions {
   /** Milliseconds a read may wait. Time that the reader itself takes does not count. */
@@ -19,6 +20,7 @@ export interface GuardOptions {
 /** Wraps `source`; errors of its stream are those of the library. */
 export class GuardedStream implements Live {
   readonly stream: ReadableStream<Uint8Array>
+  place = 0
   readonly #core: ClientCore
   readonly #options: GuardOptions
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>

@@ -78,6 +78,10 @@ export class Deadlines {
     else list.last = previous
     // Lengths are free for callers to choose: an empty list must not stay behind for each of them.
     if (!list.first) this.#lists.delete(list.lengthMs)
+    // A dead deadline that still pointed at its neighbour would, once it is old, keep it and all behind it alive until
+    // the next full collection: the young generation is not asked whether the old one is dead.
+    deadline.previous = undefined
+    deadline.next = undefined
     deadline.pending = false
     this.#size -= 1
   }
