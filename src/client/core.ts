@@ -5,6 +5,7 @@ import type { Emitter } from '../core/emitter.ts'
 import { CommsError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Random } from '../core/random.ts'
+import { SlotList, type Slotted } from '../core/slotList.ts'
 import type { Backoff } from '../policies/backoff.ts'
 import { RateLimiter, type RateLimiterOptions } from '../policies/rateLimiter/RateLimiter.ts'
 import { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
@@ -14,9 +15,13 @@ import { Deadlines } from '../policies/timeout/Deadlines.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
 import type { ApiClientEvents } from './events.ts'
-import { LiveList } from './live.ts'
 import type { ApiClientOptions, ClientSettings } from './options.ts'
 import { Requests } from './requests.ts'
+
+/** Something under way that has to end when the client is disposed of. */
+export interface Live extends Slotted {
+  end(error: CommsError): void
+}
 
 /** Counts since the start. */
 export interface Counters {
@@ -46,7 +51,7 @@ export class ClientCore {
     timeouts: 0,
     aborted: 0,
   }
-  readonly live = new LiveList()
+  readonly live = new SlotList<Live>()
   readonly #options: ApiClientOptions
   readonly #logger: Logger
   #baseURL: string | undefined
@@ -151,7 +156,7 @@ export class ClientCore {
     this.disposed = true
     const error = disposedError()
     this.#tokens?.clear(error)
-    this.live.end(error)
+    for (const live of this.live.snapshot()) live.end(error)
     this.transport.dispose()
   }
 

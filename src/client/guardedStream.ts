@@ -3,8 +3,7 @@
 import { onAbort } from '../core/abort.ts'
 import { AbortError, TimeoutError } from '../core/errors.ts'
 import type { Deadline } from '../policies/timeout/Deadlines.ts'
-import type { ClientCore } from './core.ts'
-import type { Live } from './live.ts'
+import type { ClientCore, Live } from './core.ts'
 
 export interface GuardOptions {
   /** Milliseconds a read may wait. Time that the reader itself takes does not count. */

@@ -4,12 +4,18 @@
 // listener piles them up and makes Node warn (undici#3157); so each signal gets ONE listener of ours,
 // which fans out to the calls that wait at that moment, and goes with the last of them.
 
-const waiting = new WeakMap<AbortSignal, Set<() => void>>()
+import { SlotList, type Slotted } from './slotList.ts'
+
+interface Waiter extends Slotted {
+  readonly callback: () => void
+}
+
+const waiting = new WeakMap<AbortSignal, SlotList<Waiter>>()
 
 function fanOut(this: AbortSignal): void {
-  const callbacks = waiting.get(this)
+  const waiters = waiting.get(this)
   waiting.delete(this)
-  if (callbacks) for (const callback of callbacks) callback()
+  if (waiters) for (const { callback } of waiters.snapshot()) callback()
 }
 
 /**
@@ -21,20 +27,20 @@ export function onAbort(signal: AbortSignal, callback: () => void): () => void {
     callback()
     return () => {}
   }
-  let callbacks = waiting.get(signal)
-  if (!callbacks) {
-    callbacks = new Set()
-    waiting.set(signal, callbacks)
-    signal.addEventListener('abort', fanOut)
-  }
-  // A wrapper of its own: the same callback may wait twice.
-  const entry = () => callback()
-  callbacks.add(entry)
+  const waiters = waiting.get(signal) ?? listenTo(signal)
+  const waiter: Waiter = { callback, place: 0 }
+  waiters.add(waiter)
   return () => {
-    callbacks.delete(entry)
-    if (callbacks.size === 0 && waiting.get(signal) === callbacks) {
-      waiting.delete(signal)
-      signal.removeEventListener('abort', fanOut)
-    }
+    waiters.delete(waiter)
+    if (waiters.size > 0 || waiting.get(signal) !== waiters) return
+    waiting.delete(signal)
+    signal.removeEventListener('abort', fanOut)
   }
+}
+
+function listenTo(signal: AbortSignal): SlotList<Waiter> {
+  const waiters = new SlotList<Waiter>()
+  waiting.set(signal, waiters)
+  signal.addEventListener('abort', fanOut)
+  return waiters
 }

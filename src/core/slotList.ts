@@ -1,42 +1,39 @@
-// What is under way in a client, so that it can be ended with it.
+// A set of things that come and go quickly.
 //
 // A Set would do, but for its garbage: each time a Set that is added to and deleted from makes room, the table it leaves
 // behind points to the next one (for iterators that may still walk it) and to all it held. Once one such table is old, every
-// later one is kept alive by it, and the young generation fills with calls that are long over.
+// later one is kept alive by it, and the young generation fills with things that are long over.
 
-import type { CommsError } from '../core/errors.ts'
-
-/** Something under way that has to end when the client is disposed of. */
-export interface Live {
-  /** Its place in the list; the list's own affair. */
+/** Something that knows its place in a `SlotList`. It can be in one list at a time. */
+export interface Slotted {
+  /** The list's own affair. */
   place: number
-  end(error: CommsError): void
 }
 
 /** Adds and removes in constant time; the order is none. */
-export class LiveList {
-  readonly #items: Live[] = []
+export class SlotList<T extends Slotted> {
+  readonly #items: T[] = []
 
   get size(): number {
     return this.#items.length
   }
 
-  add(item: Live): void {
+  add(item: T): void {
     item.place = this.#items.length
     this.#items.push(item)
   }
 
   /** Removes an item; one that is not there is ignored. */
-  delete(item: Live): void {
+  delete(item: T): void {
     if (this.#items[item.place] !== item) return
-    const last = this.#items.pop() as Live
+    const last = this.#items.pop() as T
     if (last === item) return
     this.#items[item.place] = last
     last.place = item.place
   }
 
-  /** Ends everything. */
-  end(error: CommsError): void {
-    for (const item of [...this.#items]) item.end(error)
+  /** All of this moment: safe to walk while they come and go. */
+  snapshot(): T[] {
+    return this.#items.slice()
   }
 }
