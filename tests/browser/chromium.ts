@@ -17,7 +17,7 @@ export function findChromium(what: string): string | undefined {
   return path
 }
 
-/** Starts it, headless and without any traffic of its own. */
+/** Starts it, headless, without any traffic of its own, and with a microphone that beeps for pages that may hear it. */
 export function launch(executablePath: string): Promise<Browser> {
   return chromium.launch({
     executablePath,
@@ -29,6 +29,7 @@ export function launch(executablePath: string): Promise<Browser> {
       '--disable-sync',
       '--disable-quic',
       '--no-first-run',
+      '--use-fake-device-for-media-stream',
     ],
   })
 }

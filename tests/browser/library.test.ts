@@ -57,7 +57,9 @@ describe.skipIf(executablePath === undefined)('guru-comms in Chromium', () => {
   it('ApiClient speaks through fetch: bodies, typed errors, limits', async () => {
     const result = await page.evaluate(async () => {
       const { ApiClient } = window as unknown as typeof import('guru-comms')
-      const client = new ApiClient({ baseURL: location.origin })
+      // So slow a bucket that none of the burst gets a token that was not there from the start.
+      const limits = { api: { tokensPerSecond: 0.01, burstCapacity: 30 } }
+      const client = new ApiClient({ baseURL: location.origin, rateLimiterOptions: { limits } })
       const settings = await client.post('/v1/settings', { voice: 'calm' })
       const missing = await client
         .get('/api/stop-generation')

@@ -1,7 +1,6 @@
-// Live audio as the line takes it: 16 kHz, 16 bit, mono, in chunks of 20 ms. From the microphone, or from a generated tone.
+// Live audio as the line takes it, from the microphone or, where there is none, from a generated tone.
 
-const RATE = 16_000
-const CHUNK = 320
+import { CHUNK_SAMPLES, Downsampler, SAMPLE_RATE } from './model/Downsampler.ts'
 
 /** Audio that runs until it is stopped. */
 export interface AudioSource {
@@ -9,51 +8,49 @@ export interface AudioSource {
   stop(): void
 }
 
-/** @param onChunk takes the samples and their loudness, 0 to 1 */
-export async function startAudio(
-  onChunk: (samples: Int16Array, level: number) => void,
-): Promise<AudioSource> {
+/** @param onChunk takes 20 ms of sound */
+export async function startAudio(onChunk: (chunk: Int16Array) => void): Promise<AudioSource> {
+  // Not there at all on an insecure origin; refused by a person or for want of a microphone.
   const stream = await navigator.mediaDevices
-    ?.getUserMedia({ audio: { channelCount: 1 } })
+    ?.getUserMedia({ audio: { channelCount: 1, echoCancellation: true } })
     .catch(() => undefined)
   return stream ? fromMicrophone(stream, onChunk) : tone(onChunk)
 }
 
 async function fromMicrophone(
   stream: MediaStream,
-  onChunk: (samples: Int16Array, level: number) => void,
+  onChunk: (chunk: Int16Array) => void,
 ): Promise<AudioSource> {
-  const context = new AudioContext({ sampleRate: RATE })
+  // At the rate of the machine: not every browser resamples a microphone by itself.
+  const context = new AudioContext()
+  const downsampler = new Downsampler(context.sampleRate)
   await context.audioWorklet.addModule(new URL('./pcmWorklet.js', import.meta.url))
-  const node = new AudioWorkletNode(context, 'pcm', { processorOptions: { chunk: CHUNK } })
-  node.port.onmessage = ({ data }: MessageEvent<Float32Array>) => {
-    const samples = Int16Array.from(data, (sample) => Math.max(-1, Math.min(1, sample)) * 0x7fff)
-    onChunk(samples, Math.min(1, Math.max(...data.map(Math.abs)) * 1.5))
-  }
+  const node = new AudioWorkletNode(context, 'pcm', { numberOfOutputs: 0 })
+  node.port.onmessage = ({ data }: MessageEvent<Float32Array>) => downsampler.push(data).forEach(onChunk)
   context.createMediaStreamSource(stream).connect(node)
   return {
     kind: 'microphone',
     stop() {
+      node.port.onmessage = null
       for (const track of stream.getTracks()) track.stop()
       void context.close()
     },
   }
 }
 
-/** A soft 440 Hz that swells once a second: for machines without a microphone. */
-function tone(onChunk: (samples: Int16Array, level: number) => void): AudioSource {
+/** A soft 440 Hz that swells once a second. */
+function tone(onChunk: (chunk: Int16Array) => void): AudioSource {
   let at = 0
+  const sample = (index: number) => {
+    const seconds = index / SAMPLE_RATE
+    return Math.sin(2 * Math.PI * 440 * seconds) * (0.02 + 0.4 * Math.sin(Math.PI * seconds) ** 2)
+  }
   const timer = setInterval(
     () => {
-      const swell = 0.15 + 0.35 * Math.abs(Math.sin((Math.PI * at) / RATE))
-      const samples = Int16Array.from(
-        { length: CHUNK },
-        (_, index) => Math.sin((2 * Math.PI * 440 * (at + index)) / RATE) * swell * 0x7fff,
-      )
-      at += CHUNK
-      onChunk(samples, swell)
+      onChunk(Int16Array.from({ length: CHUNK_SAMPLES }, (_, index) => sample(at + index) * 0x7fff))
+      at += CHUNK_SAMPLES
     },
-    (CHUNK / RATE) * 1000,
+    (CHUNK_SAMPLES / SAMPLE_RATE) * 1000,
   )
   return { kind: 'tone', stop: () => clearInterval(timer) }
 }

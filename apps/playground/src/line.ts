@@ -1,174 +1,272 @@
-// The only file that knows guru-comms: one endpoint, what it does turned into what the page shows.
+// The only file that knows guru-comms: one endpoint, and what it tells turned into the view model that the page shows.
 
 import { type ApiError, type CommsError, Endpoint, type Reply } from 'guru-comms'
-import { Series } from './model/Series.ts'
-import { StateHistory } from './model/StateHistory.ts'
+import { Conversation, type Question } from './model/Conversation.ts'
+import { EventLog } from './model/EventLog.ts'
+import { formatMs } from './model/format.ts'
+import {
+  type BreakerName,
+  type Bucket,
+  type FaultChange,
+  type Faults,
+  Recording,
+  type Vitals,
+} from './model/vitals.ts'
 
-export const WINDOW_MS = 60_000
 /** What the pulse asks for, once a second. */
 const PULSE_PATH = '/v1/models'
+const FAULTS_PATH = '/__faults'
+const LOG_ENTRIES = 60
 
-/** A line in the log of what HTTP went through. */
-export interface HttpEntry {
-  readonly id: number
-  readonly at: number
-  readonly kind: 'ok' | 'retry' | 'failed' | 'limited' | 'breaker'
-  readonly text: string
-}
-
-/** What the panels read at every frame. */
-export interface Vitals {
-  readonly state: string
-  readonly status: string
-  readonly attempts: number
-  /** Milliseconds until the next attempt, while waiting. */
-  readonly nextAttemptMs: number | undefined
-  readonly queuedMessages: number
-  readonly queuedBytes: number
-  readonly latency: Series
-  readonly droppedAudio: number
-  readonly breaker: {
-    readonly state: string
-    readonly failures: number
-    readonly requests: number
-    readonly opensInMs: number | undefined
-  }
-  readonly buckets: readonly { readonly name: string; readonly tokens: number; readonly capacity: number }[]
-  readonly http: { readonly calls: number; readonly retries: number; readonly failed: number }
+/** What to tell a person about an answer that did not come to its end. */
+const PROBLEMS: Readonly<Record<string, string>> = {
+  CONNECTION: 'It is not asked again by itself: that could answer it twice.',
+  TIMEOUT: 'Nothing more was heard of this answer.',
+  DROPPED: 'The queue was full, and this had to go.',
 }
 
 export class Line {
-  readonly endpoint: Endpoint
-  readonly history = new StateHistory(WINDOW_MS)
-  readonly latency = new Series(60)
-  readonly #log: HttpEntry[] = []
-  #entries = 0
+  readonly recording = new Recording()
+  readonly conversation = new Conversation()
+  readonly log = new EventLog(LOG_ENTRIES)
+  readonly #endpoint: Endpoint
+  readonly #replies = new Map<string, Reply>()
+  #since = performance.now()
   #nextAttemptAt = 0
-  #lastLatency: number | undefined
+  #opened = 0
+  #faults: Faults | undefined
+  #awayUntil = 0
   #pulse: ReturnType<typeof setInterval> | undefined
-  /** Told whenever something has changed that is worth a frame. */
+  /** Told when something has changed that should be seen at once. */
   onChange: () => void = () => {}
 
-  constructor(location: Location) {
-    const socket = new URL('/ws', location.href)
-    socket.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:'
-    this.endpoint = new Endpoint({
+  /** @param origin where the page came from: the backend is there, too */
+  constructor(origin: string) {
+    const socket = new URL('/ws', origin)
+    socket.protocol = socket.protocol === 'https:' ? 'wss:' : 'ws:'
+    this.#endpoint = new Endpoint({
       WS_URL: socket.href,
-      API_BASE_URL: location.origin,
+      API_BASE_URL: origin,
       // Shorter than the defaults: here one wants to see it happen.
       connection: { pingInterval: 2000, healthInterval: 1000 },
       api: { timeout: 5000, circuitBreakerOptions: { timeout: 8000 } },
     })
-    const { connection, api } = this.endpoint
-    this.history.enter(connection.connectionState, performance.now())
-    connection.on('connectionState', (state) => {
-      this.history.enter(state, performance.now())
-      this.onChange()
-    })
-    connection.on('reconnecting', ({ delay }) => {
-      this.#nextAttemptAt = performance.now() + delay
-    })
-    connection.on('statusChange', () => this.onChange())
-    connection.on('error', () => {})
-    api.on('retry', ({ attempt, delay, error }) =>
-      this.#note('retry', `attempt ${attempt} failed (${reasonOf(error)}), again in ${Math.round(delay)} ms`),
-    )
-    api.on('breaker', ({ state, reason }) =>
-      this.#note(
-        'breaker',
-        `breaker ${state.replace('_', '-').toLowerCase()}: ${reason.replaceAll('-', ' ')}`,
-      ),
-    )
-    api.on('limited', ({ endpoint, retryAfter }) =>
-      this.#note('limited', `${endpoint} over its limit, free in ${Math.round(retryAfter)} ms`),
-    )
-    api.on('failure', ({ error, attempts }) => {
-      if ((error as CommsError).code !== 'RATE_LIMITED')
-        this.#note('failed', `gave up after ${attempts} attempts: ${reasonOf(error)}`)
-    })
-    api.on('response', ({ status, attempts, duration }) =>
-      this.#note(
-        'ok',
-        `${status} in ${Math.round(duration)} ms${attempts > 1 ? `, attempt ${attempts}` : ''}`,
-      ),
-    )
+    this.#followConnection()
+    this.#followRequests()
   }
 
-  get log(): readonly HttpEntry[] {
-    return this.#log
+  /** Asks; the conversation tells what becomes of it. @throws what is wrong with the question */
+  ask(question: Question): void {
+    const { text, image } = question
+    const isOpen = this.#endpoint.connection.connected
+    const reply = this.#endpoint.ask(text, image === undefined ? {} : { image })
+    this.#replies.set(reply.id, reply)
+    this.conversation.asked(reply.id, question, isOpen, Date.now())
+    void this.#follow(reply)
+    this.onChange()
   }
 
-  ask(text: string, image: string | undefined): Reply {
-    return this.endpoint.ask(text, image === undefined ? {} : { image })
+  /** Stops every answer that is under way. */
+  stop(): void {
+    for (const reply of this.#replies.values()) {
+      this.conversation.stopped(reply.id)
+      reply.stop()
+    }
+  }
+
+  /** Sends live audio; false when it came too late and was left out. */
+  streamAudio(samples: Int16Array): boolean {
+    return this.#endpoint.streamAudio(samples)
+  }
+
+  /** Tries at once, without waiting for the moment that was chosen. */
+  reconnectNow(): void {
+    this.#endpoint.connection.connect()
   }
 
   /** Asks over HTTP once a second, so that there is something to see. */
   setPulse(on: boolean): void {
     clearInterval(this.#pulse)
-    this.#pulse = on ? setInterval(() => void this.request(), 1000) : undefined
+    this.#pulse = on ? setInterval(() => this.request(), 1000) : undefined
   }
 
-  async request(): Promise<void> {
-    await this.endpoint.api.get(PULSE_PATH).catch(() => {})
+  /** Asks over HTTP, so many times at once. */
+  request(times = 1): void {
+    // What fails is in the log already.
+    for (let call = 0; call < times; call += 1) void this.#endpoint.getModels().catch(() => {})
   }
 
-  /** Switches faults on the backend on and off. Not through the client: the breaker may be open, and faults are not its affair. */
-  async setFaults(faults: object): Promise<void> {
-    await fetch('/__faults', {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(faults),
+  /** Hurts, or heals. Not through the client: its breaker may be open, and faults are not its affair. */
+  async setFault({ cut, ...change }: FaultChange): Promise<void> {
+    if (cut) this.recording.faults.blow('cut', performance.now())
+    const { awayMs, ...rest } = change
+    await this.#askForFaults({
+      ...rest,
+      ...(cut && { cut }),
+      ...(awayMs !== undefined && { refuseMs: awayMs }),
     })
   }
 
   read(): Vitals {
-    const { connection, api } = this.endpoint
+    const { connection, api } = this.#endpoint
     const now = performance.now()
-    const stats = connection.getStats()
-    if (stats.latency !== undefined && stats.latency !== this.#lastLatency) {
-      this.#lastLatency = stats.latency
-      this.latency.add(stats.latency)
-    }
-    const breaker = api.getCircuitBreakerState()
+    const { connectionState, latency, ...stats } = connection.getStats()
+    const { state, failureCount, requestCount, nextAttempt } = api.getCircuitBreakerState()
     const { totalRequests, retries, failedRequests } = api.getStats()
-    const bucket = (name: string, endpoint: string, category: string) => {
-      const { tokens, capacity } = api.rateLimiter.getInfo(endpoint, category)
-      return { name, tokens, capacity }
-    }
+    const breakerState = breakerName(state)
+    const faults = this.#faults && { ...this.#faults, awayMs: Math.max(0, this.#awayUntil - now) }
+
+    const { recording } = this
+    if (latency !== undefined) recording.latency.change(latency, now)
+    recording.queue.change(stats.queuedMessages, now)
+    recording.breaker.enter(breakerState, now)
+    recording.faults.set('away', (faults?.awayMs ?? 0) > 0, now)
+    recording.faults.set('503', (faults?.failRate ?? 0) > 0, now)
+    recording.faults.set('slow', (faults?.latencyMs ?? 0) > 0, now)
+
     return {
-      state: stats.connectionState,
+      now,
+      state: connectionState,
       status: stats.status,
+      since: this.#since,
       attempts: stats.reconnectAttempts,
-      nextAttemptMs: stats.connectionState === 'waiting' ? Math.max(0, this.#nextAttemptAt - now) : undefined,
+      nextAttemptMs: connectionState === 'waiting' ? Math.max(0, this.#nextAttemptAt - now) : undefined,
+      recoveries: Math.max(0, this.#opened - 1),
+      sent: stats.sentMessages,
+      received: stats.receivedMessages,
+      dropped: stats.droppedMessages,
       queuedMessages: stats.queuedMessages,
       queuedBytes: stats.queuedBytes,
-      latency: this.latency,
       droppedAudio: stats.droppedAudio,
       breaker: {
-        state: breaker.state,
-        failures: breaker.failureCount,
-        requests: breaker.requestCount,
-        opensInMs: breaker.nextAttempt === null ? undefined : Math.max(0, breaker.nextAttempt - Date.now()),
+        state: breakerState,
+        failures: failureCount,
+        requests: requestCount,
+        probeMs: nextAttempt === null ? undefined : Math.max(0, nextAttempt - Date.now()),
       },
       buckets: [
-        bucket('GET models · api', `GET ${PULSE_PATH}`, 'api'),
-        bucket('POST stop · control', 'POST /api/stop-generation', 'control'),
+        this.#bucket(`GET ${PULSE_PATH}`, 'api'),
+        this.#bucket('POST /api/stop-generation', 'control'),
       ],
       http: { calls: totalRequests, retries, failed: failedRequests },
+      faults,
     }
   }
 
-  #note(kind: HttpEntry['kind'], text: string): void {
-    this.#entries += 1
-    this.#log.unshift({ id: this.#entries, at: Date.now(), kind, text })
-    this.#log.length = Math.min(this.#log.length, 40)
+  #bucket(endpoint: string, category: string): Bucket {
+    const { tokens, capacity, rate } = this.#endpoint.api.rateLimiter.getInfo(endpoint, category)
+    return { endpoint, category, tokens, capacity, rate }
+  }
+
+  async #follow(reply: Reply): Promise<void> {
+    const { conversation } = this
+    const { id } = reply
+    try {
+      for await (const piece of reply) conversation.piece(id, piece)
+      conversation.ended(id)
+    } catch (error) {
+      const { code, message } = error as CommsError
+      const cut = code === 'CONNECTION' && this.#endpoint.connection.connectionState !== 'failed'
+      conversation.failed(id, cut, PROBLEMS[code] ?? message)
+    }
+    this.#replies.delete(id)
+  }
+
+  #followConnection(): void {
+    const { connection } = this.#endpoint
+    this.recording.line.enter(connection.connectionState, this.#since)
+    connection.on('connectionState', (state) => {
+      this.#since = performance.now()
+      this.recording.line.enter(state, this.#since)
+      if (state === 'open') this.#opened += 1
+      this.onChange()
+    })
+    connection.on('reconnecting', ({ delay }) => {
+      this.#nextAttemptAt = performance.now() + delay
+    })
+    connection.on('open', () => {
+      this.conversation.lineOpened()
+      // A backend without faults to order answers 404: the panel says so.
+      void this.#askForFaults().catch(() => {})
+    })
+    connection.on('message', (message) => this.#onMessage(message))
+    connection.on('statusChange', () => this.onChange())
+    // Shown by the states that follow from it.
+    connection.on('error', () => {})
+  }
+
+  /** The backend says that a question failed, or why it refuses one. */
+  #onMessage(message: unknown): void {
+    if (typeof message !== 'object' || message === null) return
+    const { type, request_id, error, message: reason } = message as Record<string, unknown>
+    if (typeof request_id !== 'string' || (type !== 'error' && error !== true)) return
+    this.conversation.failed(
+      request_id,
+      false,
+      typeof reason === 'string' ? `The backend says: ${reason}.` : 'The assistant failed.',
+    )
+  }
+
+  #followRequests(): void {
+    const { api } = this.#endpoint
+    const { outcomes } = this.recording
+    const note = (...[entry]: Parameters<EventLog['add']>) => {
+      this.log.add(entry)
+      this.onChange()
+    }
+    const now = () => ({ at: Date.now() })
+    api.on('response', ({ method, url, status, attempts, duration }) => {
+      outcomes.add('ok', performance.now())
+      const text = `${status} · ${formatMs(duration)}${attempts > 1 ? ` · attempt ${attempts}` : ''}`
+      note({ ...now(), kind: 'ok', subject: subjectOf(method, url), text, routine: attempts === 1 })
+    })
+    api.on('retry', ({ method, url, delay, error }) => {
+      outcomes.add('retry', performance.now())
+      const text = `${reasonOf(error)} · again in ${formatMs(delay)}`
+      note({ ...now(), kind: 'retry', subject: subjectOf(method, url), text, routine: false })
+    })
+    api.on('limited', ({ endpoint, retryAfter }) => {
+      outcomes.add('limited', performance.now())
+      const text = `over its limit · free in ${formatMs(retryAfter)}`
+      note({ ...now(), kind: 'limited', subject: endpoint, text, routine: true })
+    })
+    api.on('failure', ({ method, url, error, attempts }) => {
+      const { code } = error as CommsError
+      if (code === 'RATE_LIMITED') return
+      outcomes.add('failed', performance.now())
+      const text = `${reasonOf(error)}${attempts > 1 ? ` · gave up after ${attempts} attempts` : ''}`
+      const routine = code === 'CIRCUIT_OPEN'
+      note({ ...now(), kind: 'failed', subject: subjectOf(method, url), text, routine })
+    })
+    api.on('breaker', ({ state, reason }) => {
+      const text = `${breakerName(state)} · ${reason.replaceAll('-', ' ')}`
+      note({ ...now(), kind: 'breaker', subject: 'Breaker', text, routine: false })
+    })
+  }
+
+  /** Tells the backend what to do wrong, and learns what it does. */
+  async #askForFaults(change?: object): Promise<void> {
+    const response = await fetch(FAULTS_PATH, change && { method: 'POST', body: JSON.stringify(change) })
+    if (!response.ok) return
+    const { failRate, latencyMs, refusingMs } = await response.json()
+    this.#faults = { failRate, latencyMs, awayMs: refusingMs }
+    this.#awayUntil = performance.now() + refusingMs
     this.onChange()
   }
 }
 
-/** Why something failed, in a word or two. */
-export function reasonOf(error: unknown): string {
+function breakerName(state: string): BreakerName {
+  return state === 'OPEN' ? 'open' : state === 'HALF_OPEN' ? 'half-open' : 'closed'
+}
+
+function subjectOf(method: string, url: string): string {
+  return `${method} ${new URL(url).pathname}`
+}
+
+/** Why a request failed, in a word or two. */
+function reasonOf(error: unknown): string {
   const { code, status } = error as Partial<ApiError>
-  if (code === 'HTTP_STATUS') return `status ${status}`
+  if (code === 'HTTP_STATUS') return String(status)
+  if (code === 'CIRCUIT_OPEN') return 'not sent: breaker open'
   return code ? code.toLowerCase().replaceAll('_', ' ') : String(error)
 }

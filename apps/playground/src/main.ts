@@ -1,81 +1,37 @@
-// Puts the page together: chat on the left, the line's health on the right, one frame loop for the instruments.
+// Puts the page together: chat on the left, the health of the line on the right, and one loop that draws.
 
-import { Line, WINDOW_MS } from './line.ts'
+import { Line } from './line.ts'
+import { Announcer } from './ui/announcer.ts'
 import { Chat } from './ui/chat.ts'
 import { Composer } from './ui/composer.ts'
 import { h, setText } from './ui/dom.ts'
-import { faultButtons } from './ui/faults.ts'
+import { Health } from './ui/health.ts'
+import { LineNote } from './ui/lineNote.ts'
+import { StatusStrip } from './ui/statusStrip.ts'
 import { themeButton } from './ui/theme.ts'
-import { Timeline } from './ui/timeline.ts'
-import { Instruments, panel } from './ui/vitals.ts'
 
-/** Instruments are read so often; a state that changes is drawn at once. */
-const REFRESH_MS = 200
+/** In that time a trace moves by less than a pixel. What changes a state is drawn at once. */
+const REFRESH_MS = 100
+/** For those who want less to move. */
+const CALM_REFRESH_MS = 1000
 
-const line = new Line(window.location)
-const { connection } = line.endpoint
+const line = new Line(window.location.origin)
+const { conversation } = line
 
-const chat = new Chat(
-  ({ text, image }) => line.ask(text, image),
-  () => connection.connectionState === 'open',
+const announcer = new Announcer()
+const composer = new Composer(line)
+const chat = new Chat((question) => void composer.ask(question))
+const note = new LineNote(() => line.reconnectNow())
+const health = new Health(line)
+const strip = new StatusStrip(line.recording, () => openDrawer(!health.element.classList.contains('open')))
+const stateText = h('span', {})
+
+const talk = h(
+  'section',
+  { class: 'chat', 'aria-label': 'Chat' },
+  chat.element,
+  h('div', { class: 'foot' }, note.element, composer.element),
 )
-const composer = new Composer({
-  send: (question) => chat.send(question),
-  stop: () => chat.stop(),
-  audio: (samples) => line.endpoint.streamAudio(samples),
-})
-chat.onBusy = (busy) => composer.setBusy(busy)
-connection.on('open', () => chat.flushed())
-
-const chip = h(
-  'button',
-  {
-    type: 'button',
-    class: 'chip',
-    'aria-expanded': 'false',
-    'aria-controls': 'health',
-    onclick: () => toggleHealth(),
-  },
-  h('span', { class: 'dot' }),
-  h('span', { class: 'chip-text' }),
-)
-const chipText = chip.querySelector('.chip-text') as HTMLElement
-const doing = h('span', { class: 'doing' })
-
-const pulse = h('input', { type: 'checkbox', checked: true, onchange: () => line.setPulse(pulse.checked) })
-const tools = h(
-  'div',
-  { class: 'tools' },
-  h('label', {}, pulse, ' one a second'),
-  h(
-    'button',
-    {
-      type: 'button',
-      onclick: () => {
-        for (let request = 0; request < 40; request += 1) void line.request()
-      },
-    },
-    '40 at once',
-  ),
-)
-const timeline = new Timeline(line.history, WINDOW_MS)
-const instruments = new Instruments(tools)
-
-const health = h(
-  'aside',
-  { class: 'health', id: 'health', 'aria-label': 'Health of the line' },
-  panel('The line', timeline.element),
-  panel(
-    'Hurt it',
-    faultButtons((fault) => line.setFaults(fault)),
-  ),
-  instruments.element,
-)
-
-function toggleHealth(): void {
-  const open = health.classList.toggle('open')
-  chip.setAttribute('aria-expanded', String(open))
-}
 
 document
   .getElementById('app')
@@ -83,40 +39,59 @@ document
     h(
       'header',
       {},
-      h('img', { src: '/line.svg', alt: '', width: 28, height: 28 }),
-      h('h1', {}, 'guru-comms', h('span', {}, ' playground')),
-      doing,
-      chip,
+      h('img', { src: '/line.svg', alt: '', width: 26, height: 26 }),
+      h('h1', {}, 'guru-comms ', h('span', {}, 'playground')),
+      h('span', { class: 'state' }, h('span', { class: 'dot' }), stateText),
       themeButton(),
+      h('span', { class: 'wire', 'aria-hidden': 'true' }),
     ),
-    h(
-      'main',
-      {},
-      h('section', { class: 'chat', 'aria-label': 'Chat' }, chat.element, composer.element),
-      health,
-    ),
+    strip.element,
+    h('main', {}, talk, health.element),
+    announcer.element,
   )
+
+/** On a narrow screen the instruments lie over the chat, which is then out of reach. */
+function openDrawer(open: boolean): void {
+  health.element.classList.toggle('open', open)
+  strip.element.setAttribute('aria-expanded', String(open))
+  talk.inert = open
+}
 
 function draw(): void {
   const vitals = line.read()
-  const { state, status, nextAttemptMs, attempts } = vitals
-  document.body.dataset.state = state
-  const countdown = nextAttemptMs === undefined ? '' : ` ${(nextAttemptMs / 1000).toFixed(1)} s`
-  setText(
-    chipText,
-    state === 'waiting'
-      ? `waiting${countdown}`
-      : state === 'connecting' && attempts > 0
-        ? `connecting, attempt ${attempts}`
-        : state,
-  )
-  setText(doing, ['listening', 'thinking', 'speaking'].includes(status) ? status : '')
-  timeline.draw(performance.now())
-  instruments.draw(vitals, line.log)
+  document.body.dataset.state = vitals.state
+  setText(stateText, `line ${vitals.state}`)
+  announcer.line(vitals.state)
+  note.draw(vitals)
+  strip.draw(vitals)
+  health.draw(vitals)
 }
 
+conversation.onChange = (exchange) => {
+  chat.draw(exchange)
+  announcer.exchange(exchange)
+  composer.setBusy(conversation.busy)
+}
 line.onChange = draw
 line.setPulse(true)
-setInterval(draw, REFRESH_MS)
+
+const calm = matchMedia('(prefers-reduced-motion: reduce)')
+let timer = setInterval(tick, calm.matches ? CALM_REFRESH_MS : REFRESH_MS)
+calm.addEventListener('change', () => {
+  clearInterval(timer)
+  timer = setInterval(tick, calm.matches ? CALM_REFRESH_MS : REFRESH_MS)
+})
+function tick(): void {
+  if (!document.hidden) draw()
+}
+
+addEventListener('keydown', ({ key }) => {
+  if (key !== 'Escape' || !health.element.classList.contains('open')) return
+  openDrawer(false)
+  strip.element.focus()
+})
+matchMedia('(min-width: 901px)').addEventListener('change', () => openDrawer(false))
+
 draw()
-composer.focus()
+// On a phone the keyboard would cover the page before one has seen it.
+if (matchMedia('(pointer: fine)').matches) composer.focus()

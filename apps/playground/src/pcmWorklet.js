@@ -1,18 +1,18 @@
-// Runs beside the page: collects the microphone's samples into chunks and hands them over.
+// Runs beside the page: hands over what the microphone records, some milliseconds at a time.
+
+const BATCH = 1024
 
 class Pcm extends AudioWorkletProcessor {
-  constructor({ processorOptions: { chunk } }) {
-    super()
-    this.samples = new Float32Array(chunk)
-    this.filled = 0
-  }
+  #batch = new Float32Array(BATCH)
+  #filled = 0
 
   process([[channel] = []]) {
     for (const sample of channel ?? []) {
-      this.samples[this.filled++] = sample
-      if (this.filled < this.samples.length) continue
-      this.port.postMessage(this.samples.slice())
-      this.filled = 0
+      this.#batch[this.#filled] = sample
+      this.#filled += 1
+      if (this.#filled < BATCH) continue
+      this.port.postMessage(this.#batch)
+      this.#filled = 0
     }
     return true
   }

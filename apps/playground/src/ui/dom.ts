@@ -42,8 +42,3 @@ function append(element: Element, children: readonly Child[]): void {
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text
 }
-
-/** An icon of 20 by 20, drawn with strokes. */
-export function icon(path: string): SVGElement {
-  return s('svg', { viewBox: '0 0 20 20', class: 'icon', 'aria-hidden': 'true' }, s('path', { d: path }))
-}

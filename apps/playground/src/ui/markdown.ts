@@ -1,57 +1,56 @@
-// The little Markdown that answers use, as elements: paragraphs, lists, code, bold, links. Everything else stays text.
+// Answers as elements. Text becomes text nodes and nothing else: no answer is ever parsed as markup.
 
+import { type Block, type Inline, parseMarkdown } from '../model/markdown.ts'
 import { h } from './dom.ts'
+import { icon } from './icons.ts'
 
-/** The elements of a text. */
-export function renderMarkdown(text: string): Node[] {
-  const nodes: Node[] = []
-  for (const block of text.split(/\n{2,}/)) {
-    if (block.startsWith('```')) {
-      nodes.push(h('pre', {}, h('code', {}, block.replace(/^```\w*\n?|\n?```$/g, ''))))
-      continue
-    }
-    let list: HTMLElement | undefined
-    let paragraph: HTMLElement | undefined
-    for (const line of block.split('\n')) {
-      const item = /^\s*[-*] (.*)$/.exec(line)
-      if (item) {
-        paragraph = undefined
-        if (!list) {
-          list = h('ul')
-          nodes.push(list)
-        }
-        list.append(h('li', {}, ...inline(item[1] as string)))
-      } else if (line.trim() !== '') {
-        if (list) {
-          // What follows an item without a mark of its own goes on with it.
-          list.lastElementChild?.append(' ', ...inline(line.trim()))
-          continue
-        }
-        if (paragraph) paragraph.append(' ')
-        else {
-          paragraph = h('p')
-          nodes.push(paragraph)
-        }
-        paragraph.append(...inline(line))
-      }
-    }
+/** An answer that grows: what has not changed keeps its elements, so that what a reader has selected stays so. */
+export class MarkdownView {
+  readonly element = h('div', { class: 'markdown' })
+  #blocks: readonly Block[] = []
+
+  render(text: string): void {
+    const blocks = parseMarkdown(text)
+    const same = blocks.findIndex(({ kind, source }, index) => {
+      const before = this.#blocks[index]
+      return before?.source !== source || before.kind !== kind
+    })
+    if (same === -1 && blocks.length === this.#blocks.length) return
+    const kept = same === -1 ? blocks.length : same
+    while (this.element.children.length > kept) this.element.lastElementChild?.remove()
+    this.element.append(...blocks.slice(kept).map(elementOf))
+    this.#blocks = blocks
   }
-  return nodes
 }
 
-const MARK = /`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\((https?:\/\/[^)\s]+)\)/g
-
-function inline(text: string): (Node | string)[] {
-  const parts: (Node | string)[] = []
-  let end = 0
-  for (const match of text.matchAll(MARK)) {
-    parts.push(text.slice(end, match.index))
-    const [whole, code, bold, label, href] = match
-    if (code !== undefined) parts.push(h('code', {}, code))
-    else if (bold !== undefined) parts.push(h('strong', {}, bold))
-    else parts.push(h('a', { href, rel: 'noreferrer noopener', target: '_blank' }, label))
-    end = match.index + whole.length
+function elementOf(block: Block): HTMLElement {
+  switch (block.kind) {
+    case 'code':
+      return h('pre', { tabindex: 0 }, h('code', {}, block.text))
+    case 'list':
+      return h(
+        block.ordered ? 'ol' : 'ul',
+        {},
+        ...block.items.map((item) => h('li', {}, ...item.map(nodeOf))),
+      )
+    case 'heading':
+      return h('h4', {}, ...block.children.map(nodeOf))
+    case 'source':
+      return h('p', { class: 'source' }, icon('page'), h('span', {}, ...block.children.map(nodeOf)))
+    case 'paragraph':
+      return h('p', {}, ...block.children.map(nodeOf))
   }
-  parts.push(text.slice(end))
-  return parts.filter((part) => part !== '')
+}
+
+function nodeOf(part: Inline): Node | string {
+  switch (part.kind) {
+    case 'text':
+      return part.text
+    case 'code':
+      return h('code', {}, part.text)
+    case 'strong':
+      return h('strong', {}, ...part.children.map(nodeOf))
+    case 'link':
+      return h('a', { href: part.href, rel: 'noreferrer noopener', target: '_blank' }, part.text)
+  }
 }

@@ -1,30 +1,35 @@
-// Light, dark, or what the system says.
+// Light, dark, or what the system says. What was chosen is put in place by `public/theme.js` before anything is drawn.
 
-import { h, icon } from './dom.ts'
+import { h } from './dom.ts'
+import { icon } from './icons.ts'
 
 const KEY = 'guru-theme'
-const SUN =
-  'M10 3V1.5M10 18.5V17M3 10H1.5M18.5 10H17M5 5 4 4M16 16l-1-1M15 5l1-1M4 16l1-1M13 10a3 3 0 1 1-6 0 3 3 0 0 1 6 0'
 
 /** A button that changes over; the choice is remembered. */
 export function themeButton(): HTMLElement {
   const root = document.documentElement
-  const remembered = localStorage.getItem(KEY)
-  if (remembered) root.dataset.theme = remembered
-  const isDark = () =>
-    (root.dataset.theme ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')) === 'dark'
-  return h(
-    'button',
-    {
-      type: 'button',
-      class: 'tool',
-      title: 'Light or dark',
-      onclick: () => {
-        root.dataset.theme = isDark() ? 'light' : 'dark'
+  const system = matchMedia('(prefers-color-scheme: dark)')
+  const isDark = () => (root.dataset.theme ?? (system.matches ? 'dark' : 'light')) === 'dark'
+  const button = h('button', {
+    type: 'button',
+    class: 'tool',
+    onclick: () => {
+      root.dataset.theme = isDark() ? 'light' : 'dark'
+      try {
         localStorage.setItem(KEY, root.dataset.theme)
-      },
+      } catch {
+        // Storage may be forbidden: then the choice lasts as long as the page.
+      }
+      label()
     },
-    icon(SUN),
-    h('span', { class: 'visually-hidden' }, 'Light or dark'),
-  )
+  })
+  const label = () => {
+    const text = isDark() ? 'Switch to light' : 'Switch to dark'
+    button.title = text
+    button.setAttribute('aria-label', text)
+    button.replaceChildren(icon(isDark() ? 'light' : 'dark'))
+  }
+  system.addEventListener('change', label)
+  label()
+  return button
 }

@@ -1,0 +1,75 @@
+// The view model: what the panels read, in words of their own.
+
+import { FaultPeriods } from './FaultPeriods.ts'
+import { OutcomeBins } from './OutcomeBins.ts'
+import { Samples } from './Samples.ts'
+import { StateHistory } from './StateHistory.ts'
+
+/** What the recorder shows. */
+export const WINDOW_MS = 60_000
+
+/** Everything that is drawn over time. */
+export class Recording {
+  readonly line = new StateHistory(WINDOW_MS)
+  readonly breaker = new StateHistory(WINDOW_MS)
+  /** Milliseconds. */
+  readonly latency = new Samples(WINDOW_MS)
+  /** Messages. */
+  readonly queue = new Samples(WINDOW_MS)
+  readonly outcomes = new OutcomeBins(1000, WINDOW_MS)
+  readonly faults = new FaultPeriods(WINDOW_MS)
+}
+
+export type BreakerName = 'closed' | 'open' | 'half-open'
+
+export interface Bucket {
+  readonly category: string
+  /** Such as `GET /v1/models`. */
+  readonly endpoint: string
+  readonly tokens: number
+  readonly capacity: number
+  /** Tokens a second. */
+  readonly rate: number
+}
+
+/** What is wrong on purpose; `undefined` where the backend takes no faults. */
+export interface Faults {
+  readonly failRate: number
+  readonly latencyMs: number
+  /** Milliseconds for which the backend stays away. */
+  readonly awayMs: number
+}
+
+/** What a button asks for. */
+export type FaultChange = Partial<Faults> & { readonly cut?: true }
+
+/** How things stand at this moment. */
+export interface Vitals {
+  /** On the clock of the recording. */
+  readonly now: number
+  readonly state: string
+  readonly status: string
+  /** Since when the line is in its state. */
+  readonly since: number
+  readonly attempts: number
+  /** Milliseconds until the next attempt, while waiting. */
+  readonly nextAttemptMs: number | undefined
+  /** How often the line came back. */
+  readonly recoveries: number
+  readonly sent: number
+  readonly received: number
+  readonly dropped: number
+  readonly queuedMessages: number
+  readonly queuedBytes: number
+  readonly droppedAudio: number
+  readonly breaker: {
+    readonly state: BreakerName
+    readonly failures: number
+    readonly requests: number
+    /** Milliseconds until a probe, while open. */
+    readonly probeMs: number | undefined
+  }
+  readonly buckets: readonly Bucket[]
+  readonly http: { readonly calls: number; readonly retries: number; readonly failed: number }
+  readonly faults: Faults | undefined
+}
