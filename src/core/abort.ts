@@ -15,7 +15,11 @@ const waiting = new WeakMap<AbortSignal, SlotList<Waiter>>()
 function fanOut(this: AbortSignal): void {
   const waiters = waiting.get(this)
   waiting.delete(this)
-  if (waiters) for (const { callback } of waiters.snapshot()) callback()
+  if (!waiters) return
+  for (const waiter of waiters.snapshot()) {
+    // One callback may release another.
+    if (waiters.has(waiter)) waiter.callback()
+  }
 }
 
 /**

@@ -161,6 +161,21 @@ describe('onAbort', () => {
   })
 })
 
+describe('onAbort, while it tells', () => {
+  it('does not call who is released by another', () => {
+    const controller = new AbortController()
+    const seen: string[] = []
+    let releaseSecond = () => {}
+    onAbort(controller.signal, () => {
+      seen.push('first')
+      releaseSecond()
+    })
+    releaseSecond = onAbort(controller.signal, () => seen.push('second'))
+    controller.abort()
+    expect(seen).toEqual(['first'])
+  })
+})
+
 describe('redaction', () => {
   it.each([
     ['https://user:pass@host/path?q=1#frag', 'https://host/path?q=1'],

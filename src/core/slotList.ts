@@ -23,9 +23,13 @@ export class SlotList<T extends Slotted> {
     this.#items.push(item)
   }
 
+  has(item: T): boolean {
+    return this.#items[item.place] === item
+  }
+
   /** Removes an item; one that is not there is ignored. */
   delete(item: T): void {
-    if (this.#items[item.place] !== item) return
+    if (!this.has(item)) return
     const last = this.#items.pop() as T
     if (last === item) return
     this.#items[item.place] = last
