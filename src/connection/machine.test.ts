@@ -1,0 +1,189 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { CLOSE_TIMEOUT_MS, ConnectionMachine, type LineEvent, type LineOptions } from './machine.ts'
+
+const options: LineOptions = {
+  reconnectDelay: 2000,
+  maxReconnectAttempts: Number.POSITIVE_INFINITY,
+  jitter: 0,
+  shouldReconnect: undefined,
+  connectTimeout: 10_000,
+  stableAfter: 5000,
+  healthInterval: 5000,
+  healthUrl: '/v1/health',
+}
+const cut = { code: 1006, reason: '', wasClean: false }
+
+function setUp(change: Partial<LineOptions> = {}, random = () => 0.5) {
+  const machine = new ConnectionMachine({ ...options, ...change }, random)
+  const step = (event: LineEvent, now: number) => machine.step(event, now).map((effect) => effect.do)
+  return { machine, step }
+}
+
+describe('the life of a line', () => {
+  it('connects, opens, is lost, waits, tries again', () => {
+    const { machine, step } = setUp()
+    expect(step({ type: 'connect' }, 0)).toEqual(['attempt'])
+    expect(step({ type: 'opened' }, 10)).toEqual([])
+    expect(step({ type: 'ended', close: cut }, 20)).toEqual(['drop', 'tellClose', 'tellReconnecting'])
+    expect(machine.state).toMatchObject({ kind: 'waiting', dueAt: 2020, pollAt: 2520 })
+    expect(step({ type: 'wake' }, 2019)).toEqual([])
+    expect(step({ type: 'wake' }, 2020)).toEqual(['stopPoll', 'attempt'])
+    expect(machine.state.kind).toBe('connecting')
+  })
+
+  it('an attempt that takes too long is dropped with an error and counts as lost', () => {
+    const { machine, step } = setUp()
+    step({ type: 'connect' }, 0)
+    expect(step({ type: 'wake' }, 10_000)).toEqual(['drop', 'tellError', 'tellClose', 'tellReconnecting'])
+    expect(machine.state.kind).toBe('waiting')
+  })
+
+  it('the delay doubles from attempt to attempt, up to 30 s, and starts anew after a stable line', () => {
+    const { machine, step } = setUp({ healthUrl: false })
+    let now = 0
+    step({ type: 'connect' }, now)
+    const delays: number[] = []
+    for (let attempt = 0; attempt < 7; attempt += 1) {
+      step({ type: 'ended', close: cut }, now)
+      delays.push(machine.wakeAt - now)
+      now = machine.wakeAt
+      step({ type: 'wake' }, now)
+    }
+    expect(delays).toEqual([2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
+    step({ type: 'opened' }, now)
+    expect(machine.attempts).toBe(7)
+    step({ type: 'wake' }, now + 5000)
+    expect(machine.attempts).toBe(0)
+  })
+
+  it('a line that was open for less than stableAfter does not start the count anew', () => {
+    const { machine, step } = setUp({ healthUrl: false })
+    step({ type: 'connect' }, 0)
+    step({ type: 'ended', close: cut }, 0)
+    step({ type: 'wake' }, 2000)
+    step({ type: 'opened' }, 2000)
+    step({ type: 'ended', close: cut }, 6999)
+    expect(machine.attempts).toBe(1)
+  })
+
+  it('closed with 1000 it stays closed, and so it does when shouldReconnect says no', () => {
+    const { machine, step } = setUp({ shouldReconnect: ({ code }) => code !== 4001 })
+    step({ type: 'connect' }, 0)
+    step({ type: 'opened' }, 0)
+    expect(step({ type: 'ended', close: { code: 1000, reason: '', wasClean: true } }, 1)).toEqual([
+      'drop',
+      'tellClose',
+    ])
+    expect(machine.state.kind).toBe('closed')
+    step({ type: 'connect' }, 2)
+    step({ type: 'opened' }, 2)
+    step({ type: 'ended', close: { code: 4001, reason: '', wasClean: true } }, 3)
+    expect(machine.state.kind).toBe('closed')
+  })
+
+  it('gives up after maxReconnectAttempts, and a manual attempt starts from nothing', () => {
+    const { machine, step } = setUp({ maxReconnectAttempts: 1, healthUrl: false })
+    step({ type: 'connect' }, 0)
+    step({ type: 'ended', close: cut }, 0)
+    step({ type: 'wake' }, 2000)
+    expect(step({ type: 'ended', close: cut }, 2001)).toEqual(['drop', 'tellClose', 'tellGivenUp'])
+    expect(machine.state.kind).toBe('failed')
+    expect(step({ type: 'connect' }, 3000)).toEqual(['attempt'])
+    expect(machine.attempts).toBe(0)
+  })
+
+  it('closing waits for the answer of the other side, for so long', () => {
+    const { machine, step } = setUp()
+    step({ type: 'connect' }, 0)
+    step({ type: 'opened' }, 0)
+    expect(step({ type: 'close', code: 1000, reason: '' }, 1)).toEqual(['closeSocket'])
+    expect(step({ type: 'wake' }, 1 + CLOSE_TIMEOUT_MS)).toEqual(['drop', 'tellError', 'tellClose'])
+    expect(machine.state.kind).toBe('closed')
+  })
+
+  it.each(['idle', 'connecting', 'open', 'waiting'])(
+    'dispose from %s leaves nothing to wake for',
+    (state) => {
+      const { machine, step } = setUp()
+      if (state !== 'idle') step({ type: 'connect' }, 0)
+      if (state === 'open') step({ type: 'opened' }, 0)
+      if (state === 'waiting') step({ type: 'ended', close: cut }, 0)
+      expect(machine.state.kind).toBe(state)
+      step({ type: 'dispose' }, 1)
+      expect(machine.wakeAt).toBe(Number.POSITIVE_INFINITY)
+      expect(step({ type: 'connect' }, 2)).toEqual([])
+    },
+  )
+})
+
+describe('the health poll', () => {
+  it('a healthy answer starts the attempt at once; the next poll comes an interval later', () => {
+    const { machine, step } = setUp()
+    step({ type: 'connect' }, 0)
+    step({ type: 'opened' }, 0)
+    step({ type: 'ended', close: cut }, 0)
+    step({ type: 'pollNow' }, 100)
+    expect(step({ type: 'health', healthy: false }, 150)).toEqual([])
+    expect(machine.state).toMatchObject({ pollAt: 5150 })
+    step({ type: 'pollNow' }, 200)
+    expect(step({ type: 'health', healthy: true }, 250)).toEqual(['stopPoll', 'attempt'])
+  })
+
+  it('a refused upgrade after a healthy answer backs off: health is not believed again until it has said no', () => {
+    const { machine, step } = setUp()
+    step({ type: 'connect' }, 0)
+    step({ type: 'ended', close: cut }, 0)
+    step({ type: 'pollNow' }, 1)
+    step({ type: 'health', healthy: true }, 2)
+    step({ type: 'ended', close: cut }, 3)
+    step({ type: 'pollNow' }, 4)
+    expect(step({ type: 'health', healthy: true }, 5)).toEqual([])
+    expect(machine.state.kind).toBe('waiting')
+    step({ type: 'pollNow' }, 6)
+    step({ type: 'health', healthy: false }, 7)
+    step({ type: 'pollNow' }, 8)
+    expect(step({ type: 'health', healthy: true }, 9)).toEqual(['stopPoll', 'attempt'])
+  })
+
+  it('a late answer to a poll of another wait changes nothing', () => {
+    const { step } = setUp()
+    step({ type: 'connect' }, 0)
+    expect(step({ type: 'health', healthy: true }, 1)).toEqual([])
+  })
+})
+
+describe('whatever happens in whatever order', () => {
+  const event: fc.Arbitrary<LineEvent> = fc.constantFrom<LineEvent>(
+    { type: 'connect' },
+    { type: 'opened' },
+    { type: 'ended', close: cut },
+    { type: 'ended', close: { code: 1000, reason: '', wasClean: true } },
+    { type: 'health', healthy: true },
+    { type: 'health', healthy: false },
+    { type: 'pollNow' },
+    { type: 'hint' },
+    { type: 'close', code: 1000, reason: '' },
+    { type: 'wake' },
+  )
+
+  it('there is at most one attempt or socket, each is dropped before the next, and none starts while one is open', () => {
+    fc.assert(
+      fc.property(fc.array(fc.record({ event, gap: fc.nat(6000) }), { maxLength: 120 }), (steps) => {
+        const { machine } = setUp()
+        let now = 0
+        let held = 0
+        for (const { event: next, gap } of steps) {
+          now += gap
+          for (const effect of machine.step(next, now)) {
+            if (effect.do === 'attempt') held += 1
+            if (effect.do === 'drop') held = Math.max(0, held - 1)
+            expect(held).toBeLessThanOrEqual(1)
+          }
+          const { kind } = machine.state
+          expect(held).toBe(kind === 'connecting' || kind === 'open' || kind === 'closing' ? 1 : 0)
+        }
+      }),
+    )
+  })
+})

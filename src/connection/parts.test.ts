@@ -1,0 +1,272 @@
+// The small decisions of a line: queue, audio gate, status, addresses, encoding, reconnection, stream of messages.
+
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { AudioGate, GATE_MS } from './audioGate.ts'
+import { byteLength, decodeText, encode, encodeAudio, toArrayBuffer } from './encoding.ts'
+import { MessageStream } from './messageStream.ts'
+import { reconnectDecision } from './reconnect.ts'
+import { type QueueLimits, SendQueue } from './sendQueue.ts'
+import { deriveStatus, type Status, type StatusEvent } from './status.ts'
+import { toHealthUrl, toWebSocketUrl } from './url.ts'
+
+describe('SendQueue', () => {
+  const limits: QueueLimits = {
+    maxQueueMessages: 3,
+    maxQueueBytes: 100,
+    maxQueueAge: Number.POSITIVE_INFINITY,
+    overflow: 'drop-oldest',
+  }
+  const nobody = { dropped() {} }
+  const drain = (queue: SendQueue) => {
+    const out: unknown[] = []
+    while (queue.firstSeq !== undefined) out.push(queue.shift())
+    return out
+  }
+
+  it.each([
+    ['drop-oldest', ['b', 'c', 'd'], [1], 'queued'],
+    ['drop-newest', ['a', 'b', 'c'], [4], 'dropped'],
+    ['reject', ['a', 'b', 'c'], [], 'rejected'],
+  ] as const)('over its bounds: %s', (overflow, left, gone, result) => {
+    const queue = new SendQueue()
+    const dropped: number[] = []
+    const push = (seq: number, text: string) =>
+      queue.push(seq, text, 0, { ...limits, overflow }, { dropped: (which) => dropped.push(which) })
+    for (const [index, text] of ['a', 'b', 'c'].entries()) expect(push(index + 1, text)).toBe('queued')
+    expect(push(4, 'd')).toBe(result)
+    expect(dropped).toEqual(gone)
+    expect(drain(queue)).toEqual(left)
+    expect([queue.length, queue.bytes]).toEqual([0, 0])
+  })
+
+  it('counts bytes as they travel, and does not push the others out for what could never fit', () => {
+    const queue = new SendQueue()
+    const dropped: number[] = []
+    queue.push(1, 'ä'.repeat(30), 0, limits, nobody)
+    expect(queue.bytes).toBe(60)
+    expect(queue.push(2, 'x'.repeat(101), 0, limits, { dropped: (seq) => dropped.push(seq) })).toBe('dropped')
+    expect([queue.length, dropped]).toEqual([1, [2]])
+  })
+
+  it('what has waited too long goes, the oldest first', () => {
+    const queue = new SendQueue()
+    const aged = { ...limits, maxQueueAge: 100 }
+    const dropped: [number, string][] = []
+    const told = { dropped: (seq: number, _payload: unknown, reason: string) => dropped.push([seq, reason]) }
+    queue.push(1, 'a', 0, aged, told)
+    queue.push(2, 'b', 50, aged, told)
+    expect(queue.expiresAt(aged)).toBe(100)
+    queue.expire(120, aged, told)
+    expect(dropped).toEqual([[1, 'expired']])
+    expect(drain(queue)).toEqual(['b'])
+  })
+
+  it('behaves as an array does, whatever is pushed, shifted and withdrawn', () => {
+    const wide = { ...limits, maxQueueMessages: 1000, maxQueueBytes: 1_000_000 }
+    const operation = fc.record({ kind: fc.constantFrom('push', 'shift', 'remove'), which: fc.nat(30) })
+    fc.assert(
+      fc.property(fc.array(operation, { maxLength: 300 }), (operations) => {
+        const queue = new SendQueue()
+        let model: { seq: number; text: string }[] = []
+        let seq = 0
+        for (const { kind, which } of operations) {
+          if (kind === 'push') {
+            seq += 1
+            const text = 'x'.repeat(which)
+            queue.push(seq, text, 0, wide, { dropped: () => expect.unreachable() })
+            model.push({ seq, text })
+          } else if (kind === 'shift') {
+            expect(queue.firstSeq).toBe(model[0]?.seq)
+            expect(queue.shift()).toBe(model.shift()?.text)
+          } else {
+            const target = model[which]?.seq ?? -1
+            expect(queue.remove(target)).toBe(model.some((entry) => entry.seq === target))
+            model = model.filter((entry) => entry.seq !== target)
+          }
+          expect(queue.length).toBe(model.length)
+          expect(queue.bytes).toBe(model.reduce((sum, { text }) => sum + text.length, 0))
+        }
+      }),
+    )
+  })
+
+  it('keeps a copy of bytes: the caller may use its buffer again', () => {
+    const queue = new SendQueue()
+    const bytes = new Uint8Array([1, 2, 3])
+    queue.push(1, bytes, 0, limits, nobody)
+    bytes.fill(9)
+    expect(new Uint8Array(queue.shift() as ArrayBuffer)).toEqual(new Uint8Array([1, 2, 3]))
+  })
+})
+
+describe('AudioGate', () => {
+  it('lets sound through while the socket holds less than the gate, keeps the newest, counts the rest', () => {
+    const gate = new AudioGate()
+    expect(gate.admits(640, 0, 0)).toBe(true)
+    expect(gate.admits(640, 20, gate.limitBytes)).toBe(false)
+    for (let chunk = 0; chunk < 10; chunk += 1) gate.keep(new Uint8Array([chunk]), 640)
+    expect(gate.dropped).toBe(5)
+    expect(gate.next(gate.limitBytes)).toBeUndefined()
+    expect(gate.next(0)).toEqual(new Uint8Array([5]))
+    gate.clear()
+    expect([gate.waiting, gate.dropped]).toEqual([0, 9])
+  })
+
+  it('learns how much sound a hundred milliseconds are', () => {
+    const gate = new AudioGate()
+    for (let at = 0; at <= 1000; at += 20) gate.admits(3840, at, 0) // 48 kHz, 16 bit, stereo
+    expect(gate.limitBytes / GATE_MS).toBeGreaterThan(180)
+    expect(gate.limitBytes / GATE_MS).toBeLessThan(210)
+  })
+})
+
+describe('deriveStatus', () => {
+  const reply = { role: 'assistant', type: 'message', request_id: 'q', content: 'x' }
+
+  it.each<[Status, StatusEvent, unknown, Status]>([
+    ['waiting', 'open', undefined, 'idle'],
+    ['speaking', 'down', undefined, 'waiting'],
+    ['waiting', 'failed', undefined, 'error'],
+    ['idle', 'audio', undefined, 'listening'],
+    ['idle', 'sent', { role: 'user', content: 'x' }, 'thinking'],
+    ['idle', 'sent', { type: 'ping' }, 'idle'],
+    ['thinking', 'received', reply, 'speaking'],
+    ['speaking', 'received', { ...reply, content: '', end: true }, 'idle'],
+    ['thinking', 'received', { ...reply, state: 'listening' }, 'listening'],
+    ['thinking', 'received', { ...reply, state: 'nonsense' }, 'speaking'],
+    ['idle', 'received', { type: 'news' }, 'idle'],
+    ['idle', 'received', 'text', 'idle'],
+    ['idle', 'received', null, 'idle'],
+  ])('%s + %s %j is %s', (before, event, message, after) => {
+    expect(deriveStatus(before, event, message)).toBe(after)
+  })
+})
+
+describe('addresses', () => {
+  it.each([
+    ['ws://h/a?b#c', 'ws://h/a?b'],
+    ['https://h:8443/ws', 'wss://h:8443/ws'],
+    ['http://h', 'ws://h/'],
+  ])('%s is dialled as %s', (given, expected) => {
+    expect(toWebSocketUrl(given).href).toBe(expected)
+  })
+
+  it.each(['', 'ftp://h', '/relative', 'nonsense', 5, null])('%j is refused, naming the option', (given) => {
+    expect(() => toWebSocketUrl(given)).toThrow(/option "url" must be a ws:/)
+  })
+
+  it('a refusal holds no secret', () => {
+    expect(() => toWebSocketUrl('ftp://user:pass@h/?token=secret')).toThrow(/^(?!.*(secret|pass))/)
+  })
+
+  it('health is asked on the HTTP origin, without user and password', () => {
+    expect(toHealthUrl(new URL('wss://u:p@h:8443/ws?x'), '/v1/health')).toBe('https://h:8443/v1/health')
+    expect(toHealthUrl(new URL('ws://h/ws'), 'https://other/health')).toBe('https://other/health')
+  })
+})
+
+describe('encoding', () => {
+  const circular: Record<string, unknown> = {}
+  circular.self = circular
+
+  it.each([
+    ['circular', circular, /circular/i],
+    ['a BigInt', 10n, /BigInt/],
+    ['a function', () => {}, /got a function/],
+    ['undefined', undefined, /got undefined/],
+    ['a symbol', Symbol('s'), /got a symbol/],
+    ['a Blob', new Blob(['x']), /arrayBuffer\(\)/],
+  ])('%s is refused in words', (_name, data, message) => {
+    expect(() => encode(data)).toThrow(message)
+    expect(() => encode(data)).toThrow(expect.objectContaining({ code: 'BAD_REQUEST' }))
+  })
+
+  it('what goes out as JSON comes back the same; other text stays text', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const text = encode(value === null || typeof value === 'string' ? [value] : value) as string
+        expect(encode(decodeText(text))).toBe(text)
+      }),
+    )
+    for (const text of ['', 'hello', '{broken', ' ', 'nullable', '-']) expect(decodeText(text)).toBe(text)
+  })
+
+  it('knows the bytes of any text', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+        expect(byteLength(text)).toBe(new TextEncoder().encode(text).length)
+      }),
+    )
+  })
+
+  it('gives bytes a buffer of their own, and sound its form', () => {
+    const part = new Uint8Array([1, 2, 3, 4]).subarray(1, 3)
+    expect(new Uint8Array(toArrayBuffer(part))).toEqual(new Uint8Array([2, 3]))
+    expect(encodeAudio(part, 'base64')).toBe('{"type":"audio","data":"AgM="}')
+    expect(() => encodeAudio('sound', 'binary')).toThrow(/got "sound"/)
+  })
+})
+
+describe('reconnectDecision', () => {
+  it('jitter only shortens the delay', () => {
+    fc.assert(
+      fc.property(
+        fc.nat(40),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        (attempts, jitter, chance) => {
+          const options = {
+            reconnectDelay: 2000,
+            maxReconnectAttempts: Number.POSITIVE_INFINITY,
+            jitter,
+            shouldReconnect: undefined,
+          }
+          const decision = reconnectDecision(
+            { code: 1006, reason: '', wasClean: false },
+            attempts,
+            options,
+            () => chance,
+          )
+          if (decision.action !== 'wait') return expect.unreachable()
+          const full = Math.min(30_000, 2000 * 2 ** attempts)
+          expect(decision.delayMs).toBeCloseTo(full * (1 - jitter * chance), 6)
+          expect(decision.delayMs).toBeLessThanOrEqual(full)
+        },
+      ),
+    )
+  })
+})
+
+describe('MessageStream', () => {
+  it('keeps what comes before it is asked for, and ends in order', async () => {
+    const stream = new MessageStream<number>(10, 1000, () => {})
+    stream.push(1, 1)
+    stream.push(2, 1)
+    stream.end()
+    stream.push(3, 1)
+    const seen: number[] = []
+    for await (const message of stream) seen.push(message)
+    expect(seen).toEqual([1, 2])
+  })
+
+  it('a reader that falls too far behind is told, after everything that was kept', async () => {
+    const stream = new MessageStream<number>(2, 1000, () => {})
+    for (const message of [1, 2, 3]) stream.push(message, 1)
+    expect((await stream.next()).value).toBe(1)
+    expect((await stream.next()).value).toBe(2)
+    await expect(stream.next()).rejects.toMatchObject({ code: 'QUEUE_FULL' })
+    expect((await stream.next()).done).toBe(true)
+  })
+
+  it('leaving the loop ends it once', async () => {
+    let ended = 0
+    const stream = new MessageStream<number>(2, 1000, () => {
+      ended += 1
+    })
+    stream.push(1, 1)
+    for await (const _ of stream) break
+    stream.end()
+    expect(ended).toBe(1)
+  })
+})
