@@ -116,8 +116,9 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
     return this.#options.url
   }
   set url(value: Provider<string | URL>) {
-    this.#set('url', value)
+    checkOption(OWNER, 'url', value, connectionRules.url)
     if (typeof value !== 'function') toWebSocketUrl(value)
+    this.#options.url = value
   }
 
   get enableLogging(): boolean {
