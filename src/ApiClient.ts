@@ -18,6 +18,7 @@ import {
 } from './client/interceptors.ts'
 import {
   type ApiClientOptions,
+  type CallOptions,
   type ClientSettings,
   checkRequestOptions,
   clientDefaults,
@@ -27,6 +28,7 @@ import {
   type StreamOptions,
 } from './client/options.ts'
 import { applySchema } from './client/schema.ts'
+import { Sharing } from './client/sharing.ts'
 import { type Ask, openStream } from './client/streaming.ts'
 import { Emitter } from './core/emitter.ts'
 import { checkOption, checkOptions } from './core/options.ts'
@@ -38,6 +40,7 @@ import { emptyFields, setHeaders } from './http/headers.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
 import type { CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
 import type { ResolvedCircuitBreakerOptions } from './policies/circuitBreaker/options.ts'
+import type { Policy } from './policies/Policy.ts'
 import type { RateLimiter, RateLimiterStats } from './policies/rateLimiter/RateLimiter.ts'
 
 export type { ApiClientEvents, AttemptTimings } from './client/events.ts'
@@ -95,6 +98,10 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   readonly #onRequest = new Interceptors<RequestInterceptor>()
   readonly #onResponse = new Interceptors<ResponseInterceptor>()
   readonly #onError = new Interceptors<ErrorInterceptor>()
+  readonly #given: ApiClientOptions
+  readonly #policy: Policy | undefined
+  /** Only where hedging or coalescing was asked for. */
+  readonly #sharing: Sharing | undefined
 
   /** @throws TypeError or RangeError naming the option; CommsError when `baseURL` or a header cannot be used */
   constructor(options: ApiClientOptions = {}) {
@@ -111,6 +118,10 @@ export class ApiClient extends Emitter<ApiClientEvents> {
         credentials: options.credentials,
       })
     this.#settings = settings
+    this.#given = options
+    this.#policy = options.policy
+    const { hedge, coalesce = false } = options
+    this.#sharing = hedge || coalesce ? new Sharing({ hedge, coalesce }) : undefined
     this.#core = new ClientCore(options, {
       settings,
       clock: options.clock ?? systemClock,
@@ -177,12 +188,35 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    * retries off. Bound to the client, so it can be passed on as it is. Request interceptors see its requests.
    * @throws `signal.reason` when aborted; TypeError when the network fails; CommsError where a policy refused or time ran out
    */
-  readonly fetch = (input: string | URL | Request, init?: RequestInit): Promise<Response> =>
-    runFetch(
-      async (url, method, data, options) => (await this.#ask(method, url, data, options)).call.answer,
-      input,
-      init,
+  readonly fetch = (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const given = init?.signal ?? (input instanceof Request ? input.signal : undefined)
+    return this.#guarded(given, (signal) =>
+      runFetch(
+        async (url, method, data, options) => (await this.#ask(method, url, data, options)).call.answer,
+        input,
+        signal === given ? init : { ...init, signal: signal ?? null },
+      ),
     )
+  }
+
+  /**
+   * Another client with these options over this one's, its headers joined to this one's, and the same interceptors. Breakers,
+   * limits, statistics and connections are its own.
+   * @throws as the constructor
+   */
+  extend(options: ApiClientOptions = {}): ApiClient {
+    checkOptions('ApiClient.extend', options, clientRules)
+    const { baseURL, timeout, retries, enableLogging } = this
+    const headers = emptyFields()
+    setHeaders(headers, this.#given.headers)
+    setHeaders(headers, options.headers)
+    const current = { timeout, retries, enableLogging, ...(baseURL !== undefined && { baseURL }) }
+    const extended = new ApiClient({ ...this.#given, ...current, ...options, headers })
+    for (const interceptor of this.#onRequest.list) extended.addRequestInterceptor(interceptor)
+    for (const interceptor of this.#onResponse.list) extended.addResponseInterceptor(interceptor)
+    for (const interceptor of this.#onError.list) extended.addErrorInterceptor(interceptor)
+    return extended
+  }
 
   /** Runs before every call, in the order added. @returns a function that removes it */
   addRequestInterceptor(interceptor: RequestInterceptor): () => void {
@@ -323,7 +357,23 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     data: unknown,
     options: RequestOptions = noOptions,
   ): Promise<unknown> {
+    if (!this.#policy) return this.#answer(method, url, data, options)
+    return this.#guarded(options.signal, (signal) => this.#answer(method, url, data, { ...options, signal }))
+  }
+
+  /** Runs something under the policy of the client, when it has one. */
+  #guarded<T>(
+    signal: AbortSignal | undefined,
+    operation: (signal: AbortSignal | undefined) => Promise<T>,
+  ): Promise<T> {
+    if (!this.#policy) return operation(signal)
+    const context = { signal, attempt: 1, deadlineAt: Number.POSITIVE_INFINITY }
+    return this.#policy.execute((inner) => operation(inner.signal), context)
+  }
+
+  #answer(method: string, url: string | URL, data: unknown, options: RequestOptions): Promise<unknown> {
     if (
+      this.#sharing ||
       this.#onRequest.list.length > 0 ||
       this.#onResponse.list.length > 0 ||
       this.#onError.list.length > 0
@@ -392,9 +442,13 @@ export class ApiClient extends Emitter<ApiClientEvents> {
       data,
       headers: { ...headers },
     })
-    const call = await new Promise<Call>((resolve, reject) => {
-      this.#start(config.method.toUpperCase(), config.url, config.data, config, resolve, reject)
-    })
+    const asked = config.method.toUpperCase()
+    const start = (given: CallOptions) =>
+      new Promise<Call>((resolve, reject) => {
+        this.#start(asked, config.url, config.data, given, resolve, reject)
+      })
+    const sharing = this.#sharing
+    const call = sharing ? await sharing.run(asked, config.url, config, start) : await start(config)
     return { call, config }
   }
 }

@@ -27,6 +27,7 @@ import type { HeadersInput } from '../http/headers.ts'
 import type { ResponseType } from '../http/parseBody.ts'
 import type { QueryParams } from '../http/query.ts'
 import type { CircuitBreakerOptions } from '../policies/circuitBreaker/options.ts'
+import type { Policy } from '../policies/Policy.ts'
 import type { RateLimiterOptions } from '../policies/rateLimiter/RateLimiter.ts'
 import { type Jitter, retryRules } from '../policies/retry/options.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
@@ -69,6 +70,15 @@ export interface ApiClientOptions {
   rateLimiterOptions?: RateLimiterOptions
   /** Over the limit, a call is refused or waits for its turn. @default 'reject' */
   rateLimitMode?: 'reject' | 'wait'
+  /**
+   * Around every call, outside of everything else: a bulkhead, a fallback, an adaptive throttle, chaos, or several of them
+   * through `compose` (see `guru-comms/policies`).
+   */
+  policy?: Policy
+  /** `hedge(...)` of `guru-comms/policies`: a slow call is made a second time, where that may be (never POST or PATCH). */
+  hedge?: Policy
+  /** Identical GETs at the same time become one request; they then share the parsed body. @default false */
+  coalesce?: boolean
   /** Sent with every request. */
   headers?: HeadersInput
   /** Headers that never go to another origin in a redirect, beside Authorization, Cookie and Proxy-Authorization. */
@@ -225,6 +235,7 @@ const headersRule: Rule = {
   expected: 'an object of headers',
   accepts: (value) => typeof value === 'object' && value !== null,
 }
+const policyRule = objectWith('execute')
 const responseTypes = oneOf('json', 'text', 'arrayBuffer', 'blob', 'stream')
 
 export const clientRules: Rules<ApiClientOptions> = {
@@ -246,6 +257,9 @@ export const clientRules: Rules<ApiClientOptions> = {
   rateLimiter: flag,
   rateLimiterOptions: plainObject,
   rateLimitMode: oneOf('reject', 'wait'),
+  policy: policyRule,
+  hedge: policyRule,
+  coalesce: flag,
   headers: headersRule,
   sensitiveHeaders: listOf(text),
   allowedOrigins: listOf(text),
