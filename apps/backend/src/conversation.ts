@@ -1,6 +1,6 @@
 // The main job: one whole conversation over a line that is cut in the middle of it, and the counts that show nothing was lost.
 
-import { Endpoint, type Reply } from 'guru-comms'
+import { type CommsError, Endpoint, type Reply } from 'guru-comms'
 import type { Seen } from './counting.ts'
 import { duration, type Timeline } from './Timeline.ts'
 
@@ -39,7 +39,7 @@ export async function converse(
     connection: { healthInterval: 500 },
   })
   const asked: string[] = []
-  const answered = new Set<string>()
+  const ended = new Set<string>()
   let cutAt: number | undefined
   let outageMs = 0
 
@@ -72,9 +72,11 @@ export async function converse(
         // Emphasis is for pages; a terminal would show the stars.
         text.push(piece.replaceAll('**', ''))
       }
-      answered.add(reply.id)
+      ended.add(reply.id)
     } catch (error) {
       if (signal.aborted) throw signal.reason
+      // The assistant failed, and said so: that is no fault of the line, and nothing of it was lost.
+      if ((error as CommsError).code === 'REMOTE') ended.add(reply.id)
       timeline.hurt(`no answer: ${(error as Error).message}`)
     } finally {
       text.end()
@@ -108,8 +110,8 @@ export async function converse(
   }
   return {
     questions: asked.length,
-    answered: answered.size - asked.filter((id) => seen.failures.has(id)).length,
-    lost: asked.filter((id) => !seen.times.has(id) || !answered.has(id)).length,
+    answered: ended.size - asked.filter((id) => seen.failures.has(id)).length,
+    lost: asked.filter((id) => !seen.times.has(id) || !ended.has(id)).length,
     duplicated: asked.filter((id) => (seen.times.get(id) ?? 0) > 1).length,
     failed: asked.filter((id) => seen.failures.has(id)).length,
     outageMs,
