@@ -4,6 +4,7 @@
 import { isBuiltin } from 'node:module'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import { type OutputChunk, rolldown } from 'rolldown'
+import { minifySync } from 'rolldown/utils'
 import { reason } from '../harness/reason.ts'
 import { type Bar, barChart } from '../report/charts.ts'
 import { figure, table } from '../report/markdown.ts'
@@ -105,6 +106,8 @@ interface Size {
   lazy: number
   /** Modules in it that no browser has: must be none. */
   foreign: string[]
+  /** Of ours: minified bytes by module, the largest first. */
+  modules?: Record<string, number>
 }
 
 export interface SizeData {
@@ -116,7 +119,23 @@ function brotli(code: string): number {
   return brotliCompressSync(code, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length
 }
 
-async function bundle(code: string): Promise<Size> {
+/** What each module brings, its names shortened but nothing folded: the sum is a little more than the whole. */
+function byModule(chunks: Iterable<OutputChunk>): Record<string, number> {
+  const sizes: [string, number][] = []
+  for (const chunk of chunks) {
+    for (const [id, { code }] of Object.entries(chunk.modules)) {
+      if (!code) continue
+      const name = id.replace(/^.*\/(dist|node_modules)\//, '')
+      sizes.push([
+        name,
+        minifySync(name, code, { module: true, compress: false, mangle: { toplevel: true } }).code.length,
+      ])
+    }
+  }
+  return Object.fromEntries(sizes.toSorted(([, a], [, b]) => b - a))
+}
+
+async function bundle(code: string, split: boolean): Promise<Size> {
   const entry = '\0entry'
   const built = await rolldown({
     input: entry,
@@ -166,15 +185,16 @@ async function bundle(code: string): Promise<Size> {
     brotli: brotli(text),
     lazy: chunks.filter((chunk) => !eager.has(chunk)).reduce((sum, chunk) => sum + brotli(chunk.code), 0),
     foreign: [...foreign],
+    ...(split ? { modules: byModule(eager) } : {}),
   }
 }
 
 async function measure({ only: wanted, log }: Context): Promise<SizeData> {
   const data: SizeData = { sizes: {}, failures: {} }
-  for (const [id, { name, code }] of Object.entries(subjects)) {
+  for (const [id, { name, code, kind }] of Object.entries(subjects)) {
     if (wanted.length && !wanted.includes(id)) continue
     try {
-      const size = await bundle(code)
+      const size = await bundle(code, kind === 'ours')
       data.sizes[id] = size
       log(`${name}: ${size.brotli} bytes`)
     } catch (error) {
@@ -234,6 +254,12 @@ function tell({ sizes, failures }: SizeData): Telling {
         }),
     ),
   )
+  for (const [id, { name }] of measured) {
+    const modules = Object.entries(sizes[id]?.modules ?? {})
+    if (!modules.length) continue
+    const largest = modules.slice(0, 12).map(([module, size]) => `${module} ${figure(size / 1024)}`)
+    parts.push(`**${name}**, its largest modules, KB minified: ${largest.join(', ')}.`)
+  }
   const failed = Object.entries(failures)
   if (failed.length)
     parts.push(failed.map(([id, why]) => `- ${subjects[id]?.name} was not bundled: ${why}`).join('\n'))
