@@ -4,14 +4,7 @@ import { type ApiError, type CommsError, Endpoint, type Reply } from 'guru-comms
 import { Conversation, type Question } from './model/Conversation.ts'
 import { EventLog } from './model/EventLog.ts'
 import { formatMs } from './model/format.ts'
-import {
-  type BreakerName,
-  type Bucket,
-  type FaultChange,
-  type Faults,
-  Recording,
-  type Vitals,
-} from './model/vitals.ts'
+import { type BreakerName, type Bucket, type FaultChange, Recording, type Vitals } from './model/vitals.ts'
 
 /** What the pulse asks for, once a second. */
 const PULSE_PATH = '/v1/models'
@@ -34,7 +27,7 @@ export class Line {
   #since = performance.now()
   #nextAttemptAt = 0
   #opened = 0
-  #faults: Faults | undefined
+  #faults: Vitals['faults'] = 'unknown'
   #awayUntil = 0
   #pulse: ReturnType<typeof setInterval> | undefined
   /** Told when something has changed that should be seen at once. */
@@ -114,15 +107,17 @@ export class Line {
     const { state, failureCount, requestCount, nextAttempt } = api.getCircuitBreakerState()
     const { totalRequests, retries, failedRequests } = api.getStats()
     const breakerState = breakerName(state)
-    const faults = this.#faults && { ...this.#faults, awayMs: Math.max(0, this.#awayUntil - now) }
+    const faults = this.#faultsAt(now)
 
     const { recording } = this
     if (latency !== undefined) recording.latency.change(latency, now)
     recording.queue.change(stats.queuedMessages, now)
     recording.breaker.enter(breakerState, now)
-    recording.faults.set('away', (faults?.awayMs ?? 0) > 0, now)
-    recording.faults.set('503', (faults?.failRate ?? 0) > 0, now)
-    recording.faults.set('slow', (faults?.latencyMs ?? 0) > 0, now)
+    if (typeof faults === 'object') {
+      recording.faults.set('away', faults.awayMs > 0, now)
+      recording.faults.set('503', faults.failRate > 0, now)
+      recording.faults.set('slow', faults.latencyMs > 0, now)
+    }
 
     return {
       now,
@@ -156,6 +151,12 @@ export class Line {
   #bucket(endpoint: string, category: string): Bucket {
     const { tokens, capacity, rate } = this.#endpoint.api.rateLimiter.getInfo(endpoint, category)
     return { endpoint, category, tokens, capacity, rate }
+  }
+
+  /** The backend said for how long it stays away: from then on the page counts by itself. */
+  #faultsAt(now: number): Vitals['faults'] {
+    if (typeof this.#faults !== 'object') return this.#faults
+    return { ...this.#faults, awayMs: Math.max(0, this.#awayUntil - now) }
   }
 
   async #follow(reply: Reply): Promise<void> {
@@ -247,6 +248,7 @@ export class Line {
   /** Tells the backend what to do wrong, and learns what it does. */
   async #askForFaults(change?: object): Promise<void> {
     const response = await fetch(FAULTS_PATH, change && { method: 'POST', body: JSON.stringify(change) })
+    if (response.status === 404) this.#faults = 'none'
     if (!response.ok) return
     const { failRate, latencyMs, refusingMs } = await response.json()
     this.#faults = { failRate, latencyMs, awayMs: refusingMs }

@@ -13,7 +13,9 @@ it('routine that repeats itself shares a line: the latest, with how often', () =
   const log = new EventLog(10)
   log.add(entry('ok', 1, '200 · 5 ms'))
   log.add(entry('ok', 2, '200 · 6 ms'))
-  expect(log.entries).toEqual([{ id: 1, kind: 'ok', at: 2, subject: 'GET /x', text: '200 · 6 ms', times: 2 }])
+  expect(log.entries).toEqual([
+    { id: 1, kind: 'ok', at: 2, subject: 'GET /x', text: '200 · 6 ms', times: 2, routine: true },
+  ])
 })
 
 it('what is worth reading has a line of its own and ends a row', () => {
@@ -21,8 +23,10 @@ it('what is worth reading has a line of its own and ends a row', () => {
   log.add(entry('ok', 1, 'one'))
   log.add(entry('retry', 2, 'two', false))
   log.add(entry('retry', 3, 'three', false))
-  log.add(entry('ok', 4, 'four'))
+  log.add(entry('ok', 4, 'four', false))
+  log.add(entry('ok', 5, 'five'))
   expect(log.entries.map(({ text, times }) => [text, times])).toEqual([
+    ['five', 1],
     ['four', 1],
     ['three', 1],
     ['two', 1],

@@ -13,6 +13,8 @@ export interface LogEntry {
   readonly text: string
   /** How often, in a row. */
   readonly times: number
+  /** Whether it may share a line with its like. */
+  readonly routine: boolean
 }
 
 export class EventLog {
@@ -26,11 +28,11 @@ export class EventLog {
     this.#size = size
   }
 
-  /** @param routine whether it may share a line with the one before, if that was of its kind and subject */
-  add({ routine, ...entry }: Omit<LogEntry, 'id' | 'times'> & { readonly routine: boolean }): void {
+  add(entry: Omit<LogEntry, 'id' | 'times'>): void {
     this.version += 1
     const last = this.#entries[0]
-    if (routine && last?.kind === entry.kind && last.subject === entry.subject) {
+    const alike = last?.kind === entry.kind && last.subject === entry.subject
+    if (alike && last.routine && entry.routine) {
       this.#entries[0] = { ...entry, id: last.id, times: last.times + 1 }
       return
     }

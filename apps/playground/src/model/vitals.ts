@@ -32,7 +32,7 @@ export interface Bucket {
   readonly rate: number
 }
 
-/** What is wrong on purpose; `undefined` where the backend takes no faults. */
+/** What is wrong on purpose. */
 export interface Faults {
   readonly failRate: number
   readonly latencyMs: number
@@ -71,5 +71,6 @@ export interface Vitals {
   }
   readonly buckets: readonly Bucket[]
   readonly http: { readonly calls: number; readonly retries: number; readonly failed: number }
-  readonly faults: Faults | undefined
+  /** `unknown` before the first connection, `none` where the backend takes no faults. */
+  readonly faults: Faults | 'unknown' | 'none'
 }

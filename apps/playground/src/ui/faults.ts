@@ -52,7 +52,7 @@ export class FaultButtons {
     { class: 'missing', hidden: true },
     'This backend takes no faults: it was started without them.',
   )
-  #faults: Faults | undefined
+  #faults: Vitals['faults'] = 'unknown'
 
   /** @param apply tells the backend */
   constructor(apply: (change: FaultChange) => Promise<void>) {
@@ -66,20 +66,19 @@ export class FaultButtons {
     )
   }
 
-  draw({ faults, state }: Vitals): void {
+  draw({ faults }: Vitals): void {
     this.#faults = faults
-    // Before the first connection nothing is known about faults.
-    this.#missing.hidden = faults !== undefined || state !== 'open'
+    this.#missing.hidden = faults !== 'none'
     for (const { element, draw } of this.#buttons) {
-      element.disabled = faults === undefined
-      if (faults) draw(faults)
+      element.disabled = typeof faults !== 'object'
+      if (typeof faults === 'object') draw(faults)
     }
   }
 
   #button({ label, note, on, off, isActive, progress }: Fault) {
     const noteElement = h('span', {}, note)
     const press = () => {
-      const active = this.#faults !== undefined && isActive(this.#faults)
+      const active = typeof this.#faults === 'object' && isActive(this.#faults)
       if (active && !off) return
       if (on.cut) {
         element.classList.add('active')

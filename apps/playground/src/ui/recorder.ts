@@ -18,6 +18,7 @@ export class Recorder {
   readonly #lanes: readonly { readonly element: HTMLElement; draw(vitals: Vitals, scale: Scale): void }[]
   readonly #recording: Recording
   readonly #bands = s('path', { class: 'band' })
+  readonly #edges = s('path', { class: 'band-edge' })
   readonly #grid = s('path', { class: 'grid' })
   readonly #labels = s('g', { class: 'band-labels' })
   readonly #backdrop = s(
@@ -25,6 +26,7 @@ export class Recorder {
     { class: 'backdrop', 'aria-hidden': 'true' },
     this.#grid,
     this.#bands,
+    this.#edges,
     this.#labels,
   )
   #width = 0
@@ -76,16 +78,19 @@ export class Recorder {
   #drawFaults(now: number, { x }: Scale): void {
     const periods = this.#recording.faults.within(now)
     let path = ''
+    let edges = ''
     const labels: SVGElement[] = []
     let free = Number.NEGATIVE_INFINITY
     for (const { name, from, to } of periods) {
-      path += box(x(from), 0, Math.max(1.5, x(to) - x(from)), this.#height)
+      path += box(x(from), 0, x(to) - x(from), this.#height)
+      edges += `M${round(x(from))} 0V${this.#height}`
       const at = Math.min(Math.max(x(from) + 3, free), this.#width - LABEL_WIDTH)
       if (at < free) continue
       labels.push(s('text', { x: round(at), y: 10 }, name))
       free = at + LABEL_WIDTH
     }
     this.#bands.setAttribute('d', path)
+    this.#edges.setAttribute('d', edges)
     this.#labels.replaceChildren(...labels)
   }
 }
