@@ -53,7 +53,9 @@ export function barChart(options: {
   format: (value: number) => string
 }): Chart {
   const { title, subtitle, bars, mark, format } = options
-  const [left, right, top, step] = [232, 112, 62, 28]
+  // Room for the longest name, bold ones being wider.
+  const widest = Math.max(...bars.map(({ label, kind }) => label.length * (kind === 'ours' ? 7.8 : 7)))
+  const [left, right, top, step] = [Math.max(160, Math.ceil(widest) + 26), 112, 62, 28]
   const width = 760
   const height = top + bars.length * step + 14
   const span = width - left - right
