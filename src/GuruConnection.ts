@@ -1,15 +1,14 @@
 // The WebSocket side of the library as its users see it: options, methods, events.
 // What happens on the line is decided and carried out in connection/, the sockets are those of transport/.
 
-import { openWebSocket, sendsAuthorization } from '#websocket'
 import type { ConnectionEvents } from './connection/events.ts'
-import { type Dialer, disposed, type Listeners, Messenger } from './connection/Messenger.ts'
+import { disposed, type Listeners, Messenger } from './connection/Messenger.ts'
 import type { ConnectionState } from './connection/machine.ts'
 import {
   type ConnectionOptions,
+  checkConnectionOption,
   closeCodeRule,
   closeReasonRule,
-  connectionRules,
   type Provider,
   type ResolvedConnectionOptions,
   resolveConnectionOptions,
@@ -17,12 +16,10 @@ import {
 import type { Receipt } from './connection/receipt.ts'
 import { type RequestId, type RequestOptions, resolveRequestOptions } from './connection/requests.ts'
 import type { Status } from './connection/status.ts'
-import { toWebSocketUrl } from './connection/url.ts'
 import { Emitter } from './core/emitter.ts'
 import { CommsError } from './core/errors.ts'
 import { callable, checkOption } from './core/options.ts'
 import { platform } from './transport/platform.ts'
-import { openStandardWebSocket } from './transport/standardWebSocket.ts'
 
 export type { ConnectionEvents } from './connection/events.ts'
 export type { ConnectionState } from './connection/machine.ts'
@@ -40,13 +37,8 @@ export type { DeriveStatus, Status, StatusEvent } from './connection/status.ts'
 
 const OWNER = 'GuruConnection'
 
-const dialer: Dialer = {
-  sendsAuthorization: ({ WebSocket }) => sendsAuthorization && WebSocket === undefined,
-  open({ url, token }, { WebSocket, maxPayload, unref }, sink) {
-    if (WebSocket) return openStandardWebSocket(WebSocket, url, sink)
-    return openWebSocket({ url, token, maxPayload, unref }, sink)
-  },
-}
+/** Options that may be changed later. */
+const CHANGEABLE = ['url', 'enableLogging', 'reconnectDelay', 'pingInterval', 'healthInterval'] as const
 
 /** The messages of a connection: `in` what the server sends, `out` what the app sends. */
 export interface MessageTypes {
@@ -78,6 +70,13 @@ export interface ConnectionStats {
 export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitter<
   ConnectionEvents<T['in']>
 > {
+  /** Where the next attempt goes. */
+  declare url: Provider<string | URL>
+  declare enableLogging: boolean
+  declare reconnectDelay: number
+  /** Counts from the moment it is changed. */
+  declare pingInterval: number
+  declare healthInterval: number
   readonly #options: ResolvedConnectionOptions
   readonly #messenger: Messenger
   #ids = 0
@@ -90,7 +89,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
   constructor(options: ConnectionOptions) {
     super()
     this.#options = resolveConnectionOptions(options)
-    this.#messenger = new Messenger(this as unknown as Listeners, this.#options, dialer, platform)
+    this.#messenger = new Messenger(this as unknown as Listeners, this.#options, platform)
     // A microtask later, so that listeners attached in this turn miss nothing.
     if (this.#options.autoConnect) {
       queueMicrotask(() => {
@@ -111,44 +110,20 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
     return this.#messenger.status
   }
 
-  /** Where the next attempt goes. */
-  get url(): Provider<string | URL> {
-    return this.#options.url
-  }
-  set url(value: Provider<string | URL>) {
-    checkOption(OWNER, 'url', value, connectionRules.url)
-    if (typeof value !== 'function') toWebSocketUrl(value)
-    this.#options.url = value
-  }
-
-  get enableLogging(): boolean {
-    return this.#options.enableLogging
-  }
-  set enableLogging(value: boolean) {
-    this.#set('enableLogging', value)
-  }
-
-  get reconnectDelay(): number {
-    return this.#options.reconnectDelay
-  }
-  set reconnectDelay(value: number) {
-    this.#set('reconnectDelay', value)
-  }
-
-  get pingInterval(): number {
-    return this.#options.pingInterval
-  }
-  /** Counts from now. */
-  set pingInterval(value: number) {
-    this.#set('pingInterval', value)
-    this.#messenger.line.restartHeartbeat()
-  }
-
-  get healthInterval(): number {
-    return this.#options.healthInterval
-  }
-  set healthInterval(value: number) {
-    this.#set('healthInterval', value)
+  static {
+    for (const name of CHANGEABLE) {
+      Object.defineProperty(GuruConnection.prototype, name, {
+        configurable: true,
+        get(this: GuruConnection) {
+          return this.#options[name]
+        },
+        set(this: GuruConnection, value: never) {
+          checkConnectionOption(name, value)
+          this.#options[name] = value
+          if (name === 'pingInterval') this.#messenger.line.restartHeartbeat()
+        },
+      })
+    }
   }
 
   /**
@@ -168,7 +143,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
    *   `CONNECTION` after `close()`, `DISPOSED` after `dispose()`
    */
   send(data: T['out'] | string | ArrayBuffer | ArrayBufferView): Receipt {
-    return this.#send(data)
+    return this.#messenger.send(data)
   }
 
   /**
@@ -185,7 +160,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
 
   /** Asks the server to stop what it does for a request: sends `{type: 'stop', id}`. */
   stopRequest(id: RequestId): Receipt {
-    return this.#send({ type: 'stop', id })
+    return this.#messenger.send({ type: 'stop', id })
   }
 
   /**
@@ -228,7 +203,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
   }
 
   getStats(): ConnectionStats {
-    const { line, layer, status, tally } = this.#messenger
+    const { line, layer, status, tally, droppedAudio } = this.#messenger
     return {
       connected: this.connected,
       connectionState: line.state,
@@ -239,7 +214,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
       sentMessages: tally.sent,
       receivedMessages: tally.received,
       droppedMessages: tally.dropped,
-      droppedAudio: tally.droppedAudio,
+      droppedAudio,
       bufferedAmount: line.buffered,
       latency: line.latency,
     }
@@ -273,23 +248,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
   /** A listener threw: whoever listens to `error` hears of it, else the console. */
   protected override onListenerError(error: unknown, name: string): void {
     if (name === 'error' || this.listenerCount('error') === 0) super.onListenerError(error, name)
-    else this.#messenger.error(error)
-  }
-
-  #set<K extends keyof ResolvedConnectionOptions & keyof typeof connectionRules>(
-    name: K,
-    value: ResolvedConnectionOptions[K],
-  ): void {
-    checkOption(OWNER, name, value, connectionRules[name])
-    this.#options[name] = value
-  }
-
-  #send(data: unknown): Receipt {
-    const messenger = this.#messenger
-    const seq = messenger.submit(data)
-    const receipt = messenger.layer.receipt(seq)
-    messenger.settled()
-    return receipt
+    else this.#messenger.appFailed(error)
   }
 
   #makeId(): string {

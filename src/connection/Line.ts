@@ -5,7 +5,7 @@ import type { Clock, TimerHandle } from '../core/clock.ts'
 import { CommsError, TimeoutError } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
 import type { Frame, Payload } from './encoding.ts'
-import { Heartbeat, type HeartbeatTiming, LATE_MS } from './heartbeat.ts'
+import { Heartbeat, type HeartbeatTiming, type HeartbeatVerdict, LATE_MS } from './heartbeat.ts'
 import {
   ConnectionMachine,
   type ConnectionState,
@@ -61,11 +61,9 @@ export interface LineTiming extends LineOptions, HeartbeatTiming {
 }
 
 /** What a line needs of its owner. */
-export interface LineOwner<Address> {
-  /** Finds out where to go; asked at every attempt. A rejection is a failed attempt. */
-  address(): Promise<Address>
-  /** Begins to open a socket. A throw is a failed attempt. */
-  open(address: Address, sink: SocketSink): LineSocket
+export interface LineOwner {
+  /** Finds out where to go, and gives what begins to open a socket there. A failure of either is a failed attempt. */
+  dial(): Promise<(sink: SocketSink) => LineSocket>
   /** The health address of the latest address; undefined when there is none. */
   readonly healthUrl: string | undefined
   frame(data: Frame): void
@@ -73,9 +71,9 @@ export interface LineOwner<Address> {
   ping(socket: LineSocket): void
   /** Whether silence after such a ping means anything. */
   readonly silenceKills: boolean
-  changed(state: ConnectionState, before: ConnectionState, close: CloseInfo | undefined): void
-  stable(): void
-  tell(effect: LineEffect): void
+  changed(state: ConnectionState, before: ConnectionState): void
+  /** @param before the state before the step that this is an effect of */
+  tell(effect: LineEffect, before: ConnectionState): void
   /** The line is in order again: now listeners may be called. */
   settled(): void
   /** Duties of its own that need waking: when the next is due, and their turn. */
@@ -83,29 +81,27 @@ export interface LineOwner<Address> {
   wake(now: number): void
 }
 
-export class Line<Address> implements SocketSink {
+export class Line implements SocketSink {
   readonly #machine: ConnectionMachine
-  readonly #owner: LineOwner<Address>
+  readonly #owner: LineOwner
   readonly #timing: LineTiming
-  readonly #clock: Clock
   readonly #platform: LinePlatform
   #socket: LineSocket | undefined
   #heartbeat: Heartbeat | undefined
-  /** Counts the attempts: what an older one still brings is nobody's. */
-  #generation = 0
+  /** The attempt that is under way; what an older one still brings is nobody's. */
+  #attempting: object | undefined
   #timer: TimerHandle | undefined
   #armedAt = Infinity
   #armedWall = 0
-  #poll: { readonly controller: AbortController; readonly timer: TimerHandle } | undefined
+  #polling: AbortController | undefined
   #unwatch: (() => void) | undefined
   /** Milliseconds that the latest answered ping took. */
   latency: number | undefined
 
-  constructor(owner: LineOwner<Address>, timing: LineTiming, platform: LinePlatform) {
+  constructor(owner: LineOwner, timing: LineTiming, platform: LinePlatform) {
     this.#machine = new ConnectionMachine(timing, timing.random)
     this.#owner = owner
     this.#timing = timing
-    this.#clock = timing.clock
     this.#platform = platform
   }
 
@@ -123,16 +119,18 @@ export class Line<Address> implements SocketSink {
 
   /** Takes an event of the app: connect, close, dispose, pollNow. */
   step(event: LineEvent): void {
-    const before = this.#machine.state.kind
-    const effects = this.#machine.step(event, this.#clock.now())
-    const state = this.#machine.state.kind
-    let close: CloseInfo | undefined
+    const before = this.state
+    const effects = this.#machine.step(event, this.#now)
+    let entered = this.state === before
     for (const effect of effects) {
-      if (effect.do === 'tellClose') close = effect.close
-      if (!isOutlook(effect)) this.#carryOut(effect)
+      // What comes next is told after what has become: first `disconnected` and the new state, then `reconnecting`.
+      if (!entered && (effect.do === 'tellReconnecting' || effect.do === 'tellGivenUp')) {
+        entered = true
+        this.#entered(before)
+      }
+      this.#carryOut(effect, before)
     }
-    if (state !== before) this.#entered(state, before, close)
-    for (const effect of effects) if (isOutlook(effect)) this.#carryOut(effect)
+    if (!entered) this.#entered(before)
     this.arm()
     this.#owner.settled()
   }
@@ -140,11 +138,12 @@ export class Line<Address> implements SocketSink {
   /** Puts a frame on the wire: the one place where frames go out. Returns false when the line takes none. */
   write(payload: Payload): boolean {
     const socket = this.#socket
-    if (this.#heartbeat === undefined || socket === undefined || socket.readyState !== 1) return false
+    const heartbeat = this.#heartbeat
+    if (!heartbeat || socket?.readyState !== 1) return false
     socket.send(payload)
     socket.gather?.()
-    if (this.#heartbeat.awaitsSend) {
-      this.#heartbeat.sent(this.#clock.now())
+    if (heartbeat.awaitsSend) {
+      heartbeat.sent(this.#now)
       this.arm()
     }
     return true
@@ -152,7 +151,7 @@ export class Line<Address> implements SocketSink {
 
   /** `pingInterval` was changed. */
   restartHeartbeat(): void {
-    this.#heartbeat?.restart(this.#clock.now(), this.#timing)
+    this.#heartbeat?.restart(this.#now)
     this.arm()
   }
 
@@ -161,20 +160,15 @@ export class Line<Address> implements SocketSink {
    * finds nothing due and is armed anew, which costs less than moving it at every message.
    */
   arm(): void {
-    const at = Math.min(
-      this.#machine.wakeAt,
-      this.#heartbeat?.wakeAt(this.#timing) ?? Infinity,
-      this.#owner.wakeAt,
-    )
-    if (at === Infinity) {
-      this.#disarm()
-    } else if (at < this.#armedAt) {
-      this.#disarm()
-      const delay = Math.max(0, at - this.#clock.now())
-      this.#armedAt = at
-      this.#armedWall = this.#clock.wallNow() + delay
-      this.#timer = this.#clock.setTimeout(() => this.#onTimer(), delay, this.#timing.unref)
-    }
+    const at = Math.min(this.#machine.wakeAt, this.#heartbeat?.wakeAt ?? Infinity, this.#owner.wakeAt)
+    if (at >= this.#armedAt && at < Infinity) return
+    const { clock, unref } = this.#timing
+    clock.clearTimeout(this.#timer)
+    this.#armedAt = at
+    if (at === Infinity) return
+    const delay = Math.max(0, at - clock.now())
+    this.#armedWall = clock.wallNow() + delay
+    this.#timer = clock.setTimeout(() => this.#onTimer(), delay, unref)
   }
 
   opened(): void {
@@ -182,34 +176,30 @@ export class Line<Address> implements SocketSink {
   }
 
   frame(data: Frame): void {
-    this.#heard()
+    this.alive()
     this.#owner.frame(data)
   }
 
   alive(): void {
-    this.#heard()
-  }
-
-  ended(close: CloseInfo): void {
-    this.#end(close)
-  }
-
-  failed(error: Error): void {
-    this.#end({ code: 1006, reason: error.message, wasClean: false }, error)
-  }
-
-  #end(close: CloseInfo, error?: Error): void {
-    this.step({ type: 'ended', close, error })
-  }
-
-  #heard(): void {
     const heartbeat = this.#heartbeat
-    if (heartbeat === undefined) return
-    if (heartbeat.pinged) this.latency = heartbeat.sincePing(this.#clock.now())
+    if (!heartbeat) return
+    if (heartbeat.pingedAt < Infinity) this.latency = this.#now - heartbeat.pingedAt
     heartbeat.heard()
   }
 
-  #carryOut(effect: LineEffect): void {
+  ended(close: CloseInfo, error?: Error): void {
+    this.step({ type: 'ended', close, error })
+  }
+
+  failed(error: Error): void {
+    this.ended({ code: 1006, reason: error.message, wasClean: false }, error)
+  }
+
+  get #now(): number {
+    return this.#timing.clock.now()
+  }
+
+  #carryOut(effect: LineEffect, before: ConnectionState): void {
     switch (effect.do) {
       case 'attempt':
         void this.#attempt()
@@ -221,18 +211,20 @@ export class Line<Address> implements SocketSink {
         this.#socket?.close(effect.code, effect.reason)
         break
       case 'poll':
-        void this.#startPoll()
+        void this.#poll()
         break
       case 'stopPoll':
-        this.#stopPoll()
+        this.#polling?.abort()
+        this.#polling = undefined
         break
       default:
-        this.#owner.tell(effect)
+        this.#owner.tell(effect, before)
     }
   }
 
-  #entered(state: ConnectionState, before: ConnectionState, close: CloseInfo | undefined): void {
-    this.#heartbeat = state === 'open' ? new Heartbeat(this.#clock.now(), this.#timing) : undefined
+  #entered(before: ConnectionState): void {
+    const { state } = this
+    this.#heartbeat = state === 'open' ? new Heartbeat(this.#now, this.#timing) : undefined
     // A line that is given up or closed must not be held by the page's listeners.
     if (state === 'closed' || state === 'failed' || state === 'disposed') {
       this.#unwatch?.()
@@ -240,41 +232,41 @@ export class Line<Address> implements SocketSink {
     } else {
       this.#unwatch ??= this.#platform.watch((hint) => this.#onHint(hint))
     }
-    this.#owner.changed(state, before, close)
+    this.#owner.changed(state, before)
   }
 
   async #attempt(): Promise<void> {
-    this.#generation += 1
-    const generation = this.#generation
+    const attempt = {}
+    this.#attempting = attempt
     try {
       // Not in the middle of a step: asking runs the app's code, which may close or dispose.
       await undefined
-      if (generation !== this.#generation) return
-      const address = await this.#owner.address()
-      if (generation === this.#generation) this.#socket = this.#owner.open(address, this)
+      if (attempt !== this.#attempting) return
+      const open = await this.#owner.dial()
+      if (attempt === this.#attempting) this.#socket = open(this)
     } catch (error) {
-      if (generation === this.#generation) this.failed(asError(error))
+      if (attempt === this.#attempting) this.failed(asError(error))
     }
   }
 
   #drop(): void {
-    this.#generation += 1
     const socket = this.#socket
+    this.#attempting = undefined
     this.#socket = undefined
     this.#heartbeat = undefined
     socket?.drop()
   }
 
   #onHint(hint: NetworkHint): void {
-    if (this.#heartbeat === undefined) {
-      if (hint === 'back') this.step({ type: 'hint' })
-      return
+    if (this.#heartbeat) {
+      this.#act(this.#heartbeat.probe(this.#now, this.buffered))
+      this.arm()
+    } else if (hint === 'back') {
+      this.step({ type: 'hint' })
     }
-    this.#act(this.#heartbeat.probe(this.#clock.now(), this.#timing, this.buffered))
-    this.arm()
   }
 
-  #act(verdict: 'nothing' | 'ping' | 'dead'): void {
+  #act(verdict: HeartbeatVerdict): void {
     const socket = this.#socket
     if (verdict === 'ping' && socket?.readyState === 1) {
       socket.protocolPing?.()
@@ -283,7 +275,7 @@ export class Line<Address> implements SocketSink {
     if (verdict === 'dead') {
       const timeoutMs = this.#timing.pongTimeout
       const message = `nothing was heard for ${timeoutMs} ms after a ping: the line is dead`
-      this.#end(
+      this.ended(
         { code: 1006, reason: 'heartbeat timeout', wasClean: false },
         new TimeoutError(message, { phase: 'idle', timeoutMs }),
       )
@@ -291,62 +283,33 @@ export class Line<Address> implements SocketSink {
   }
 
   #onTimer(): void {
-    const now = this.#clock.now()
-    const late = now - this.#armedAt > LATE_MS || this.#clock.wallNow() - this.#armedWall > LATE_MS
-    this.#timer = undefined
+    const now = this.#now
+    const wallLate = this.#timing.clock.wallNow() - this.#armedWall
+    const late = Math.max(now - this.#armedAt, wallLate) > LATE_MS
     this.#armedAt = Infinity
-    const heartbeat = this.#heartbeat
-    if (heartbeat) {
-      const signs = { buffered: this.buffered, late, silenceKills: this.#silenceKills }
-      this.#act(heartbeat.wake(now, this.#timing, signs))
-    }
+    const silenceKills = this.#socket?.protocolPing !== undefined || this.#owner.silenceKills
+    const verdict = this.#heartbeat?.wake(now, { buffered: this.buffered, late, silenceKills })
+    if (verdict) this.#act(verdict)
     this.#owner.wake(now)
-    if (this.#machine.state.kind === 'open' && now >= this.#machine.wakeAt) this.#owner.stable()
     this.step({ type: 'wake' })
   }
 
-  get #silenceKills(): boolean {
-    return this.#socket?.protocolPing !== undefined || this.#owner.silenceKills
-  }
-
-  #disarm(): void {
-    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#armedAt = Infinity
-  }
-
-  async #startPoll(): Promise<void> {
-    const controller = new AbortController()
-    const limitMs = Math.min(this.#timing.healthInterval, this.#timing.connectTimeout)
-    const timer = this.#clock.setTimeout(() => controller.abort(), limitMs, this.#timing.unref)
-    const poll = { controller, timer }
-    this.#poll = poll
+  async #poll(): Promise<void> {
+    const poll = new AbortController()
+    this.#polling = poll
     let healthy = false
     try {
       // Not in the middle of a step.
       await undefined
       const url = this.#owner.healthUrl
-      if (url !== undefined) healthy = await this.#platform.probe(url, controller.signal)
+      if (url !== undefined) healthy = await this.#platform.probe(url, poll.signal)
     } catch {
       // Unreachable, refused, unreadable for lack of CORS headers: all the same, no reason to hurry.
     }
-    if (this.#poll !== poll) return
-    this.#stopPoll()
+    if (this.#polling !== poll) return
+    this.#polling = undefined
     this.step({ type: 'health', healthy })
   }
-
-  #stopPoll(): void {
-    const poll = this.#poll
-    if (!poll) return
-    this.#poll = undefined
-    this.#clock.clearTimeout(poll.timer)
-    poll.controller.abort()
-  }
-}
-
-/** What comes next is told after what has become: first `disconnected` and the new state, then `reconnecting`. */
-function isOutlook(effect: LineEffect): boolean {
-  return effect.do === 'tellReconnecting' || effect.do === 'tellGivenUp'
 }
 
 /** What the app's functions and the platform throw may be anything. */

@@ -4,7 +4,7 @@
 import { CommsError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
 import { AudioGate, PUMP_MS } from './audioGate.ts'
-import { type Address, Destination } from './destination.ts'
+import { Destination } from './destination.ts'
 import {
   byteLength,
   decodeText,
@@ -20,53 +20,68 @@ import { Line, type LineOwner, type LinePlatform, type LineSocket, type SocketSi
 import type { ConnectionState, LineEffect } from './machine.ts'
 import type { DropReason, LayerHost, MessageLayer } from './messageLayer.ts'
 import { MessageStream } from './messageStream.ts'
-import type { ResolvedConnectionOptions } from './options.ts'
+import type { ResolvedConnectionOptions, WebSocketClass } from './options.ts'
 import { PlainLayer } from './plainLayer.ts'
-import { messageId } from './receipt.ts'
-import type { CloseInfo } from './reconnect.ts'
+import { messageId, type Receipt } from './receipt.ts'
 import { type RequestId, Requests } from './requests.ts'
-import { Speech } from './speech.ts'
-import { concernsTheLine, deriveStatus, type Status, type StatusEvent } from './status.ts'
+import { deriveStatus, type Status, type StatusEvent } from './status.ts'
 
-/** How sockets are opened. */
-export interface Dialer {
-  /** Whether a token can travel in the upgrade. */
-  sendsAuthorization(options: ResolvedConnectionOptions): boolean
-  /** Begins to open a socket; may throw. */
-  open(address: Address, options: ResolvedConnectionOptions, sink: SocketSink): LineSocket
+/** What a socket is opened with. */
+export interface SocketRequest {
+  /** `ws:` or `wss:`, already checked. */
+  readonly url: string
+  /** For `Authorization: Bearer`, where the platform can send it. */
+  readonly token: string | undefined
+  /** The largest message to take, in bytes. */
+  readonly maxPayload: number
+  /** The socket alone does not keep the process alive. */
+  readonly unref: boolean
+  /** A class to use instead of the platform's own. */
+  readonly WebSocket: WebSocketClass | undefined
+}
+
+/** All that a connection needs of the platform. */
+export interface Platform extends LinePlatform {
+  /** Whether its own sockets can send a token with the upgrade. */
+  readonly sendsAuthorization: boolean
+  /**
+   * Begins to open a socket, and reports to `sink` from a later turn on.
+   * @throws when the platform refuses the address outright
+   */
+  open(request: SocketRequest, sink: SocketSink): LineSocket
 }
 
 /** The part of an emitter that is used. */
 export interface Listeners {
   emit<K extends keyof ConnectionEvents<unknown>>(name: K, ...args: ConnectionEvents<unknown>[K]): boolean
-  listenerCount(name: string): number
-  eventNames(): string[]
   removeAllListeners(): unknown
+}
+
+/** What is looked at in a message from the server. */
+interface Received {
+  type?: unknown
+  timestamp?: unknown
+  request_id?: unknown
+  id?: unknown
 }
 
 export type Handler = (message: unknown) => unknown
 
-/** How many messages went where. */
-export interface Tally {
-  sent: number
-  received: number
-  dropped: number
-  droppedAudio: number
-}
-
-export class Messenger implements LineOwner<Address>, LayerHost {
-  readonly line: Line<Address>
+export class Messenger implements LineOwner, LayerHost {
+  readonly line: Line
   readonly layer: MessageLayer
   handler: Handler | undefined
+  status: Status = 'waiting'
+  /** How many messages went where. */
+  readonly tally = { sent: 0, received: 0, dropped: 0 }
   readonly #options: ResolvedConnectionOptions
   readonly #listeners: Listeners
-  readonly #dialer: Dialer
+  readonly #platform: Platform
   readonly #destination: Destination
-  readonly #speech = new Speech()
-  #status: Status = 'waiting'
-  #sent = 0
-  #received = 0
-  #dropped = 0
+  // Listeners are called in the order of what happened, and only after the deed: whatever one does then (send, close,
+  // dispose, connect) meets a connection that is in order.
+  #untold: (() => void)[] = []
+  #telling = false
   #warned = false
   // Made when first needed: an idle connection has none of them.
   #requests: Requests | undefined
@@ -76,59 +91,31 @@ export class Messenger implements LineOwner<Address>, LayerHost {
   /** The latest message queued while down: what it says about the status holds once it is sent. */
   #unsaid: unknown
 
-  constructor(
-    listeners: Listeners,
-    options: ResolvedConnectionOptions,
-    dialer: Dialer,
-    platform: LinePlatform,
-  ) {
+  constructor(listeners: Listeners, options: ResolvedConnectionOptions, platform: Platform) {
     this.#listeners = listeners
     this.#options = options
-    this.#dialer = dialer
+    this.#platform = platform
     this.#destination = new Destination(options)
     this.line = new Line(this, options, platform)
     this.layer = new PlainLayer(this, options)
   }
 
-  get status(): Status {
-    return this.#status
+  /** Chunks of live audio that came too late to be sent. */
+  get droppedAudio(): number {
+    return this.#audio?.dropped ?? 0
   }
 
-  get tally(): Tally {
-    return {
-      sent: this.#sent,
-      received: this.#received,
-      dropped: this.#dropped,
-      droppedAudio: this.#audio?.dropped ?? 0,
-    }
-  }
-
-  /** Gives a message of the app to the layer; returns its number. Call `settled` afterwards. */
-  submit(data: unknown): number {
-    const { state } = this.line
-    if (state === 'disposed') throw disposed('send')
-    if (state === 'closing' || state === 'closed') {
-      throw new CommsError('send: the connection is closed; connect() opens it again', { code: 'CONNECTION' })
-    }
-    const seq = this.layer.send(encode(data), this.#options.clock.now())
-    if (state === 'open') {
-      this.#derive('sent', data)
-    } else {
-      this.#unsaid = data
-      if (this.#options.maxQueueAge !== Infinity) this.line.arm()
-    }
-    return seq
+  send(data: unknown): Receipt {
+    const receipt = this.layer.receipt(this.#submit(data))
+    this.settled()
+    return receipt
   }
 
   /** Sends a request and waits for its reply. */
   request(data: object, id: RequestId, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
-    this.#requests ??= new Requests(this.layer, this.#options.clock, this.#options.unref)
-    const requests = this.#requests
-    requests.assertFree(id)
-    const seq = this.submit(data)
-    const reply = this.layer.accepted(seq)
-      ? requests.start(id, seq, timeoutMs, signal)
-      : Promise.reject(undelivered(messageId(seq), 'overflow'))
+    this.#requests ??= new Requests(this.layer, this.#options)
+    this.#requests.assertFree(id)
+    const reply = this.#requests.start(id, this.#submit(data), timeoutMs, signal)
     this.settled()
     return reply
   }
@@ -157,30 +144,42 @@ export class Messenger implements LineOwner<Address>, LayerHost {
     const { maxQueueMessages, maxQueueBytes } = this.#options
     this.#streams ??= new Set()
     const streams = this.#streams
-    const onEnd = (ended: MessageStream<unknown>) => streams.delete(ended)
-    const stream = new MessageStream<unknown>(maxQueueMessages, maxQueueBytes, onEnd)
+    const stream = new MessageStream<unknown>(maxQueueMessages, maxQueueBytes, () => streams.delete(stream))
+    streams.add(stream)
     if (this.line.state === 'disposed') stream.end()
-    else streams.add(stream)
     return stream
+  }
+
+  /** Something failed: to be told once the connection is in order. */
+  error(error: unknown): void {
+    const reported = error instanceof Error ? error : new CommsError(String(error), { code: 'CONNECTION' })
+    this.#log('warn', reported.message)
+    this.#tell('error', reported)
+  }
+
+  /** A function of the app failed: told once whoever else is being called has been. */
+  appFailed(error: unknown): void {
+    this.error(error)
+    queueMicrotask(() => this.settled())
   }
 
   // What the line asks and tells.
 
-  address(): Promise<Address> {
-    const able = this.#dialer.sendsAuthorization(this.#options)
-    if (!able && this.#options.token !== undefined && !this.#warned) {
+  async dial(): Promise<(sink: SocketSink) => LineSocket> {
+    const { WebSocket, token, logger, maxPayload, unref } = this.#options
+    const able = this.#platform.sendsAuthorization && WebSocket === undefined
+    if (!able && token !== undefined && !this.#warned) {
       this.#warned = true
       // Said even without enableLogging: the app believes that it authenticates, and it does not.
-      this.#options.logger.warn(
+      logger.warn(
         'GuruConnection: this platform cannot send option "token" with the upgrade, and it is never put into the URL',
       )
     }
-    return this.#destination.find(able)
-  }
-
-  open(address: Address, sink: SocketSink): LineSocket {
-    this.#log('info', `connecting to ${redactUrl(address.url)}`)
-    return this.#dialer.open(address, this.#options, sink)
+    const address = await this.#destination.find(able)
+    return (sink) => {
+      this.#log('info', `connecting to ${redactUrl(address.url)}`)
+      return this.#platform.open({ ...address, WebSocket, maxPayload, unref }, sink)
+    }
   }
 
   get healthUrl(): string | undefined {
@@ -192,11 +191,11 @@ export class Messenger implements LineOwner<Address>, LayerHost {
   }
 
   ping(socket: LineSocket): void {
-    let { pingMessage } = this.#options
+    let { pingMessage, clock } = this.#options
     try {
       if (typeof pingMessage === 'function') pingMessage = pingMessage()
       if (pingMessage === undefined && !socket.protocolPing) {
-        pingMessage = { type: 'ping', timestamp: this.#options.clock.wallNow() }
+        pingMessage = { type: 'ping', timestamp: clock.wallNow() }
       }
       if (pingMessage) socket.send(encode(pingMessage))
     } catch (error) {
@@ -205,67 +204,97 @@ export class Messenger implements LineOwner<Address>, LayerHost {
   }
 
   frame(data: Frame): void {
-    this.#received += 1
-    const observed = this.#isObserved()
-    if (typeof data !== 'string') {
-      if (observed) this.#deliver(toArrayBuffer(data), data.byteLength)
-    } else if (observed || concernsTheLine(data)) {
-      // What nobody would see and the line need not see stays unparsed.
+    this.tally.received += 1
+    if (typeof data === 'string') {
       const message = decodeText(data)
-      if (typeof message === 'object' && message !== null && this.#isOurs(message)) return
+      const object = typeof message === 'object' && message !== null ? (message as Received) : undefined
+      const type = object?.type
+      // Pings and pongs are the line's own: the app does not see them.
+      if (type === 'pong') {
+        this.#destination.sawPong()
+        return
+      }
+      if (type === 'ping' || type === 'heartbeat') {
+        this.line.write(JSON.stringify({ type: 'pong', timestamp: object?.timestamp }))
+        return
+      }
       this.#derive('received', message)
       this.#deliver(message, data.length)
+      // The commonest type, compared before anything is looked up.
+      if (type !== 'message' && typeof type === 'string' && !OWN_EVENTS.has(type)) {
+        // The cast names any event of the table: the check before it says that it is none of them.
+        this.#listeners.emit(type as 'message', message)
+      }
+      if (object) this.#requests?.settle(object)
+    } else {
+      this.#deliver(toArrayBuffer(data), data.byteLength)
     }
     this.settled()
   }
 
-  changed(state: ConnectionState, before: ConnectionState, close: CloseInfo | undefined): void {
-    this.#log('info', `${before} -> ${state}${close ? ` (${close.code} ${close.reason})` : ''}`)
-    const wasOpen = before === 'open' || before === 'closing'
+  changed(state: ConnectionState, before: ConnectionState): void {
+    this.#log('info', `${before} -> ${state}`)
     if (before === 'open') {
       this.#audio?.clear()
       this.#pumpAt = Infinity
       this.#requests?.lineLost()
     }
-    if (close && wasOpen) {
-      this.layer.ended(close.code)
-      this.#speech.say(() => this.#listeners.emit('disconnected', close))
+    this.#tell('connectionState', state, before)
+    this.#derive(state === 'open' || state === 'failed' ? state : 'down')
+    switch (state) {
+      case 'open':
+        this.#opened()
+        break
+      case 'failed':
+        this.#endStreams(new CommsError('the connection was given up', { code: 'CONNECTION' }))
+        break
+      case 'closing':
+        this.#over('closed')
+        break
+      case 'closed':
+      case 'disposed':
+        this.#over(state)
+        this.#endStreams()
     }
-    this.#speech.say(() => this.#listeners.emit('connectionState', state, before))
-    this.#derive(state === 'open' ? 'open' : state === 'failed' ? 'failed' : 'down')
-    if (state === 'open') this.#opened()
-    else if (state === 'failed')
-      this.#endStreams(new CommsError('the connection was given up', { code: 'CONNECTION' }))
-    else if (state === 'closing' || state === 'closed' || state === 'disposed') this.#over(state)
   }
 
-  stable(): void {
-    this.layer.stable()
-  }
-
-  tell(effect: LineEffect): void {
+  tell(effect: LineEffect, before: ConnectionState): void {
     switch (effect.do) {
       case 'tellError':
         this.error(effect.error)
         break
-      case 'tellClose':
-        this.#speech.say(() => this.#listeners.emit('close', effect.close))
+      case 'tellClose': {
+        const { close } = effect
+        this.#log('info', `closed: ${close.code} ${close.reason}`)
+        this.#tell('close', close)
+        if (before === 'open' || before === 'closing') {
+          this.layer.ended(close.code)
+          this.#tell('disconnected', close)
+        }
         break
+      }
       case 'tellReconnecting': {
         const { attempt, delay } = effect
         this.#log('info', `attempt ${attempt} in ${Math.round(delay)} ms at the latest`)
-        this.#speech.say(() => this.#listeners.emit('reconnecting', { attempt, delay }))
+        this.#tell('reconnecting', { attempt, delay })
         break
       }
       case 'tellGivenUp':
-        this.#speech.say(() => this.#listeners.emit('max_reconnect_attempts', { attempts: effect.attempts }))
+        this.#tell('max_reconnect_attempts', { attempts: effect.attempts })
         break
+      case 'stable':
+        this.layer.stable()
     }
   }
 
-  /** The connection is in order: now listeners may be called. */
+  /** The connection is in order: now listeners are called, those included that what they do brings about. */
   settled(): void {
-    this.#speech.speak()
+    if (this.#telling || this.#untold.length === 0) return
+    this.#telling = true
+    // Each is an emit, and emit never throws.
+    for (const tell of this.#untold) tell()
+    this.#untold = []
+    this.#telling = false
   }
 
   get wakeAt(): number {
@@ -281,39 +310,47 @@ export class Messenger implements LineOwner<Address>, LayerHost {
 
   write(payload: Payload): boolean {
     if (!this.line.write(payload)) return false
-    this.#sent += 1
+    this.tally.sent += 1
     return true
   }
 
   dropped(seq: number, data: Payload, reason: DropReason): void {
-    this.#dropped += 1
     const id = messageId(seq)
-    this.#log('warn', `message ${id} dropped: ${reason}`)
-    this.#speech.say(() => {
-      this.#requests?.dropped(seq, undelivered(id, reason))
-      this.#listeners.emit('dropped', { id, reason, data })
-    })
+    const message = `message ${id} was dropped from the queue: ${reason}`
+    this.tally.dropped += 1
+    this.#log('warn', message)
+    // Not earlier: the request may be about to be noted.
+    this.#untold.push(() => this.#requests?.dropped(seq, new CommsError(message, { code: 'DROPPED' })))
+    this.#tell('dropped', { id, reason, data })
   }
 
-  error(error: unknown): void {
-    const reported = error instanceof Error ? error : new CommsError(String(error), { code: 'CONNECTION' })
-    this.#log('warn', reported.message)
-    this.#speech.say(() => this.#listeners.emit('error', reported))
+  /** Gives a message of the app to the layer; returns its number. */
+  #submit(data: unknown): number {
+    const { state } = this.line
+    if (state === 'disposed') throw disposed('send')
+    if (state === 'closing' || state === 'closed') {
+      throw new CommsError('send: the connection is closed; connect() opens it again', { code: 'CONNECTION' })
+    }
+    const seq = this.layer.send(encode(data), this.#options.clock.now())
+    if (state === 'open') {
+      this.#derive('sent', data)
+    } else {
+      this.#unsaid = data
+      this.line.arm()
+    }
+    return seq
   }
 
   #opened(): void {
     this.layer.opened(this.#options.clock.now())
-    const unsaid = this.#unsaid
+    if (this.#unsaid !== undefined) this.#derive('sent', this.#unsaid)
     this.#unsaid = undefined
-    if (unsaid !== undefined) this.#derive('sent', unsaid)
-    this.#speech.say(() => {
-      this.#listeners.emit('open')
-      this.#listeners.emit('connected')
-    })
+    this.#tell('open')
+    this.#tell('connected')
   }
 
   /** Closed or about to: nothing more will be sent. */
-  #over(state: 'closing' | 'closed' | 'disposed'): void {
+  #over(state: 'closed' | 'disposed'): void {
     this.#unsaid = undefined
     this.layer.discard()
     this.#requests?.rejectAll(
@@ -321,76 +358,35 @@ export class Messenger implements LineOwner<Address>, LayerHost {
         ? disposed('request')
         : new CommsError('the connection was closed before the reply', { code: 'CONNECTION' }),
     )
-    if (state !== 'closing') this.#endStreams()
-    if (state === 'disposed') this.#speech.say(() => this.#listeners.removeAllListeners())
+    if (state === 'disposed') this.#untold.push(() => this.#listeners.removeAllListeners())
   }
 
   #endStreams(error?: Error): void {
-    if (this.#streams) for (const stream of this.#streams) stream.end(error)
-  }
-
-  /** Whether anybody could look at a message. */
-  #isObserved(): boolean {
-    return (
-      this.#listeners.listenerCount('message') > 0 ||
-      this.handler !== undefined ||
-      this.#options.deriveStatus !== undefined ||
-      (this.#streams !== undefined && this.#streams.size > 0) ||
-      (this.#requests !== undefined && this.#requests.size > 0) ||
-      this.#listeners.eventNames().some((name) => !OWN_EVENTS.has(name))
-    )
-  }
-
-  /** Answers a ping and takes note of a pong: these are the line's own, the app does not see them. */
-  #isOurs(message: { type?: unknown; timestamp?: unknown }): boolean {
-    const { type, timestamp } = message
-    if (type === 'pong') {
-      this.#destination.sawPong()
-      return true
-    }
-    if (type !== 'ping' && type !== 'heartbeat') return false
-    this.line.write(JSON.stringify({ type: 'pong', timestamp }))
-    return true
+    for (const stream of this.#streams ?? []) stream.end(error)
   }
 
   #deliver(message: unknown, bytes: number): void {
-    if (this.handler) this.#handle(this.handler, message)
+    if (this.handler) void this.#handle(this.handler, message)
     this.#listeners.emit('message', message)
     if (this.#streams) for (const stream of this.#streams) stream.push(message, bytes)
-    if (typeof message !== 'object' || message === null) return
-    const { type } = message as { type?: unknown }
-    // The commonest type, compared before anything is looked up.
-    if (type !== 'message' && typeof type === 'string' && !OWN_EVENTS.has(type)) {
-      // The cast names any event of the table: the check before it says that it is none of them.
-      this.#listeners.emit(type as 'message', message)
-    }
-    if (this.#requests !== undefined && this.#requests.size > 0) this.#requests.settle(message)
   }
 
-  #handle(handler: Handler, message: unknown): void {
+  async #handle(handler: Handler, message: unknown): Promise<void> {
     try {
-      const result = handler(message)
-      if (result instanceof Promise) result.catch((error) => this.#failedHandler(error))
+      await handler(message)
     } catch (error) {
-      this.error(error)
+      this.appFailed(error)
     }
-  }
-
-  #failedHandler(error: unknown): void {
-    this.error(error)
-    this.settled()
   }
 
   #derive(event: StatusEvent, message?: unknown): void {
-    const before = this.#status
-    const derive = this.#options.deriveStatus ?? deriveStatus
+    const before = this.status
     try {
-      this.#status = derive(before, event, message)
+      this.status = (this.#options.deriveStatus ?? deriveStatus)(before, event, message)
     } catch (error) {
       this.error(error)
     }
-    const status = this.#status
-    if (status !== before) this.#speech.say(() => this.#listeners.emit('statusChange', status, before))
+    if (this.status !== before) this.#tell('statusChange', this.status, before)
   }
 
   /** Sends what kept audio the socket has room for, and sees to it that the rest gets its turn. */
@@ -404,6 +400,10 @@ export class Messenger implements LineOwner<Address>, LayerHost {
     this.line.arm()
   }
 
+  #tell<K extends keyof ConnectionEvents>(name: K, ...args: ConnectionEvents[K]): void {
+    this.#untold.push(() => this.#listeners.emit(name, ...args))
+  }
+
   #log(level: 'info' | 'warn', text: string): void {
     if (this.#options.enableLogging) this.#options.logger[level](`[GuruConnection] ${text}`)
   }
@@ -412,8 +412,4 @@ export class Messenger implements LineOwner<Address>, LayerHost {
 /** The error of what is called after `dispose()`. */
 export function disposed(what: string): CommsError {
   return new CommsError(`${what}: the connection has been disposed of`, { code: 'DISPOSED' })
-}
-
-function undelivered(id: string, reason: DropReason): CommsError {
-  return new CommsError(`message ${id} was dropped from the queue: ${reason}`, { code: 'DROPPED' })
 }

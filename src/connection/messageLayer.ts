@@ -47,8 +47,6 @@ export interface MessageLayer {
   send(payload: Payload, now: number): number
   /** The receipt of the message that `send` gave this number. */
   receipt(seq: number): Receipt
-  /** False for the message that `send` has just dropped because the queue was full. */
-  accepted(seq: number): boolean
   /** Whether a message still waits. */
   queued(seq: number): boolean
   /** Takes a message out of the queue, if it is still there. */

@@ -143,29 +143,24 @@ export interface ResolvedConnectionOptions {
   random: Random
 }
 
-/** What an option is when it is not given. */
-export const connectionDefaults: Omit<ResolvedConnectionOptions, 'url'> = {
-  token: undefined,
+/** What an option is when it is not given: without one here, `undefined`. */
+const connectionDefaults: Partial<ResolvedConnectionOptions> = {
   reconnectDelay: 2000,
   jitter: 0.75,
   maxReconnectAttempts: Infinity,
-  shouldReconnect: undefined,
   connectTimeout: 10_000,
   stableAfter: 5000,
   pingInterval: 30_000,
   pongTimeout: 10_000,
-  pingMessage: undefined,
   healthInterval: 5000,
   healthUrl: '/v1/health',
   maxQueueMessages: 10_000,
-  maxQueueBytes: 16 * 2 ** 20,
+  maxQueueBytes: 16_777_216,
   maxQueueAge: Infinity,
   overflow: 'drop-oldest',
   session: 'off',
   audioFormat: 'binary',
-  maxPayload: 16 * 2 ** 20,
-  WebSocket: undefined,
-  deriveStatus: undefined,
+  maxPayload: 16_777_216,
   autoConnect: true,
   enableLogging: false,
   unref: false,
@@ -226,16 +221,26 @@ export const closeReasonRule: Rule = {
   accepts: (reason) => typeof reason === 'string' && byteLength(reason) <= 123,
 }
 
+const OWNER = 'GuruConnection'
+
+/**
+ * Checks one option on its own.
+ * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`)
+ */
+export function checkConnectionOption(name: keyof ConnectionOptions, value: unknown): void {
+  checkOption(OWNER, name, value, connectionRules[name])
+  if (name === 'url' && typeof value !== 'function') toWebSocketUrl(value)
+}
+
 /**
  * Checks the options and fills in the defaults.
  * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`)
  * @throws CommsError `UNSUPPORTED` for a session
  */
 export function resolveConnectionOptions(options: ConnectionOptions): ResolvedConnectionOptions {
-  checkOptions('GuruConnection', options, { ...connectionRules })
-  checkOption('GuruConnection', 'url', options.url, connectionRules.url)
-  if (typeof options.url !== 'function') toWebSocketUrl(options.url)
-  const resolved = withDefaults({ ...connectionDefaults, url: options.url }, options)
+  checkOptions(OWNER, options, { ...connectionRules })
+  checkConnectionOption('url', options.url)
+  const resolved = withDefaults(connectionDefaults, options) as ResolvedConnectionOptions
   if (resolved.session !== 'off') {
     throw new CommsError(`option "session": "${resolved.session}" is not available yet, only "off" is`, {
       code: 'UNSUPPORTED',

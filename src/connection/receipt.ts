@@ -1,7 +1,7 @@
 // What `send` gives back: a name for the message and, for who asks, its fate.
 // The promises are made when they are asked for: most senders never do.
 
-import { CommsError } from '../core/errors.ts'
+import { CommsError, type ErrorCode } from '../core/errors.ts'
 
 /** The fate of one message. */
 export interface Receipt {
@@ -26,8 +26,8 @@ export function messageId(seq: number): string {
 }
 
 /** A rejection that nobody has to hear. */
-function rejected(error: CommsError): Promise<never> {
-  const promise = Promise.reject(error)
+function rejected(code: ErrorCode, message: string): Promise<never> {
+  const promise = Promise.reject(new CommsError(message, { code }))
   promise.catch(() => {})
   return promise
 }
@@ -50,15 +50,11 @@ export class PlainReceipt implements Receipt {
 
   get stored(): Promise<void> {
     if (this.#accepted) return Promise.resolve()
-    return rejected(new CommsError(`the queue was full: message ${this.id} was dropped`, { code: 'DROPPED' }))
+    return rejected('DROPPED', `the queue was full: message ${this.id} was dropped`)
   }
 
   get delivered(): Promise<void> {
-    return rejected(
-      new CommsError('delivered: a plain connection cannot know; it takes a session', {
-        code: 'UNSUPPORTED',
-      }),
-    )
+    return rejected('UNSUPPORTED', 'delivered: a plain connection cannot know; it takes a session')
   }
 
   cancel(): boolean {

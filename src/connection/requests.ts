@@ -1,9 +1,8 @@
 // Requests that wait for their reply: paired by `request_id` or `id`, each with a limit of its own.
 
-import { onAbort } from '../core/abort.ts'
 import type { Clock, TimerHandle } from '../core/clock.ts'
 import { AbortError, CommsError, TimeoutError } from '../core/errors.ts'
-import { checkOptions, numberRule, plainObject, type Rules } from '../core/options.ts'
+import { checkOptions, numberRule, plainObject } from '../core/options.ts'
 import { isBytes } from './encoding.ts'
 
 /** What names a request: the app's own `id`, or one made for it. */
@@ -16,11 +15,11 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-const requestRules: Rules<RequestOptions> = {
+const requestRules = {
   timeout: numberRule(1, Infinity, 'milliseconds'),
   signal: {
     expected: 'an AbortSignal',
-    accepts: (value) => typeof value === 'object' && value !== null && 'aborted' in value,
+    accepts: (value: unknown) => typeof value === 'object' && value !== null && 'aborted' in value,
   },
 }
 
@@ -32,7 +31,7 @@ export function resolveRequestOptions(
   data: unknown,
   options: RequestOptions,
 ): { timeout: number; signal: AbortSignal | undefined } {
-  checkOptions('GuruConnection.request', options, { ...requestRules })
+  checkOptions('GuruConnection.request', options, requestRules)
   const { timeout = 30_000, signal } = options
   if (signal?.aborted) throw abortedRequest(signal)
   const id: unknown = plainObject.accepts(data) && !isBytes(data) ? (data as { id?: unknown }).id : null
@@ -55,7 +54,7 @@ interface Pending {
   readonly resolve: (reply: unknown) => void
   readonly reject: (error: Error) => void
   readonly timer: TimerHandle
-  readonly stopListening: (() => void) | undefined
+  readonly signal: AbortSignal | undefined
 }
 
 export class Requests {
@@ -64,15 +63,17 @@ export class Requests {
   readonly #carrier: Carrier
   readonly #clock: Clock
   readonly #unref: boolean
+  // One function for all requests: a signal that many share gets one listener of it, not one for each of them.
+  readonly #onAbort = (): void => {
+    for (const [id, { signal }] of this.#pending) {
+      if (signal?.aborted) this.#giveUp(id, abortedRequest(signal))
+    }
+  }
 
-  constructor(carrier: Carrier, clock: Clock, unref: boolean) {
+  constructor(carrier: Carrier, { clock, unref }: { clock: Clock; unref: boolean }) {
     this.#carrier = carrier
     this.#clock = clock
     this.#unref = unref
-  }
-
-  get size(): number {
-    return this.#pending.size
   }
 
   /** @throws CommsError `BAD_REQUEST` when a request of this id still waits: the reply could not be told apart */
@@ -83,40 +84,33 @@ export class Requests {
 
   /** Waits for the reply to `id`, whose message the layer has taken under the number `seq`. */
   start(id: RequestId, seq: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const timer =
-        timeoutMs === Infinity
-          ? undefined
-          : this.#clock.setTimeout(() => this.#timeOut(id, timeoutMs), timeoutMs, this.#unref)
-      const stopListening = signal && onAbort(signal, () => this.#giveUp(id, abortedRequest(signal)))
-      this.#pending.set(id, { seq, resolve, reject, timer, stopListening })
-    })
+    const timer =
+      timeoutMs < Infinity
+        ? this.#clock.setTimeout(() => this.#timeOut(id, timeoutMs), timeoutMs, this.#unref)
+        : undefined
+    const { promise, resolve, reject } = Promise.withResolvers()
+    this.#pending.set(id, { seq, resolve, reject, timer, signal })
+    signal?.addEventListener('abort', this.#onAbort)
+    return promise
   }
 
   /** A message came: it settles the request that it answers. */
-  settle(message: object): void {
-    const { request_id: requestId, id } = message as Record<string, unknown>
-    const pending = this.#take(requestId) ?? this.#take(id)
+  settle(message: { request_id?: unknown; id?: unknown }): void {
+    const pending = this.#take(message.request_id) ?? this.#take(message.id)
     pending?.resolve(message)
   }
 
   /** The message with this number will not be sent. */
   dropped(seq: number, error: Error): void {
-    for (const [id, pending] of this.#pending) {
-      if (pending.seq === seq) this.#take(id)?.reject(error)
-    }
+    for (const [id, pending] of this.#pending) if (pending.seq === seq) this.#giveUp(id, error)
   }
 
   /** The line broke: those that had been sent can have no reply any more, the queued ones go on waiting. */
   lineLost(): void {
     for (const [id, { seq }] of this.#pending) {
       if (this.#carrier.queued(seq)) continue
-      this.#giveUp(
-        id,
-        new CommsError(`the line broke before the reply to ${id}; the request may have been handled`, {
-          code: 'CONNECTION',
-        }),
-      )
+      const message = `the line broke before the reply to ${id}; the request may have been handled`
+      this.#giveUp(id, new CommsError(message, { code: 'CONNECTION' }))
     }
   }
 
@@ -126,9 +120,7 @@ export class Requests {
   }
 
   #timeOut(id: RequestId, timeoutMs: number): void {
-    const pending = this.#pending.get(id)
-    if (!pending) return
-    const fate = this.#carrier.queued(pending.seq)
+    const fate = this.#carrier.queued(this.#pending.get(id)?.seq ?? 0)
       ? 'it was still queued and is withdrawn'
       : 'it had been sent and may have been handled'
     const message = `request timeout: no reply to ${id} within ${timeoutMs} ms; ${fate}`
@@ -145,9 +137,12 @@ export class Requests {
   #take(id: unknown): Pending | undefined {
     const pending = this.#pending.get(id)
     if (!pending) return undefined
+    const { timer, signal } = pending
     this.#pending.delete(id)
-    this.#clock.clearTimeout(pending.timer)
-    pending.stopListening?.()
+    this.#clock.clearTimeout(timer)
+    if (signal && ![...this.#pending.values()].some((other) => other.signal === signal)) {
+      signal.removeEventListener('abort', this.#onAbort)
+    }
     return pending
   }
 }
