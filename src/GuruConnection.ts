@@ -2,8 +2,9 @@
 // What happens on the line is decided and carried out in connection/, the sockets are those of transport/.
 
 import type { ConnectionEvents } from './connection/events.ts'
-import { disposed, type Listeners, Messenger } from './connection/Messenger.ts'
+import { disposed, type Handler, type Listeners, Messenger } from './connection/Messenger.ts'
 import type { ConnectionState } from './connection/machine.ts'
+import type { MessageContext, SendOptions } from './connection/messageLayer.ts'
 import {
   type ConnectionOptions,
   checkConnectionOption,
@@ -12,18 +13,20 @@ import {
   type Provider,
   type ResolvedConnectionOptions,
   resolveConnectionOptions,
+  sendRules,
+  streamRule,
 } from './connection/options.ts'
 import type { Receipt } from './connection/receipt.ts'
 import { type RequestId, type RequestOptions, resolveRequestOptions } from './connection/requests.ts'
 import type { Status } from './connection/status.ts'
 import { Emitter } from './core/emitter.ts'
 import { CommsError } from './core/errors.ts'
-import { callable, checkOption } from './core/options.ts'
+import { callable, checkOption, checkOptions } from './core/options.ts'
 import { platform } from './transport/platform.ts'
 
-export type { ConnectionEvents } from './connection/events.ts'
+export type { ConnectionEvents, LostSession } from './connection/events.ts'
 export type { ConnectionState } from './connection/machine.ts'
-export type { DroppedMessage, DropReason } from './connection/messageLayer.ts'
+export type { DroppedMessage, DropReason, MessageContext, SendOptions } from './connection/messageLayer.ts'
 export type {
   ConnectionOptions as GuruConnectionOptions,
   Provider,
@@ -55,6 +58,8 @@ export interface ConnectionStats {
   reconnectAttempts: number
   queuedMessages: number
   queuedBytes: number
+  /** Messages that were sent and not acknowledged; 0 without a session. */
+  unacknowledgedMessages: number
   sentMessages: number
   receivedMessages: number
   droppedMessages: number
@@ -84,7 +89,6 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
 
   /**
    * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`) for a wrong option
-   * @throws CommsError `UNSUPPORTED` for a `session` other than `'off'`
    */
   constructor(options: ConnectionOptions) {
     super()
@@ -140,10 +144,29 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
    * Sends a message: strings as they are, bytes as a binary frame, anything else as JSON. While there is no line it
    * waits in the queue.
    * @throws CommsError `BAD_REQUEST` for what cannot be sent, `QUEUE_FULL` (with `overflow: 'reject'`),
-   *   `CONNECTION` after `close()`, `DISPOSED` after `dispose()`
+   *   `CONNECTION` after `close()`, `DISPOSED` after `dispose()`, `UNSUPPORTED` for options that take a session
    */
-  send(data: T['out'] | string | ArrayBuffer | ArrayBufferView): Receipt {
-    return this.#messenger.send(data)
+  send(data: T['out'] | string | ArrayBuffer | ArrayBufferView, options?: SendOptions): Receipt {
+    if (options) checkOptions(`${OWNER}.send`, options, sendRules)
+    return this.#messenger.send(data, options)
+  }
+
+  /** Resolves when the server's window has room for more: who waits for it before each `send` fills no queue. */
+  async ready(): Promise<void> {
+    const { session, layer } = this.#messenger
+    if (session) await session.ready()
+    else if (layer.queuedMessages > 0)
+      await new Promise<void>((resolve) => this.once('open', () => resolve()))
+  }
+
+  /**
+   * The user has interrupted: volatile messages of this stream that are on their way are dropped, here and at the other side.
+   * @param stream 0 to 255
+   * @returns whether there is a session to do so
+   */
+  interrupt(stream = 0): boolean {
+    checkOption(`${OWNER}.interrupt`, 'stream', stream, streamRule)
+    return this.#messenger.session?.interrupt(stream) ?? false
   }
 
   /**
@@ -179,7 +202,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
    * @returns a function that removes it
    * @throws CommsError `UNSUPPORTED` when there is one already
    */
-  handle(handler: (message: T['in']) => unknown): () => void {
+  handle(handler: (message: T['in'], context: MessageContext) => unknown): () => void {
     checkOption(`${OWNER}.handle`, 'handler', handler, callable)
     const messenger = this.#messenger
     if (messenger.handler) {
@@ -187,9 +210,10 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
         code: 'UNSUPPORTED',
       })
     }
-    messenger.handler = handler
+    const given = handler as Handler
+    messenger.handler = given
     return () => {
-      if (messenger.handler === handler) messenger.handler = undefined
+      if (messenger.handler === given) messenger.handler = undefined
     }
   }
 
@@ -203,7 +227,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
   }
 
   getStats(): ConnectionStats {
-    const { line, layer, status, tally, droppedAudio } = this.#messenger
+    const { line, layer, session, status, tally, droppedAudio } = this.#messenger
     return {
       connected: this.connected,
       connectionState: line.state,
@@ -211,6 +235,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
       reconnectAttempts: line.attempts,
       queuedMessages: layer.queuedMessages,
       queuedBytes: layer.queuedBytes,
+      unacknowledgedMessages: session?.unacknowledgedMessages ?? 0,
       sentMessages: tally.sent,
       receivedMessages: tally.received,
       droppedMessages: tally.dropped,

@@ -34,7 +34,8 @@ export interface LineSocket {
 
 /** What a socket reports. Of `ended` and `failed` it may call either, both or one twice. */
 export interface SocketSink {
-  opened(): void
+  /** @param protocol the subprotocol that the server selected; empty for none */
+  opened(protocol: string): void
   /** A frame came in: text, or bytes (as they lie in the receive buffer: copied only for who listens). */
   frame(data: Frame): void
   /** A ping or pong frame came in. */
@@ -66,6 +67,10 @@ export interface LineOwner {
   dial(): Promise<(sink: SocketSink) => LineSocket>
   /** The health address of the latest address; undefined when there is none. */
   readonly healthUrl: string | undefined
+  /** A socket is open. False: it has to be agreed upon first what is spoken; `step({ type: 'opened' })` follows. */
+  greet(protocol: string): boolean
+  /** Whether the owner ends the conversation in its own way, so that no close frame is needed yet. */
+  goodbye(): boolean
   frame(data: Frame): void
   /** Sends the app's own kind of ping, where the socket has none. */
   ping(socket: LineSocket): void
@@ -139,10 +144,10 @@ export class Line implements SocketSink {
   write(payload: Payload): boolean {
     const socket = this.#socket
     const heartbeat = this.#heartbeat
-    if (!heartbeat || socket?.readyState !== 1) return false
+    if (socket?.readyState !== 1) return false
     socket.send(payload)
     socket.gather?.()
-    if (heartbeat.awaitsSend) {
+    if (heartbeat?.awaitsSend) {
       heartbeat.sent(this.#now)
       this.arm()
     }
@@ -171,8 +176,14 @@ export class Line implements SocketSink {
     this.#timer = clock.setTimeout(() => this.#onTimer(), delay, unref)
   }
 
-  opened(): void {
-    this.step({ type: 'opened' })
+  opened(protocol: string): void {
+    if (this.#owner.greet(protocol)) this.step({ type: 'opened' })
+  }
+
+  /** Ends the connection with a code, without waiting for an answer. */
+  hangUp(code: number, reason: string, error?: Error): void {
+    this.#socket?.close(code, reason)
+    this.ended({ code, reason, wasClean: false }, error)
   }
 
   frame(data: Frame): void {
@@ -208,7 +219,7 @@ export class Line implements SocketSink {
         this.#drop()
         break
       case 'closeSocket':
-        this.#socket?.close(effect.code, effect.reason)
+        if (!this.#owner.goodbye()) this.#socket?.close(effect.code, effect.reason)
         break
       case 'poll':
         void this.#poll()

@@ -18,11 +18,18 @@ import {
 import { type ConnectionEvents, OWN_EVENTS } from './events.ts'
 import { Line, type LineOwner, type LinePlatform, type LineSocket, type SocketSink } from './Line.ts'
 import type { ConnectionState, LineEffect } from './machine.ts'
-import type { DropReason, LayerHost, MessageLayer } from './messageLayer.ts'
+import type {
+  DropReason,
+  LayerHost,
+  MessageContext,
+  MessageLayer,
+  SendOptions,
+  SessionMessageLayer,
+} from './messageLayer.ts'
 import { MessageStream } from './messageStream.ts'
 import type { ResolvedConnectionOptions, WebSocketClass } from './options.ts'
 import { PlainLayer } from './plainLayer.ts'
-import { messageId, type Receipt } from './receipt.ts'
+import { MessageReceipt, messageId, type Receipt, volatileReceipt } from './receipt.ts'
 import { type RequestId, Requests } from './requests.ts'
 import { deriveStatus, type Status, type StatusEvent } from './status.ts'
 
@@ -36,6 +43,8 @@ export interface SocketRequest {
   readonly maxPayload: number
   /** The socket alone does not keep the process alive. */
   readonly unref: boolean
+  /** The subprotocols to offer: none, or a session's. */
+  readonly protocols: string[]
   /** A class to use instead of the platform's own. */
   readonly WebSocket: WebSocketClass | undefined
 }
@@ -53,6 +62,7 @@ export interface Platform extends LinePlatform {
 
 /** The part of an emitter that is used. */
 export interface Listeners {
+  listenerCount(name: string): number
   emit<K extends keyof ConnectionEvents<unknown>>(name: K, ...args: ConnectionEvents<unknown>[K]): boolean
   removeAllListeners(): unknown
 }
@@ -65,11 +75,13 @@ interface Received {
   id?: unknown
 }
 
-export type Handler = (message: unknown) => unknown
+export type Handler = (message: unknown, context?: MessageContext) => unknown
 
 export class Messenger implements LineOwner, LayerHost {
   readonly line: Line
-  readonly layer: MessageLayer
+  layer: MessageLayer
+  /** The same layer, once it is a session's. */
+  session: SessionMessageLayer | undefined
   handler: Handler | undefined
   status: Status = 'waiting'
   /** How many messages went where. */
@@ -90,6 +102,10 @@ export class Messenger implements LineOwner, LayerHost {
   #pumpAt = Infinity
   /** The latest message queued while down: what it says about the status holds once it is sent. */
   #unsaid: unknown
+  /** How messages were to be sent that came before the session's layer was there. */
+  readonly #early = new Map<number, SendOptions>()
+  #loading: Promise<void> | undefined
+  #auth: string | undefined
 
   constructor(listeners: Listeners, options: ResolvedConnectionOptions, platform: Platform) {
     this.#listeners = listeners
@@ -105,15 +121,16 @@ export class Messenger implements LineOwner, LayerHost {
     return this.#audio?.dropped ?? 0
   }
 
-  send(data: unknown): Receipt {
-    const receipt = this.layer.receipt(this.#submit(data))
+  send(data: unknown, options?: SendOptions): Receipt {
+    if (options?.volatile) return volatileReceipt(this.#sendVolatile(data, options))
+    const receipt = new MessageReceipt(this, this.#submit(data, options))
     this.settled()
     return receipt
   }
 
   /** Sends a request and waits for its reply. */
   request(data: object, id: RequestId, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
-    this.#requests ??= new Requests(this.layer, this.#options)
+    this.#requests ??= new Requests(this, this.#options)
     this.#requests.assertFree(id)
     const reply = this.#requests.start(id, this.#submit(data), timeoutMs, signal)
     this.settled()
@@ -131,7 +148,7 @@ export class Messenger implements LineOwner, LayerHost {
     if (open && !audio.admits(bytes, now, this.line.buffered)) {
       audio.keep(snapshot(payload), bytes)
       this.#pump(now)
-    } else if (!open || !this.line.write(payload)) {
+    } else if (!open || !this.layer.sendVolatile(payload, 0)) {
       audio.dropped += 1
       return false
     }
@@ -166,19 +183,32 @@ export class Messenger implements LineOwner, LayerHost {
   // What the line asks and tells.
 
   async dial(): Promise<(sink: SocketSink) => LineSocket> {
-    const { WebSocket, token, logger, maxPayload, unref } = this.#options
+    const { WebSocket, token, logger, maxPayload, unref, session: mode } = this.#options
+    if (mode !== 'off') {
+      this.#loading ??= this.#loadSession()
+      // What could not be loaded is loaded anew at the next attempt.
+      await this.#loading.catch((error) => {
+        this.#loading = undefined
+        throw error
+      })
+    }
+    const { session } = this
     const able = this.#platform.sendsAuthorization && WebSocket === undefined
-    if (!able && token !== undefined && !this.#warned) {
+    if (!able && !session && token !== undefined && !this.#warned) {
       this.#warned = true
       // Said even without enableLogging: the app believes that it authenticates, and it does not.
       logger.warn(
         'GuruConnection: this platform cannot send option "token" with the upgrade, and it is never put into the URL',
       )
     }
-    const address = await this.#destination.find(able)
+    const address = await this.#destination.find(able || session !== undefined)
+    const offer = session?.offer(address.url)
+    this.#auth = able ? undefined : address.token
     return (sink) => {
       this.#log('info', `connecting to ${redactUrl(address.url)}`)
-      return this.#platform.open({ ...address, WebSocket, maxPayload, unref }, sink)
+      const request = { url: address.url, token: able ? address.token : undefined }
+      const protocols = offer === undefined ? [] : [offer]
+      return this.#platform.open({ ...request, protocols, WebSocket, maxPayload, unref }, sink)
     }
   }
 
@@ -186,12 +216,25 @@ export class Messenger implements LineOwner, LayerHost {
     return this.#destination.healthUrl
   }
 
+  greet(protocol: string): boolean {
+    return this.session?.greet(protocol, this.#auth) ?? true
+  }
+
+  goodbye(): boolean {
+    return this.session?.goodbye(this.line.state === 'disposed') ?? false
+  }
+
   get silenceKills(): boolean {
-    return this.#destination.answersPings
+    return this.session?.ping !== undefined || this.#destination.answersPings
   }
 
   ping(socket: LineSocket): void {
     let { pingMessage, clock } = this.#options
+    const { session } = this
+    if (session?.ping !== undefined) {
+      if (!socket.protocolPing) socket.send(session.ping)
+      return
+    }
     try {
       if (typeof pingMessage === 'function') pingMessage = pingMessage()
       if (pingMessage === undefined && !socket.protocolPing) {
@@ -204,22 +247,32 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   frame(data: Frame): void {
+    if (this.session?.frame(data)) return
+    this.receive(data)
+  }
+
+  /**
+   * A message came in. `number`: its number in the session, 0 for none.
+   * @returns what the handler returned
+   */
+  receive(data: Frame, number = 0, redelivered = false): unknown {
+    let result: unknown
     this.tally.received += 1
     if (typeof data === 'string') {
       const message = decodeText(data)
       const object = typeof message === 'object' && message !== null ? (message as Received) : undefined
       const type = object?.type
-      // Pings and pongs are the line's own: the app does not see them.
-      if (type === 'pong') {
+      // Pings and pongs are the line's own: the app does not see them. A session has others.
+      if (number === 0 && type === 'pong') {
         this.#destination.sawPong()
-        return
+        return undefined
       }
-      if (type === 'ping' || type === 'heartbeat') {
+      if (number === 0 && (type === 'ping' || type === 'heartbeat')) {
         this.line.write(JSON.stringify({ type: 'pong', timestamp: object?.timestamp }))
-        return
+        return undefined
       }
       this.#derive('received', message)
-      this.#deliver(message, data.length)
+      result = this.#deliver(message, data.length, number, redelivered)
       // The commonest type, compared before anything is looked up.
       if (type !== 'message' && typeof type === 'string' && !OWN_EVENTS.has(type)) {
         // The cast names any event of the table: the check before it says that it is none of them.
@@ -227,9 +280,10 @@ export class Messenger implements LineOwner, LayerHost {
       }
       if (object) this.#requests?.settle(object)
     } else {
-      this.#deliver(toArrayBuffer(data), data.byteLength)
+      result = this.#deliver(toArrayBuffer(data), data.byteLength, number, redelivered)
     }
     this.settled()
+    return result
   }
 
   changed(state: ConnectionState, before: ConnectionState): void {
@@ -237,7 +291,7 @@ export class Messenger implements LineOwner, LayerHost {
     if (before === 'open') {
       this.#audio?.clear()
       this.#pumpAt = Infinity
-      this.#requests?.lineLost()
+      if (!this.layer.lossless) this.#requests?.lineLost()
     }
     this.#tell('connectionState', state, before)
     this.#derive(state === 'open' || state === 'failed' ? state : 'down')
@@ -249,7 +303,7 @@ export class Messenger implements LineOwner, LayerHost {
         this.#endStreams(new CommsError('the connection was given up', { code: 'CONNECTION' }))
         break
       case 'closing':
-        this.#over('closed')
+        this.#over(state)
         break
       case 'closed':
       case 'disposed':
@@ -267,10 +321,8 @@ export class Messenger implements LineOwner, LayerHost {
         const { close } = effect
         this.#log('info', `closed: ${close.code} ${close.reason}`)
         this.#tell('close', close)
-        if (before === 'open' || before === 'closing') {
-          this.layer.ended(close.code)
-          this.#tell('disconnected', close)
-        }
+        this.layer.ended(close.code)
+        if (before === 'open' || before === 'closing') this.#tell('disconnected', close)
         break
       }
       case 'tellReconnecting': {
@@ -298,11 +350,11 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   get wakeAt(): number {
-    return Math.min(this.layer.expiresAt, this.#pumpAt)
+    return Math.min(this.layer.wakeAt, this.#pumpAt)
   }
 
   wake(now: number): void {
-    this.layer.expire(now)
+    this.layer.wake(now)
     if (now >= this.#pumpAt) this.#pump(now)
   }
 
@@ -325,13 +377,17 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   /** Gives a message of the app to the layer; returns its number. */
-  #submit(data: unknown): number {
+  #submit(data: unknown, options?: SendOptions): number {
     const { state } = this.line
     if (state === 'disposed') throw disposed('send')
     if (state === 'closing' || state === 'closed') {
       throw new CommsError('send: the connection is closed; connect() opens it again', { code: 'CONNECTION' })
     }
-    const seq = this.layer.send(encode(data), this.#options.clock.now())
+    if (options && this.#options.session === 'off' && (options.priority || options.ttl !== undefined)) {
+      throw new CommsError('send: "priority" and "ttl" take a session', { code: 'UNSUPPORTED' })
+    }
+    const seq = this.layer.send(encode(data), this.#options.clock.now(), options)
+    if (options && !this.session) this.#early.set(seq, options)
     if (state === 'open') {
       this.#derive('sent', data)
     } else {
@@ -339,6 +395,24 @@ export class Messenger implements LineOwner, LayerHost {
       this.line.arm()
     }
     return seq
+  }
+
+  #sendVolatile(data: unknown, { stream = 0 }: SendOptions): boolean {
+    if (this.line.state === 'disposed') throw disposed('send')
+    return this.line.state === 'open' && this.layer.sendVolatile(encode(data), stream)
+  }
+
+  /** Whoever has no session does not load what makes one. */
+  async #loadSession(): Promise<void> {
+    if (this.session) return
+    const { SessionLayer } = await import('./sessionLayer.ts')
+    const session = new SessionLayer(this, this.#options)
+    await session.load()
+    session.adopt(this.layer as PlainLayer, this.#early)
+    this.#early.clear()
+    this.session = session
+    this.layer = session
+    if (this.line.state === 'disposed') session.discard('disposed')
   }
 
   #opened(): void {
@@ -350,9 +424,9 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   /** Closed or about to: nothing more will be sent. */
-  #over(state: 'closed' | 'disposed'): void {
+  #over(state: 'closing' | 'closed' | 'disposed'): void {
     this.#unsaid = undefined
-    this.layer.discard()
+    this.layer.discard(state)
     this.#requests?.rejectAll(
       state === 'disposed'
         ? disposed('request')
@@ -365,17 +439,23 @@ export class Messenger implements LineOwner, LayerHost {
     for (const stream of this.#streams ?? []) stream.end(error)
   }
 
-  #deliver(message: unknown, bytes: number): void {
-    if (this.handler) void this.#handle(this.handler, message)
+  #deliver(message: unknown, bytes: number, number: number, redelivered: boolean): unknown {
+    const { handler } = this
+    const context = number === 0 || !handler ? undefined : this.session?.context(number, redelivered)
+    const result = handler && this.#handle(handler, message, context)
     this.#listeners.emit('message', message)
     if (this.#streams) for (const stream of this.#streams) stream.push(message, bytes)
+    return result
   }
 
-  async #handle(handler: Handler, message: unknown): Promise<void> {
+  /** What comes back settles when the handler has, and never rejects. */
+  #handle(handler: Handler, message: unknown, context: MessageContext | undefined): unknown {
     try {
-      await handler(message)
+      const result = handler(message, context)
+      return result instanceof Promise ? result.catch((error) => this.appFailed(error)) : undefined
     } catch (error) {
       this.appFailed(error)
+      return undefined
     }
   }
 
@@ -394,10 +474,23 @@ export class Messenger implements LineOwner, LayerHost {
     const audio = this.#audio
     if (!audio) return
     for (let chunk = audio.next(this.line.buffered); chunk; chunk = audio.next(this.line.buffered)) {
-      if (!this.line.write(chunk)) audio.dropped += 1
+      if (!this.layer.sendVolatile(chunk, 0)) audio.dropped += 1
     }
     this.#pumpAt = audio.waiting > 0 ? now + PUMP_MS : Infinity
     this.line.arm()
+  }
+
+  hears(name: keyof ConnectionEvents): boolean {
+    return this.#listeners.listenerCount(name) > 0
+  }
+
+  inDoubt(seq: number, error: Error): void {
+    this.#requests?.dropped(seq, error)
+  }
+
+  /** Something to be told once the connection is in order. */
+  tellLater<K extends keyof ConnectionEvents>(name: K, ...args: ConnectionEvents[K]): void {
+    this.#tell(name, ...args)
   }
 
   #tell<K extends keyof ConnectionEvents>(name: K, ...args: ConnectionEvents[K]): void {

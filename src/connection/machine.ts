@@ -179,6 +179,9 @@ export class ConnectionMachine {
       case 'stop':
         this.state = { kind: 'closed' }
         return
+      case 'fail':
+        this.state = { kind: 'failed' }
+        return
       case 'giveUp':
         this.state = { kind: 'failed' }
         todo.push({ do: 'tellGivenUp', attempts: this.attempts })

@@ -1,7 +1,6 @@
 // The options of a connection: what they mean, their defaults, and what is accepted.
 
 import type { Clock } from '../core/clock.ts'
-import { CommsError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import {
   callable,
@@ -16,6 +15,7 @@ import {
   interval,
   loggerRule,
   numberRule,
+  objectWith,
   oneOf,
   type Rule,
   type Rules,
@@ -25,8 +25,10 @@ import {
 } from '../core/options.ts'
 import { type Random, systemRandom } from '../core/random.ts'
 import { systemClock } from '../core/systemClock.ts'
+import type { OutboxStore } from '../session/store.ts'
 import { byteLength } from './encoding.ts'
-import type { CloseInfo } from './reconnect.ts'
+import type { SendOptions } from './messageLayer.ts'
+import type { CloseInfo, ReconnectDecision } from './reconnect.ts'
 import type { Overflow } from './sendQueue.ts'
 import type { DeriveStatus } from './status.ts'
 import { toWebSocketUrl } from './url.ts'
@@ -35,6 +37,8 @@ import { toWebSocketUrl } from './url.ts'
 export interface WebSocketLike {
   readonly readyState: number
   readonly bufferedAmount: number
+  /** The subprotocol that the server selected; only sessions ask for one. */
+  readonly protocol?: string
   binaryType: string
   onopen: ((event: never) => void) | null
   onmessage: ((event: never) => void) | null
@@ -87,8 +91,22 @@ export interface ConnectionOptions {
   maxQueueAge?: number | undefined
   /** What gives way when the queue is full: the oldest, the new one, or `send` throws `QUEUE_FULL`. @default 'drop-oldest' */
   overflow?: Overflow | undefined
-  /** Lossless sessions (guru.v1). Only `'off'` is available so far; the others throw `UNSUPPORTED`. @default 'off' */
+  /**
+   * Lossless sessions (guru.v1, see PROTOCOL.md). `required` insists on a server that speaks it; `auto` tries, and falls back to a
+   * plain line where nobody does. @default 'off'
+   */
   session?: 'off' | 'auto' | 'required' | undefined
+  /**
+   * What becomes of messages in doubt when a session is lost: `report` leaves them to the app (event `sessionLost`), `resend` sends
+   * them first in the next session, so that they may be handled twice. @default 'report'
+   */
+  onSessionLost?: 'report' | 'resend' | undefined
+  /** Milliseconds that a session should outlive its connection; the server may grant less. @default what the server grants */
+  sessionTtl?: number | undefined
+  /** Milliseconds a handler may take in session mode; one that takes longer is reported and counts as settled. @default 300000 */
+  handlerTimeout?: number | undefined
+  /** Where a session's messages survive the process: see `guru-comms/storage/...`. @default memory */
+  storage?: OutboxStore | undefined
   /** How `streamAudio` sends: binary frames, or `{type: 'audio', data: base64}`. @default 'binary' */
   audioFormat?: 'binary' | 'base64' | undefined
   /** The largest message taken from the server, in bytes (Node; browsers set their own limit). @default 16 MiB */
@@ -131,6 +149,12 @@ export interface ResolvedConnectionOptions {
   maxQueueAge: number
   overflow: Overflow
   session: 'off' | 'auto' | 'required'
+  onSessionLost: 'report' | 'resend'
+  sessionTtl: number
+  handlerTimeout: number
+  storage: OutboxStore | undefined
+  /** What a session makes of the end of a connection; set by it. */
+  verdict?: (close: CloseInfo) => ReconnectDecision | undefined
   audioFormat: 'binary' | 'base64'
   maxPayload: number
   WebSocket: WebSocketClass | undefined
@@ -159,6 +183,9 @@ const connectionDefaults: Partial<ResolvedConnectionOptions> = {
   maxQueueAge: Infinity,
   overflow: 'drop-oldest',
   session: 'off',
+  onSessionLost: 'report',
+  sessionTtl: 0,
+  handlerTimeout: 300_000,
   audioFormat: 'binary',
   maxPayload: 16_777_216,
   autoConnect: true,
@@ -198,6 +225,10 @@ export const connectionRules: Rules<ConnectionOptions> = {
   maxQueueAge: duration,
   overflow: oneOf('drop-oldest', 'drop-newest', 'reject'),
   session: oneOf('off', 'auto', 'required'),
+  onSessionLost: oneOf('report', 'resend'),
+  sessionTtl: duration,
+  handlerTimeout: longInterval,
+  storage: objectWith('load', 'write', 'close'),
   audioFormat: oneOf('binary', 'base64'),
   maxPayload: numberRule(1, 2 ** 31 - 1, 'bytes', true),
   WebSocket: callable,
@@ -221,6 +252,15 @@ export const closeReasonRule: Rule = {
   accepts: (reason) => typeof reason === 'string' && byteLength(reason) <= 123,
 }
 
+/** The stream of a binary message. */
+export const streamRule: Rule = numberRule(0, 255, '', true)
+export const sendRules: Rules<SendOptions> = {
+  volatile: flag,
+  priority: numberRule(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, '', true),
+  ttl: duration,
+  stream: streamRule,
+}
+
 const OWNER = 'GuruConnection'
 
 /**
@@ -235,16 +275,9 @@ export function checkConnectionOption(name: keyof ConnectionOptions, value: unkn
 /**
  * Checks the options and fills in the defaults.
  * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`)
- * @throws CommsError `UNSUPPORTED` for a session
  */
 export function resolveConnectionOptions(options: ConnectionOptions): ResolvedConnectionOptions {
   checkOptions(OWNER, options, { ...connectionRules })
   checkConnectionOption('url', options.url)
-  const resolved = withDefaults(connectionDefaults, options) as ResolvedConnectionOptions
-  if (resolved.session !== 'off') {
-    throw new CommsError(`option "session": "${resolved.session}" is not available yet, only "off" is`, {
-      code: 'UNSUPPORTED',
-    })
-  }
-  return resolved
+  return withDefaults(connectionDefaults, options) as ResolvedConnectionOptions
 }

@@ -4,7 +4,7 @@
 import { CommsError } from '../core/errors.ts'
 import { byteLength, type Payload } from './encoding.ts'
 import type { LayerHost, MessageLayer } from './messageLayer.ts'
-import { messageId, PlainReceipt, type Receipt } from './receipt.ts'
+import { messageId, rejected } from './receipt.ts'
 import { type QueueLimits, SendQueue } from './sendQueue.ts'
 
 /** Close codes that mean "your message was the reason": not the agreed kind, too large (RFC 6455 section 7.4.1). */
@@ -48,8 +48,12 @@ export class PlainLayer implements MessageLayer {
     return this.#queue.bytes
   }
 
-  get expiresAt(): number {
+  get wakeAt(): number {
     return this.#queue.expiresAt(this.#limits)
+  }
+
+  get lossless(): boolean {
+    return false
   }
 
   send(payload: Payload, now: number): number {
@@ -69,8 +73,25 @@ export class PlainLayer implements MessageLayer {
     return seq
   }
 
-  receipt(seq: number): Receipt {
-    return new PlainReceipt(this, seq, seq !== this.#refusedSeq)
+  sendVolatile(payload: Payload): boolean {
+    return this.#host.write(payload)
+  }
+
+  stored(seq: number): Promise<void> {
+    if (seq !== this.#refusedSeq) return Promise.resolve()
+    return rejected('DROPPED', `the queue was full: message ${messageId(seq)} was dropped`)
+  }
+
+  delivered(): Promise<void> {
+    return rejected('UNSUPPORTED', 'delivered: a plain connection cannot know; it takes a session')
+  }
+
+  /** Another layer takes over: gives it all that waits, in order. Returns the number of the latest message. */
+  handOver(take: (seq: number, payload: Payload) => void): number {
+    for (let seq = this.#queue.firstSeq; seq !== undefined; seq = this.#queue.firstSeq) {
+      take(seq, this.#queue.shift() as Payload)
+    }
+    return this.#seq
   }
 
   queued(seq: number): boolean {
@@ -83,7 +104,7 @@ export class PlainLayer implements MessageLayer {
 
   opened(now: number): void {
     this.#watching = true
-    this.expire(now)
+    this.wake(now)
     const queue = this.#queue
     for (let seq = queue.firstSeq; seq !== undefined; seq = queue.firstSeq) {
       if (!this.#write(seq, queue.get(seq) as Payload)) return
@@ -101,7 +122,7 @@ export class PlainLayer implements MessageLayer {
     this.stable()
   }
 
-  expire(now: number): void {
+  wake(now: number): void {
     this.#queue.expire(now, this.#limits, this.#host)
   }
 

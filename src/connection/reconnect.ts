@@ -18,6 +18,8 @@ export interface ReconnectOptions {
   /** 0 to 1: how much of the delay chance may take away. */
   readonly jitter: number
   readonly shouldReconnect: ((close: CloseInfo) => boolean) | undefined
+  /** What a session makes of it; `undefined` leaves it to the rest. */
+  readonly verdict?: ((close: CloseInfo) => ReconnectDecision | undefined) | undefined
 }
 
 /** No delay is longer. */
@@ -27,6 +29,8 @@ export type ReconnectDecision =
   | { readonly action: 'wait'; readonly delayMs: number }
   /** The server or the app wanted the end. */
   | { readonly action: 'stop' }
+  /** It makes no sense to try again: the session says why. */
+  | { readonly action: 'fail' }
   /** All attempts have been used. */
   | { readonly action: 'giveUp' }
 
@@ -39,6 +43,8 @@ export function reconnectDecision(
   options: ReconnectOptions,
   random: Random,
 ): ReconnectDecision {
+  const verdict = options.verdict?.(close)
+  if (verdict) return verdict
   if (close.code === 1000) return { action: 'stop' }
   if (options.shouldReconnect && !options.shouldReconnect(close)) return { action: 'stop' }
   if (attempts >= options.maxReconnectAttempts) return { action: 'giveUp' }

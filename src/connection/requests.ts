@@ -4,6 +4,7 @@ import type { Clock, TimerHandle } from '../core/clock.ts'
 import { AbortError, CommsError, TimeoutError } from '../core/errors.ts'
 import { checkOptions, numberRule, plainObject } from '../core/options.ts'
 import { isBytes } from './encoding.ts'
+import type { MessageLayer } from './messageLayer.ts'
 
 /** What names a request: the app's own `id`, or one made for it. */
 export type RequestId = string | number
@@ -42,10 +43,9 @@ export function resolveRequestOptions(
   return { timeout, signal }
 }
 
-/** What a request needs of the layer that carries it. */
+/** What a request needs of whoever carries it. */
 interface Carrier {
-  queued(seq: number): boolean
-  withdraw(seq: number): boolean
+  readonly layer: Pick<MessageLayer, 'queued' | 'withdraw'>
 }
 
 interface Pending {
@@ -108,7 +108,7 @@ export class Requests {
   /** The line broke: those that had been sent can have no reply any more, the queued ones go on waiting. */
   lineLost(): void {
     for (const [id, { seq }] of this.#pending) {
-      if (this.#carrier.queued(seq)) continue
+      if (this.#carrier.layer.queued(seq)) continue
       const message = `the line broke before the reply to ${id}; the request may have been handled`
       this.#giveUp(id, new CommsError(message, { code: 'CONNECTION' }))
     }
@@ -120,7 +120,7 @@ export class Requests {
   }
 
   #timeOut(id: RequestId, timeoutMs: number): void {
-    const fate = this.#carrier.queued(this.#pending.get(id)?.seq ?? 0)
+    const fate = this.#carrier.layer.queued(this.#pending.get(id)?.seq ?? 0)
       ? 'it was still queued and is withdrawn'
       : 'it had been sent and may have been handled'
     const message = `request timeout: no reply to ${id} within ${timeoutMs} ms; ${fate}`
@@ -130,7 +130,7 @@ export class Requests {
   #giveUp(id: unknown, error: Error): void {
     const pending = this.#take(id)
     if (!pending) return
-    this.#carrier.withdraw(pending.seq)
+    this.#carrier.layer.withdraw(pending.seq)
     pending.reject(error)
   }
 

@@ -24,7 +24,7 @@ function drop(this: WebSocketLike & { terminate?: () => void }): void {
 
 /** Opens the address with the class given, else with the platform's own. */
 export const openStandardWebSocket: OpenWebSocket = (
-  { url, WebSocket = globalThis.WebSocket as WebSocketClass | undefined },
+  { url, protocols, WebSocket = globalThis.WebSocket as WebSocketClass | undefined },
   sink,
 ) => {
   if (!WebSocket) {
@@ -32,9 +32,9 @@ export const openStandardWebSocket: OpenWebSocket = (
       code: 'UNSUPPORTED',
     })
   }
-  const socket = new WebSocket(url)
+  const socket = new WebSocket(url, protocols)
   socket.binaryType = 'arraybuffer'
-  socket.onopen = () => sink.opened()
+  socket.onopen = () => sink.opened(socket.protocol ?? '')
   socket.onmessage = ({ data }: { data: string | ArrayBuffer }) => sink.frame(data)
   // Some implementations fire only `error` for a failed handshake, others also `close`: the line takes the first.
   socket.onerror = ({ error }: { error?: unknown }) =>

@@ -45,7 +45,7 @@ function release(socket: NodeSocket): void {
 }
 
 function onOpen(this: WebSocket): void {
-  ;(this as NodeSocket).sink?.opened()
+  ;(this as NodeSocket).sink?.opened(this.protocol)
 }
 
 function onUpgrade(this: WebSocket, response: IncomingMessage): void {
@@ -97,7 +97,7 @@ function requestOptions({ token, maxPayload, unref }: SocketRequest): WebSocket.
 
 export const openWebSocket: OpenWebSocket = (request, sink) => {
   if (request.WebSocket) return openStandardWebSocket(request, sink)
-  const socket = new NodeSocket(request.url, requestOptions(request))
+  const socket = new NodeSocket(request.url, request.protocols, requestOptions(request))
   socket.sink = sink
   socket.on('upgrade', onUpgrade)
   socket.on('open', onOpen)
