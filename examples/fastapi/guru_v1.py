@@ -160,6 +160,7 @@ class Connection:
         self.hello = self.pinged = False
         self.pending = True  # counted for its address until it has a session
         self.session: Optional[Session] = None
+        self.account: Optional[Account] = None
         self.closed: Optional[tuple[int, str]] = None
         self.out: deque[Data] = deque()
         self.live: deque[tuple[Optional[int], Data]] = deque()
@@ -206,7 +207,8 @@ class Account:
 
     name: Any
     sessions: dict[str, Session] = field(default_factory=dict)
-    queued: int = 0
+    queued: int = 0  # bytes waiting
+    connections: int = 0  # those that have been replaced and are still closing too
 
 
 class Session:
@@ -392,19 +394,17 @@ class Sessions:
         """Opens or resumes for an authenticated principal; None as a principal is anybody, counted by address."""
         if connection.closed:
             return
-        rx = 0
-        if hello["t"] == "open":
-            key = secrets.token_urlsafe(32)
-            session = self._new(connection, key, principal, hello)
-        else:
-            key, rx = None, hello["rx"]
-            session = self._find(connection, hello, principal, now)
+        opening = hello["t"] == "open"
+        if opening:
+            hello = {**hello, "key": secrets.token_urlsafe(32), "rx": 0}
+        session = (self._new if opening else self._find)(connection, hello, principal, now)
         if session is None:
             return
-        connection.session, connection.heard = session, now
+        connection.session, connection.account, connection.heard = session, session.account, now
+        connection.account.connections += 1
         session.connection, session.expires = connection, None
         self._no_longer_pending(connection)
-        names = {"sid": session.sid, "key": key} if key else {}
+        names = {"sid": session.sid, "key": hello["key"]} if opening else {}
         limits = {
             "maxMessages": self.limits.max_messages,
             "maxBytes": self.limits.max_bytes,
@@ -412,9 +412,9 @@ class Sessions:
         }
         session.tell({"t": "opened", "ttl": session.ttl, "ping": self.limits.ping, **limits, **names})
         for out in session.window:
-            if out.number > rx:
+            if out.number > hello["rx"]:
                 connection.put(out.frame())
-        session.acknowledge(rx)
+        session.acknowledge(hello["rx"])
 
     def receive(self, connection: Connection, frame: Data, now: int) -> None:
         """A frame after the first one."""
@@ -445,6 +445,10 @@ class Sessions:
                 session.choked_at = session.acked
         connection.close(code, "")
         self._detach(connection, now)
+        if connection.account:
+            connection.account.connections -= 1
+            self._forget(connection.account)
+            connection.account = None
 
     def tick(self, connection: Connection, now: int) -> Optional[int]:
         """Does what is due on a connection; answers when to be called again at the latest (or None)."""
@@ -486,8 +490,7 @@ class Sessions:
         session.lost = reason
         del self.sessions[session.sid], session.account.sessions[session.sid]
         session.account.queued -= session.waiting_bytes
-        if not session.account.sessions:
-            self.accounts.pop(session.account.name, None)
+        self._forget(session.account)
         if session.connection:
             session.connection.close(code, reason)
         session.connection, left = None, [out for out in (*session.window, *session.waiting) if not out.void]
@@ -528,7 +531,7 @@ class Sessions:
         elif kind == "close":
             self.lose(session, "closed by the client", 1000)
 
-    def _new(self, connection: Connection, key: str, principal: Any, hello: dict[str, Any]) -> Optional[Session]:
+    def _new(self, connection: Connection, hello: dict[str, Any], principal: Any, now: int) -> Optional[Session]:
         name = ("address", connection.address) if principal is None else ("principal", principal)
         account = self.accounts.get(name) or Account(name)
         if len(account.sessions) >= self.limits.account_sessions:
@@ -539,8 +542,10 @@ class Sessions:
         if len(account.sessions) >= self.limits.account_sessions or account.queued >= self.limits.account_bytes:
             connection.close(4429, "too many sessions")
             return None
+        if self._too_many(connection, account):
+            return None
         ttl = min(hello.get("ttl", self.limits.ttl), self.limits.ttl)
-        session = Session(self, secrets.token_urlsafe(16), _hash(key), principal, account, ttl)
+        session = Session(self, secrets.token_urlsafe(16), _hash(hello["key"]), principal, account, ttl)
         self.accounts[name] = account
         self.sessions[session.sid] = account.sessions[session.sid] = session
         return session
@@ -557,7 +562,9 @@ class Sessions:
         if hello["epoch"] <= session.epoch:
             connection.close(4409, "a newer epoch owns the session")
             return None
-        session.epoch = hello["epoch"]
+        if self._too_many(connection, session.account):
+            return None
+        session.epoch, session.heard = hello["epoch"], True
         if session.connection:
             session.connection.close(4409, "a newer epoch owns the session")
         session.connection = connection
@@ -565,6 +572,16 @@ class Sessions:
             self.lose(session, "rx cannot be placed")
             return None
         return session
+
+    def _too_many(self, connection: Connection, account: Account) -> bool:
+        if account.connections >= 2 * self.limits.account_sessions:  # twice: nobody is refused for his own ghosts
+            connection.close(4429, "too many connections")
+            return True
+        return False
+
+    def _forget(self, account: Account) -> None:
+        if not account.sessions and not account.connections:
+            self.accounts.pop(account.name, None)
 
     def _detach(self, connection: Connection, now: int) -> None:
         session = connection.session

@@ -77,9 +77,10 @@ def create_app(
         else:
             await websocket.accept()
             async for text in websocket.iter_text():
-                n = json.loads(text)["n"]
-                seen.append({"id": None, "n": n})
-                await websocket.send_json({"re": n})
+                body = json.loads(text)
+                if isinstance(body, dict) and "n" in body:  # and not a client's ping
+                    seen.append({"id": None, "n": body["n"]})
+                    await websocket.send_json({"re": body["n"]})
 
     @app.get("/v1/health")
     async def health() -> JSONResponse:

@@ -45,6 +45,11 @@ class Peer:
         self.outbox.append((self.sent, f"{self.sent}:{json.dumps(data)}"))
         return self.outbox[-1][1]
 
+    def has_room(self) -> bool:
+        """For one more number of two digits."""
+        held = sum(len(frame.partition(":")[2]) for _, frame in self.outbox)
+        return len(self.outbox) < self.limits["maxMessages"] and held + 2 <= self.limits["maxBytes"]
+
     def again(self) -> list[str]:
         return [frame for _, frame in self.outbox]
 
@@ -207,6 +212,28 @@ class Rules(unittest.TestCase):
         bench.receive(connection, "1:a", "2:b", "3:c")
         self.assertEqual(connection.closed[0], 4400)
 
+    def test_the_window_moves_with_what_was_acknowledged(self) -> None:
+        bench = Bench(max_messages=4, max_bytes=100, max_frame=100)
+        peer, connection = bench.open()
+        for n in range(1, 50):
+            bench.receive(connection, peer.say("x" * 40))
+            bench.settle(connection.session, n)
+            bench.now += 200
+            bench.sessions.tick(connection, bench.now)
+            bench.read(peer, connection)
+            self.assertIsNone(connection.closed)
+        self.assertEqual(connection.session.sizes, {})
+
+    def test_after_a_resume_sends_exactly_what_the_client_has_not_taken(self) -> None:
+        bench = Bench(max_messages=3)
+        peer, connection = bench.open()
+        for data in "abcde":
+            connection.session.send(data)
+        bench.sessions.disconnected(connection, 1006, 0)
+        peer.taken = 2
+        frames = bench.read(peer, bench.connect(peer))
+        self.assertEqual(frames[1:], ["3:c", "4:d", "5:e"])
+
     def test_send_refuses_what_can_never_be_sent(self) -> None:
         bench = Bench(max_frame=3)
         _, connection = bench.open()
@@ -225,6 +252,7 @@ class Rules(unittest.TestCase):
         self.assertEqual(connection.closed, (4410, "overflowed"))
         self.assertEqual(bench.undelivered, [("overflowed", ["a", "b", "c", "d"])])
         self.assertEqual(receipts, [False] * 4)
+        bench.sessions.disconnected(connection, 4410, 0)
         self.assertEqual((bench.sessions.sessions, bench.sessions.accounts), ({}, {}))
 
     def test_a_receipt_is_given_when_an_ack_or_rx_covers_the_message(self) -> None:
@@ -325,6 +353,14 @@ class Rules(unittest.TestCase):
         self.assertIsNone(bench.connect(Peer(), principal="alice").closed)
         self.assertIsNone(bench.connect(heard, principal="alice").closed)
 
+    def test_connections_of_one_principal_are_capped_with_those_still_closing(self) -> None:
+        bench = Bench(account_sessions=2)
+        peer, _ = bench.open()
+        connections = [bench.connect(peer) for _ in range(4)]
+        self.assertEqual([c.closed and c.closed[0] for c in connections], [4409, 4409, None, 4429])
+        bench.sessions.disconnected(connections[0], 4409, 0)
+        self.assertIsNone(bench.connect(peer).closed)
+
     def test_connections_that_say_nothing_are_capped_per_address(self) -> None:
         bench = Bench(address_pending=2)
         quiet = [bench.sessions.connect("::1", 0, lambda: None) for _ in range(3)]
@@ -406,7 +442,7 @@ class Rules(unittest.TestCase):
                 self.simulate(random.Random(seed))
 
     def simulate(self, chance: random.Random, each: int = 40) -> None:
-        bench = Bench(max_messages=chance.choice((2, 5, 40)))
+        bench = Bench(max_messages=chance.choice((2, 5, 40)), max_bytes=chance.choice((20, 1000)), max_frame=20)
         peer = Peer()
         current: Any = None  # connection, what is under way to the server, what is under way to the client
         ghosts: list[Any] = []  # old lines, whose frames still arrive at the server
@@ -432,7 +468,7 @@ class Rules(unittest.TestCase):
                     current[2].append(frame)
             elif deed == 2 and current[2]:
                 peer.hear(current[2].pop(0))
-            elif deed == 3 and peer.sid and spoken < each and len(peer.outbox) < peer.limits["maxMessages"]:
+            elif deed == 3 and peer.sid and spoken < each and peer.has_room():
                 spoken += 1
                 current[1].append(peer.say(spoken))
             elif deed == 4 and session and pushed < each:
