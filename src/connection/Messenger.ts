@@ -29,7 +29,7 @@ import type {
 import { MessageStream } from './messageStream.ts'
 import type { ResolvedConnectionOptions, WebSocketClass } from './options.ts'
 import { PlainLayer } from './plainLayer.ts'
-import { MessageReceipt, messageId, type Receipt, volatileReceipt } from './receipt.ts'
+import { MessageReceipt, messageId, type Receipt, unheard, volatileReceipt } from './receipt.ts'
 import { type RequestId, Requests } from './requests.ts'
 import { deriveStatus, type Status, type StatusEvent } from './status.ts'
 
@@ -105,6 +105,7 @@ export class Messenger implements LineOwner, LayerHost {
   /** How messages were to be sent that came before the session's layer was there. */
   readonly #early = new Map<number, SendOptions>()
   #loading: Promise<void> | undefined
+  #toCome: PromiseWithResolvers<void> | undefined
   #auth: string | undefined
 
   constructor(listeners: Listeners, options: ResolvedConnectionOptions, platform: Platform) {
@@ -402,6 +403,12 @@ export class Messenger implements LineOwner, LayerHost {
     return this.line.state === 'open' && this.layer.sendVolatile(encode(data), stream)
   }
 
+  get sessionToCome(): Promise<void> | undefined {
+    if (this.session || this.#options.session === 'off') return undefined
+    this.#toCome ??= Promise.withResolvers()
+    return unheard(this.#toCome.promise)
+  }
+
   /** Whoever has no session does not load what makes one. */
   async #loadSession(): Promise<void> {
     if (this.session) return
@@ -412,6 +419,7 @@ export class Messenger implements LineOwner, LayerHost {
     this.#early.clear()
     this.session = session
     this.layer = session
+    this.#toCome?.resolve()
     if (this.line.state === 'disposed') session.discard('disposed')
   }
 
@@ -432,6 +440,7 @@ export class Messenger implements LineOwner, LayerHost {
         ? disposed('request')
         : new CommsError('the connection was closed before the reply', { code: 'CONNECTION' }),
     )
+    if (state === 'disposed') this.#toCome?.reject(disposed('send'))
     if (state === 'disposed') this.#untold.push(() => this.#listeners.removeAllListeners())
   }
 

@@ -38,12 +38,19 @@ export function unheard<T>(promise: Promise<T>): Promise<T> {
   return promise
 }
 
+/** Whose layer knows what becomes of a message. */
+interface ReceiptOwner {
+  readonly layer: MessageLayer
+  /** Settles when a session's layer has taken the place of the plain one; `undefined` when it has, or never will. */
+  readonly sessionToCome: Promise<void> | undefined
+}
+
 /** The receipt of a message in the layer that its connection has by the time it is asked. */
 export class MessageReceipt implements Receipt {
-  readonly #owner: { readonly layer: MessageLayer }
+  readonly #owner: ReceiptOwner
   readonly #seq: number
 
-  constructor(owner: { readonly layer: MessageLayer }, seq: number) {
+  constructor(owner: ReceiptOwner, seq: number) {
     this.#owner = owner
     this.#seq = seq
   }
@@ -53,15 +60,22 @@ export class MessageReceipt implements Receipt {
   }
 
   get stored(): Promise<void> {
-    return this.#owner.layer.stored(this.#seq)
+    return this.#ask((layer) => layer.stored(this.#seq))
   }
 
   get delivered(): Promise<void> {
-    return this.#owner.layer.delivered(this.#seq)
+    return this.#ask((layer) => layer.delivered(this.#seq))
   }
 
   cancel(): boolean {
     return this.#owner.layer.withdraw(this.#seq)
+  }
+
+  #ask(question: (layer: MessageLayer) => Promise<void>): Promise<void> {
+    const owner = this.#owner
+    return owner.sessionToCome
+      ? unheard(owner.sessionToCome.then(() => question(owner.layer)))
+      : question(owner.layer)
   }
 }
 

@@ -9,7 +9,7 @@ import { GuruConnection } from 'guru-comms'
 import { afterEach, describe, expect, it } from 'vitest'
 
 /** Whether GuruConnection can do `session: 'required'` yet. */
-const SESSIONS = false
+const SESSIONS = true
 
 const PYTHON = '/usr/bin/python3'
 const COUNT = 500
