@@ -440,10 +440,6 @@ describe('options', () => {
     FakeWebSocket.latest.cut()
     expect((await nextSocket()).url).toBe('ws://other/ws')
   })
-
-  it('sessions are not there yet, and say so', () => {
-    expect(() => make({ session: 'required' })).toThrow(expect.objectContaining({ code: 'UNSUPPORTED' }))
-  })
 })
 
 describe('the end', () => {

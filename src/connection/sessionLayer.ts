@@ -167,7 +167,17 @@ export class SessionLayer implements SessionMessageLayer {
   adopt(plain: PlainLayer, early: ReadonlyMap<number, SendOptions>): void {
     const { state } = this.#session.peer
     const now = this.#now
+    let expected = 1
+    const gone = (until: number) => {
+      for (; expected < until; expected += 1) {
+        const message = `message ${messageId(expected)} was dropped or cancelled before there was a session`
+        this.#stored.fail(this.#offset + expected, 'DROPPED', message)
+        this.#delivered.fail(this.#offset + expected, 'DROPPED', message)
+      }
+      expected += 1
+    }
     const last = plain.handOver((seq, payload) => {
+      gone(seq)
       state.seq = this.#offset + seq - 1
       try {
         this.send(payload, now, early.get(seq))
@@ -175,6 +185,7 @@ export class SessionLayer implements SessionMessageLayer {
         this.#host.error(error as Error)
       }
     })
+    gone(last + 1)
     state.seq = this.#offset + last
   }
 
