@@ -2,7 +2,6 @@
 // It owns no socket and no timer; how messages are kept and numbered is the layer's affair.
 
 import { CommsError } from '../core/errors.ts'
-import { redactUrl } from '../core/redact.ts'
 import { AudioGate, PUMP_MS } from './audioGate.ts'
 import { Destination } from './destination.ts'
 import {
@@ -64,6 +63,9 @@ interface Received {
   request_id?: unknown
   id?: unknown
 }
+
+/** What the log may tell of an event: nothing that the app or the server has said. */
+const LOGGED = ['id', 'reason', 'code', 'wasClean', 'attempt', 'delay', 'attempts']
 
 export type Handler = (message: unknown) => unknown
 
@@ -152,9 +154,7 @@ export class Messenger implements LineOwner, LayerHost {
 
   /** Something failed: to be told once the connection is in order. */
   error(error: unknown): void {
-    const reported = error instanceof Error ? error : new CommsError(String(error), { code: 'CONNECTION' })
-    this.#log('warn', reported.message)
-    this.#tell('error', reported)
+    this.#tell('error', error instanceof Error ? error : connectionError(String(error)))
   }
 
   /** A function of the app failed: told once whoever else is being called has been. */
@@ -167,7 +167,7 @@ export class Messenger implements LineOwner, LayerHost {
 
   async dial(): Promise<(sink: SocketSink) => LineSocket> {
     const { WebSocket, token, logger, maxPayload, unref } = this.#options
-    const able = this.#platform.sendsAuthorization && WebSocket === undefined
+    const able = this.#platform.sendsAuthorization && !WebSocket
     if (!able && token !== undefined && !this.#warned) {
       this.#warned = true
       // Said even without enableLogging: the app believes that it authenticates, and it does not.
@@ -176,10 +176,7 @@ export class Messenger implements LineOwner, LayerHost {
       )
     }
     const address = await this.#destination.find(able)
-    return (sink) => {
-      this.#log('info', `connecting to ${redactUrl(address.url)}`)
-      return this.#platform.open({ ...address, WebSocket, maxPayload, unref }, sink)
-    }
+    return (sink) => this.#platform.open({ ...address, WebSocket, maxPayload, unref }, sink)
   }
 
   get healthUrl(): string | undefined {
@@ -233,11 +230,11 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   changed(state: ConnectionState, before: ConnectionState): void {
-    this.#log('info', `${before} -> ${state}`)
     if (before === 'open') {
       this.#audio?.clear()
       this.#pumpAt = Infinity
-      this.#requests?.lineLost()
+      const message = 'the line broke before the reply; the request may have been handled'
+      this.#requests?.fail(connectionError(message), ({ seq }) => !this.layer.queued(seq))
     }
     this.#tell('connectionState', state, before)
     this.#derive(state === 'open' || state === 'failed' ? state : 'down')
@@ -246,7 +243,7 @@ export class Messenger implements LineOwner, LayerHost {
         this.#opened()
         break
       case 'failed':
-        this.#endStreams(new CommsError('the connection was given up', { code: 'CONNECTION' }))
+        this.#endStreams(connectionError('the connection was given up'))
         break
       case 'closing':
         this.#over('closed')
@@ -260,30 +257,23 @@ export class Messenger implements LineOwner, LayerHost {
 
   tell(effect: LineEffect, before: ConnectionState): void {
     switch (effect.do) {
-      case 'tellError':
-        this.error(effect.error)
-        break
-      case 'tellClose': {
-        const { close } = effect
-        this.#log('info', `closed: ${close.code} ${close.reason}`)
-        this.#tell('close', close)
-        if (before === 'open' || before === 'closing') {
-          this.layer.ended(close.code)
-          this.#tell('disconnected', close)
-        }
-        break
-      }
-      case 'tellReconnecting': {
-        const { attempt, delay } = effect
-        this.#log('info', `attempt ${attempt} in ${Math.round(delay)} ms at the latest`)
-        this.#tell('reconnecting', { attempt, delay })
-        break
-      }
-      case 'tellGivenUp':
-        this.#tell('max_reconnect_attempts', { attempts: effect.attempts })
-        break
       case 'stable':
         this.layer.stable()
+        break
+      case 'tellError':
+        this.error(effect.event)
+        break
+      case 'tellClose':
+        this.#tell('close', effect.event)
+        if (before !== 'open' && before !== 'closing') break
+        this.layer.ended(effect.event.code)
+        this.#tell('disconnected', effect.event)
+        break
+      case 'tellReconnecting':
+        this.#tell('reconnecting', effect.event)
+        break
+      case 'tellGivenUp':
+        this.#tell('max_reconnect_attempts', effect.event)
     }
   }
 
@@ -318,9 +308,11 @@ export class Messenger implements LineOwner, LayerHost {
     const id = messageId(seq)
     const message = `message ${id} was dropped from the queue: ${reason}`
     this.tally.dropped += 1
-    this.#log('warn', message)
     // Not earlier: the request may be about to be noted.
-    this.#untold.push(() => this.#requests?.dropped(seq, new CommsError(message, { code: 'DROPPED' })))
+    this.#untold.push(() => {
+      const error = new CommsError(message, { code: 'DROPPED' })
+      this.#requests?.fail(error, (pending) => pending.seq === seq)
+    })
     this.#tell('dropped', { id, reason, data })
   }
 
@@ -329,7 +321,7 @@ export class Messenger implements LineOwner, LayerHost {
     const { state } = this.line
     if (state === 'disposed') throw disposed('send')
     if (state === 'closing' || state === 'closed') {
-      throw new CommsError('send: the connection is closed; connect() opens it again', { code: 'CONNECTION' })
+      throw connectionError('send: the connection is closed; connect() opens it again')
     }
     const seq = this.layer.send(encode(data), this.#options.clock.now())
     if (state === 'open') {
@@ -353,10 +345,10 @@ export class Messenger implements LineOwner, LayerHost {
   #over(state: 'closed' | 'disposed'): void {
     this.#unsaid = undefined
     this.layer.discard()
-    this.#requests?.rejectAll(
+    this.#requests?.fail(
       state === 'disposed'
         ? disposed('request')
-        : new CommsError('the connection was closed before the reply', { code: 'CONNECTION' }),
+        : connectionError('the connection was closed before the reply'),
     )
     if (state === 'disposed') this.#untold.push(() => this.#listeners.removeAllListeners())
   }
@@ -401,12 +393,20 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   #tell<K extends keyof ConnectionEvents>(name: K, ...args: ConnectionEvents[K]): void {
+    const { enableLogging, logger } = this.#options
+    if (enableLogging) {
+      const [about] = args
+      const words = about instanceof Error ? about.message : JSON.stringify(about, LOGGED)
+      logger[name === 'error' || name === 'dropped' ? 'warn' : 'info'](
+        `[GuruConnection] ${name} ${words ?? ''}`,
+      )
+    }
     this.#untold.push(() => this.#listeners.emit(name, ...args))
   }
+}
 
-  #log(level: 'info' | 'warn', text: string): void {
-    if (this.#options.enableLogging) this.#options.logger[level](`[GuruConnection] ${text}`)
-  }
+function connectionError(message: string): CommsError {
+  return new CommsError(message, { code: 'CONNECTION' })
 }
 
 /** The error of what is called after `dispose()`. */
