@@ -3,7 +3,6 @@
 
 import { CommsError } from '../core/errors.ts'
 import { AudioGate, PUMP_MS } from './audioGate.ts'
-import { Destination } from './destination.ts'
 import {
   byteLength,
   decodeText,
@@ -15,40 +14,15 @@ import {
   toArrayBuffer,
 } from './encoding.ts'
 import { type ConnectionEvents, OWN_EVENTS } from './events.ts'
-import { Line, type LineOwner, type LinePlatform, type LineSocket, type SocketSink } from './Line.ts'
+import { Line, type LineOwner, type Platform } from './Line.ts'
 import type { ConnectionState, LineEffect } from './machine.ts'
 import type { DropReason, LayerHost, MessageLayer } from './messageLayer.ts'
 import { MessageStream } from './messageStream.ts'
-import type { ResolvedConnectionOptions, WebSocketClass } from './options.ts'
+import type { ResolvedConnectionOptions } from './options.ts'
 import { PlainLayer } from './plainLayer.ts'
 import { messageId, type Receipt } from './receipt.ts'
 import { type RequestId, Requests } from './requests.ts'
 import { deriveStatus, type Status, type StatusEvent } from './status.ts'
-
-/** What a socket is opened with. */
-export interface SocketRequest {
-  /** `ws:` or `wss:`, already checked. */
-  readonly url: string
-  /** For `Authorization: Bearer`, where the platform can send it. */
-  readonly token: string | undefined
-  /** The largest message to take, in bytes. */
-  readonly maxPayload: number
-  /** The socket alone does not keep the process alive. */
-  readonly unref: boolean
-  /** A class to use instead of the platform's own. */
-  readonly WebSocket: WebSocketClass | undefined
-}
-
-/** All that a connection needs of the platform. */
-export interface Platform extends LinePlatform {
-  /** Whether its own sockets can send a token with the upgrade. */
-  readonly sendsAuthorization: boolean
-  /**
-   * Begins to open a socket, and reports to `sink` from a later turn on.
-   * @throws when the platform refuses the address outright
-   */
-  open(request: SocketRequest, sink: SocketSink): LineSocket
-}
 
 /** The part of an emitter that is used. */
 export interface Listeners {
@@ -78,13 +52,10 @@ export class Messenger implements LineOwner, LayerHost {
   readonly tally = { sent: 0, received: 0, dropped: 0 }
   readonly #options: ResolvedConnectionOptions
   readonly #listeners: Listeners
-  readonly #platform: Platform
-  readonly #destination: Destination
   // Listeners are called in the order of what happened, and only after the deed: whatever one does then (send, close,
   // dispose, connect) meets a connection that is in order.
   #untold: (() => void)[] = []
   #telling = false
-  #warned = false
   // Made when first needed: an idle connection has none of them.
   #requests: Requests | undefined
   #streams: Set<MessageStream<unknown>> | undefined
@@ -96,10 +67,14 @@ export class Messenger implements LineOwner, LayerHost {
   constructor(listeners: Listeners, options: ResolvedConnectionOptions, platform: Platform) {
     this.#listeners = listeners
     this.#options = options
-    this.#platform = platform
-    this.#destination = new Destination(options)
     this.line = new Line(this, options, platform)
     this.layer = new PlainLayer(this, options)
+    if (options.token !== undefined && (options.WebSocket || !platform.sendsAuthorization)) {
+      // Said even without enableLogging: the app believes that it authenticates, and it does not.
+      options.logger.warn(
+        'GuruConnection: this platform cannot send option "token" with the upgrade, and it is never put into the URL',
+      )
+    }
   }
 
   /** Chunks of live audio that came too late to be sent. */
@@ -165,41 +140,6 @@ export class Messenger implements LineOwner, LayerHost {
 
   // What the line asks and tells.
 
-  async dial(): Promise<(sink: SocketSink) => LineSocket> {
-    const { WebSocket, token, logger, maxPayload, unref } = this.#options
-    const able = this.#platform.sendsAuthorization && !WebSocket
-    if (!able && token !== undefined && !this.#warned) {
-      this.#warned = true
-      // Said even without enableLogging: the app believes that it authenticates, and it does not.
-      logger.warn(
-        'GuruConnection: this platform cannot send option "token" with the upgrade, and it is never put into the URL',
-      )
-    }
-    const address = await this.#destination.find(able)
-    return (sink) => this.#platform.open({ ...address, WebSocket, maxPayload, unref }, sink)
-  }
-
-  get healthUrl(): string | undefined {
-    return this.#destination.healthUrl
-  }
-
-  get silenceKills(): boolean {
-    return this.#destination.answersPings
-  }
-
-  ping(socket: LineSocket): void {
-    let { pingMessage, clock } = this.#options
-    try {
-      if (typeof pingMessage === 'function') pingMessage = pingMessage()
-      if (pingMessage === undefined && !socket.protocolPing) {
-        pingMessage = { type: 'ping', timestamp: clock.wallNow() }
-      }
-      if (pingMessage) socket.send(encode(pingMessage))
-    } catch (error) {
-      this.error(error)
-    }
-  }
-
   frame(data: Frame): void {
     this.tally.received += 1
     if (typeof data === 'string') {
@@ -208,7 +148,7 @@ export class Messenger implements LineOwner, LayerHost {
       const type = object?.type
       // Pings and pongs are the line's own: the app does not see them.
       if (type === 'pong') {
-        this.#destination.sawPong()
+        this.line.sawPong()
         return
       }
       if (type === 'ping' || type === 'heartbeat') {
