@@ -1,18 +1,13 @@
 // Keeps one line up: carries out what the machine and the heartbeat decide, with one timer, one socket and one
 // health request at a time. Sockets, clock and platform are handed in; it knows nothing of messages.
 
-import type { Clock, TimerHandle } from '../core/clock.ts'
+import type { TimerHandle } from '../core/clock.ts'
 import { CommsError, TimeoutError } from '../core/errors.ts'
-import type { Random } from '../core/random.ts'
-import type { Frame, Payload } from './encoding.ts'
-import { Heartbeat, type HeartbeatTiming, type HeartbeatVerdict, LATE_MS } from './heartbeat.ts'
-import {
-  ConnectionMachine,
-  type ConnectionState,
-  type LineEffect,
-  type LineEvent,
-  type LineOptions,
-} from './machine.ts'
+import { Destination } from './destination.ts'
+import { encode, type Frame, type Payload } from './encoding.ts'
+import { Heartbeat, type HeartbeatVerdict, LATE_MS } from './heartbeat.ts'
+import { ConnectionMachine, type ConnectionState, type LineEffect, type LineEvent } from './machine.ts'
+import type { ResolvedConnectionOptions, WebSocketClass } from './options.ts'
 import type { CloseInfo } from './reconnect.ts'
 
 /** A socket as the line needs it. After `drop` it must say nothing more to its sink, and raise nothing. */
@@ -44,8 +39,31 @@ export interface SocketSink {
   failed(error: Error): void
 }
 
-/** What the platform under a line offers beside sockets. */
-export interface LinePlatform {
+/** What a socket is opened with. */
+export interface SocketRequest {
+  /** `ws:` or `wss:`, already checked. */
+  readonly url: string
+  /** For `Authorization: Bearer`, where the platform can send it. */
+  readonly token: string | undefined
+  /** The largest message to take, in bytes. */
+  readonly maxPayload: number
+  /** The socket alone does not keep the process alive. */
+  readonly unref: boolean
+  /** The subprotocols to offer. */
+  readonly protocols: string[]
+  /** A class to use instead of the platform's own. */
+  readonly WebSocket: WebSocketClass | undefined
+}
+
+/** What a line needs of the platform. */
+export interface Platform {
+  /** Whether its own sockets can send a token with the upgrade. */
+  readonly sendsAuthorization: boolean
+  /**
+   * Begins to open a socket, and reports to `sink` from a later turn on.
+   * @throws when the platform refuses the address outright
+   */
+  open(request: SocketRequest, sink: SocketSink): LineSocket
   /** Whether the address answers with a 2xx. Rejections count as no. */
   probe(url: string, signal: AbortSignal): Promise<boolean>
   /** Hints about the network; undefined where there are none. Returns what stops it. */
@@ -55,30 +73,31 @@ export interface LinePlatform {
 /** `back`: the network or the user has come back; `gone`: the platform says that it is offline. Never more than hints. */
 export type NetworkHint = 'back' | 'gone'
 
-export interface LineTiming extends LineOptions, HeartbeatTiming {
-  readonly unref: boolean
-  readonly clock: Clock
-  readonly random: Random
+/** What is spoken on a line beyond the app's own frames: a session. */
+export interface LineProtocol {
+  /** The subprotocol to offer at an attempt; `undefined` for none. */
+  offer(url: string): string | undefined
+  /**
+   * A socket is open. False: it has to be agreed upon first what is spoken; `step({ type: 'opened' })` follows.
+   * @param token the app's, where it could not travel with the upgrade
+   */
+  greet(protocol: string, token: string | undefined): boolean
+  /** The text of a ping; `undefined` when the current line is a plain one. */
+  readonly ping: string | undefined
+  /** Ends the conversation in its own way; false when the socket may be closed at once. */
+  goodbye(disposed: boolean): boolean
 }
 
 /** What a line needs of its owner. */
 export interface LineOwner {
-  /** Finds out where to go, and gives what begins to open a socket there. A failure of either is a failed attempt. */
-  dial(): Promise<(sink: SocketSink) => LineSocket>
-  /** The health address of the latest address; undefined when there is none. */
-  readonly healthUrl: string | undefined
-  /** A socket is open. False: it has to be agreed upon first what is spoken; `step({ type: 'opened' })` follows. */
-  greet(protocol: string): boolean
-  /** Whether the owner ends the conversation in its own way, so that no close frame is needed yet. */
-  goodbye(): boolean
+  /** What is to be spoken, asked at every attempt; a rejection is a failed attempt. */
+  protocol(): Promise<LineProtocol | undefined>
   frame(data: Frame): void
-  /** Sends the app's own kind of ping, where the socket has none. */
-  ping(socket: LineSocket): void
-  /** Whether silence after such a ping means anything. */
-  readonly silenceKills: boolean
   changed(state: ConnectionState, before: ConnectionState): void
   /** @param before the state before the step that this is an effect of */
   tell(effect: LineEffect, before: ConnectionState): void
+  /** A function of the app failed. */
+  error(error: unknown): void
   /** The line is in order again: now listeners may be called. */
   settled(): void
   /** Duties of its own that need waking: when the next is due, and their turn. */
@@ -89,12 +108,15 @@ export interface LineOwner {
 export class Line implements SocketSink {
   readonly #machine: ConnectionMachine
   readonly #owner: LineOwner
-  readonly #timing: LineTiming
-  readonly #platform: LinePlatform
+  readonly #options: ResolvedConnectionOptions
+  readonly #platform: Platform
+  readonly #destination: Destination
   #socket: LineSocket | undefined
   #heartbeat: Heartbeat | undefined
   /** The attempt that is under way; what an older one still brings is nobody's. */
   #attempting: object | undefined
+  #protocol: LineProtocol | undefined
+  #token: string | undefined
   #timer: TimerHandle | undefined
   #armedAt = Infinity
   #armedWall = 0
@@ -103,10 +125,11 @@ export class Line implements SocketSink {
   /** Milliseconds that the latest answered ping took. */
   latency: number | undefined
 
-  constructor(owner: LineOwner, timing: LineTiming, platform: LinePlatform) {
-    this.#machine = new ConnectionMachine(timing, timing.random)
+  constructor(owner: LineOwner, options: ResolvedConnectionOptions, platform: Platform) {
+    this.#machine = new ConnectionMachine(options, options.random)
     this.#owner = owner
-    this.#timing = timing
+    this.#options = options
+    this.#destination = new Destination(options)
     this.#platform = platform
   }
 
@@ -167,7 +190,7 @@ export class Line implements SocketSink {
   arm(): void {
     const at = Math.min(this.#machine.wakeAt, this.#heartbeat?.wakeAt ?? Infinity, this.#owner.wakeAt)
     if (at >= this.#armedAt && at < Infinity) return
-    const { clock, unref } = this.#timing
+    const { clock, unref } = this.#options
     clock.clearTimeout(this.#timer)
     this.#armedAt = at
     if (at === Infinity) return
@@ -177,7 +200,7 @@ export class Line implements SocketSink {
   }
 
   opened(protocol: string): void {
-    if (this.#owner.greet(protocol)) this.step({ type: 'opened' })
+    if (this.#protocol?.greet(protocol, this.#token) ?? true) this.step({ type: 'opened' })
   }
 
   /** Ends the connection with a code, without waiting for an answer. */
@@ -198,6 +221,11 @@ export class Line implements SocketSink {
     heartbeat.heard()
   }
 
+  /** A pong of the app's own kind came. */
+  sawPong(): void {
+    this.#destination.sawPong()
+  }
+
   ended(close: CloseInfo, error?: Error): void {
     this.step({ type: 'ended', close, error })
   }
@@ -207,7 +235,7 @@ export class Line implements SocketSink {
   }
 
   get #now(): number {
-    return this.#timing.clock.now()
+    return this.#options.clock.now()
   }
 
   #carryOut(effect: LineEffect, before: ConnectionState): void {
@@ -219,7 +247,8 @@ export class Line implements SocketSink {
         this.#drop()
         break
       case 'closeSocket':
-        if (!this.#owner.goodbye()) this.#socket?.close(effect.code, effect.reason)
+        if (!this.#protocol?.goodbye(this.state === 'disposed'))
+          this.#socket?.close(effect.code, effect.reason)
         break
       case 'poll':
         void this.#poll()
@@ -235,7 +264,7 @@ export class Line implements SocketSink {
 
   #entered(before: ConnectionState): void {
     const { state } = this
-    this.#heartbeat = state === 'open' ? new Heartbeat(this.#now, this.#timing) : undefined
+    this.#heartbeat = state === 'open' ? new Heartbeat(this.#now, this.#options) : undefined
     // A line that is given up or closed must not be held by the page's listeners.
     if (state === 'closed' || state === 'failed' || state === 'disposed') {
       this.#unwatch?.()
@@ -253,8 +282,25 @@ export class Line implements SocketSink {
       // Not in the middle of a step: asking runs the app's code, which may close or dispose.
       await undefined
       if (attempt !== this.#attempting) return
-      const open = await this.#owner.dial()
-      if (attempt === this.#attempting) this.#socket = open(this)
+      const { WebSocket, maxPayload, unref } = this.#options
+      const able = this.#platform.sendsAuthorization && !WebSocket
+      const protocol = await this.#owner.protocol()
+      const { url, token } = await this.#destination.find(able || protocol !== undefined)
+      if (attempt !== this.#attempting) return
+      const offer = protocol?.offer(url)
+      this.#protocol = protocol
+      this.#token = able ? undefined : token
+      this.#socket = this.#platform.open(
+        {
+          url,
+          token: able ? token : undefined,
+          protocols: offer === undefined ? [] : [offer],
+          WebSocket,
+          maxPayload,
+          unref,
+        },
+        this,
+      )
     } catch (error) {
       if (attempt === this.#attempting) this.failed(asError(error))
     }
@@ -278,13 +324,9 @@ export class Line implements SocketSink {
   }
 
   #act(verdict: HeartbeatVerdict): void {
-    const socket = this.#socket
-    if (verdict === 'ping' && socket?.readyState === 1) {
-      socket.protocolPing?.()
-      this.#owner.ping(socket)
-    }
+    if (verdict === 'ping') this.#ping()
     if (verdict === 'dead') {
-      const timeoutMs = this.#timing.pongTimeout
+      const timeoutMs = this.#options.pongTimeout
       const message = `nothing was heard for ${timeoutMs} ms after a ping: the line is dead`
       this.ended(
         { code: 1006, reason: 'heartbeat timeout', wasClean: false },
@@ -293,12 +335,34 @@ export class Line implements SocketSink {
     }
   }
 
+  #ping(): void {
+    const socket = this.#socket
+    if (socket?.readyState !== 1) return
+    socket.protocolPing?.()
+    const sessionPing = this.#protocol?.ping
+    if (sessionPing !== undefined) {
+      if (!socket.protocolPing) socket.send(sessionPing)
+      return
+    }
+    let { pingMessage, clock } = this.#options
+    try {
+      if (typeof pingMessage === 'function') pingMessage = pingMessage()
+      if (pingMessage === undefined && !socket.protocolPing) {
+        pingMessage = { type: 'ping', timestamp: clock.wallNow() }
+      }
+      if (pingMessage) socket.send(encode(pingMessage))
+    } catch (error) {
+      this.#owner.error(error)
+    }
+  }
+
   #onTimer(): void {
     const now = this.#now
-    const wallLate = this.#timing.clock.wallNow() - this.#armedWall
+    const wallLate = this.#options.clock.wallNow() - this.#armedWall
     const late = Math.max(now - this.#armedAt, wallLate) > LATE_MS
     this.#armedAt = Infinity
-    const silenceKills = this.#socket?.protocolPing !== undefined || this.#owner.silenceKills
+    const silenceKills =
+      [this.#socket?.protocolPing, this.#protocol?.ping].some(Boolean) || this.#destination.answersPings
     const verdict = this.#heartbeat?.wake(now, { buffered: this.buffered, late, silenceKills })
     if (verdict) this.#act(verdict)
     this.#owner.wake(now)
@@ -312,7 +376,7 @@ export class Line implements SocketSink {
     try {
       // Not in the middle of a step.
       await undefined
-      const url = this.#owner.healthUrl
+      const url = this.#destination.healthUrl
       if (url !== undefined) healthy = await this.#platform.probe(url, poll.signal)
     } catch {
       // Unreachable, refused, unreadable for lack of CORS headers: all the same, no reason to hurry.

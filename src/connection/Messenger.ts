@@ -2,9 +2,7 @@
 // It owns no socket and no timer; how messages are kept and numbered is the layer's affair.
 
 import { CommsError } from '../core/errors.ts'
-import { redactUrl } from '../core/redact.ts'
 import { AudioGate, PUMP_MS } from './audioGate.ts'
-import { Destination } from './destination.ts'
 import {
   byteLength,
   decodeText,
@@ -16,7 +14,7 @@ import {
   toArrayBuffer,
 } from './encoding.ts'
 import { type ConnectionEvents, OWN_EVENTS } from './events.ts'
-import { Line, type LineOwner, type LinePlatform, type LineSocket, type SocketSink } from './Line.ts'
+import { Line, type LineOwner, type LineProtocol, type Platform } from './Line.ts'
 import type { ConnectionState, LineEffect } from './machine.ts'
 import type {
   DropReason,
@@ -27,38 +25,11 @@ import type {
   SessionMessageLayer,
 } from './messageLayer.ts'
 import { MessageStream } from './messageStream.ts'
-import type { ResolvedConnectionOptions, WebSocketClass } from './options.ts'
+import type { ResolvedConnectionOptions } from './options.ts'
 import { PlainLayer } from './plainLayer.ts'
 import { MessageReceipt, messageId, type Receipt, unheard, volatileReceipt } from './receipt.ts'
 import { type RequestId, Requests } from './requests.ts'
 import { deriveStatus, type Status, type StatusEvent } from './status.ts'
-
-/** What a socket is opened with. */
-export interface SocketRequest {
-  /** `ws:` or `wss:`, already checked. */
-  readonly url: string
-  /** For `Authorization: Bearer`, where the platform can send it. */
-  readonly token: string | undefined
-  /** The largest message to take, in bytes. */
-  readonly maxPayload: number
-  /** The socket alone does not keep the process alive. */
-  readonly unref: boolean
-  /** The subprotocols to offer: none, or a session's. */
-  readonly protocols: string[]
-  /** A class to use instead of the platform's own. */
-  readonly WebSocket: WebSocketClass | undefined
-}
-
-/** All that a connection needs of the platform. */
-export interface Platform extends LinePlatform {
-  /** Whether its own sockets can send a token with the upgrade. */
-  readonly sendsAuthorization: boolean
-  /**
-   * Begins to open a socket, and reports to `sink` from a later turn on.
-   * @throws when the platform refuses the address outright
-   */
-  open(request: SocketRequest, sink: SocketSink): LineSocket
-}
 
 /** The part of an emitter that is used. */
 export interface Listeners {
@@ -75,6 +46,9 @@ interface Received {
   id?: unknown
 }
 
+/** What the log may tell of an event: nothing that the app or the server has said. */
+const LOGGED = ['id', 'reason', 'code', 'wasClean', 'attempt', 'delay', 'attempts']
+
 export type Handler = (message: unknown, context?: MessageContext) => unknown
 
 export class Messenger implements LineOwner, LayerHost {
@@ -88,13 +62,10 @@ export class Messenger implements LineOwner, LayerHost {
   readonly tally = { sent: 0, received: 0, dropped: 0 }
   readonly #options: ResolvedConnectionOptions
   readonly #listeners: Listeners
-  readonly #platform: Platform
-  readonly #destination: Destination
   // Listeners are called in the order of what happened, and only after the deed: whatever one does then (send, close,
   // dispose, connect) meets a connection that is in order.
   #untold: (() => void)[] = []
   #telling = false
-  #warned = false
   // Made when first needed: an idle connection has none of them.
   #requests: Requests | undefined
   #streams: Set<MessageStream<unknown>> | undefined
@@ -106,15 +77,22 @@ export class Messenger implements LineOwner, LayerHost {
   readonly #early = new Map<number, SendOptions>()
   #loading: Promise<void> | undefined
   #toCome: PromiseWithResolvers<void> | undefined
-  #auth: string | undefined
 
   constructor(listeners: Listeners, options: ResolvedConnectionOptions, platform: Platform) {
     this.#listeners = listeners
     this.#options = options
-    this.#platform = platform
-    this.#destination = new Destination(options)
     this.line = new Line(this, options, platform)
     this.layer = new PlainLayer(this, options)
+    if (
+      options.session === 'off' &&
+      options.token !== undefined &&
+      (options.WebSocket || !platform.sendsAuthorization)
+    ) {
+      // Said even without enableLogging: the app believes that it authenticates, and it does not.
+      options.logger.warn(
+        'GuruConnection: this platform cannot send option "token" with the upgrade, and it is never put into the URL',
+      )
+    }
   }
 
   /** Chunks of live audio that came too late to be sent. */
@@ -170,9 +148,7 @@ export class Messenger implements LineOwner, LayerHost {
 
   /** Something failed: to be told once the connection is in order. */
   error(error: unknown): void {
-    const reported = error instanceof Error ? error : new CommsError(String(error), { code: 'CONNECTION' })
-    this.#log('warn', reported.message)
-    this.#tell('error', reported)
+    this.#tell('error', error instanceof Error ? error : connectionError(String(error)))
   }
 
   /** A function of the app failed: told once whoever else is being called has been. */
@@ -183,68 +159,15 @@ export class Messenger implements LineOwner, LayerHost {
 
   // What the line asks and tells.
 
-  async dial(): Promise<(sink: SocketSink) => LineSocket> {
-    const { WebSocket, token, logger, maxPayload, unref, session: mode } = this.#options
-    if (mode !== 'off') {
-      this.#loading ??= this.#loadSession()
-      // What could not be loaded is loaded anew at the next attempt.
-      await this.#loading.catch((error) => {
-        this.#loading = undefined
-        throw error
-      })
-    }
-    const { session } = this
-    const able = this.#platform.sendsAuthorization && WebSocket === undefined
-    if (!able && !session && token !== undefined && !this.#warned) {
-      this.#warned = true
-      // Said even without enableLogging: the app believes that it authenticates, and it does not.
-      logger.warn(
-        'GuruConnection: this platform cannot send option "token" with the upgrade, and it is never put into the URL',
-      )
-    }
-    const address = await this.#destination.find(able || session !== undefined)
-    const offer = session?.offer(address.url)
-    this.#auth = able ? undefined : address.token
-    return (sink) => {
-      this.#log('info', `connecting to ${redactUrl(address.url)}`)
-      const request = { url: address.url, token: able ? address.token : undefined }
-      const protocols = offer === undefined ? [] : [offer]
-      return this.#platform.open({ ...request, protocols, WebSocket, maxPayload, unref }, sink)
-    }
-  }
-
-  get healthUrl(): string | undefined {
-    return this.#destination.healthUrl
-  }
-
-  greet(protocol: string): boolean {
-    return this.session?.greet(protocol, this.#auth) ?? true
-  }
-
-  goodbye(): boolean {
-    return this.session?.goodbye(this.line.state === 'disposed') ?? false
-  }
-
-  get silenceKills(): boolean {
-    return this.session?.ping !== undefined || this.#destination.answersPings
-  }
-
-  ping(socket: LineSocket): void {
-    let { pingMessage, clock } = this.#options
-    const { session } = this
-    if (session?.ping !== undefined) {
-      if (!socket.protocolPing) socket.send(session.ping)
-      return
-    }
-    try {
-      if (typeof pingMessage === 'function') pingMessage = pingMessage()
-      if (pingMessage === undefined && !socket.protocolPing) {
-        pingMessage = { type: 'ping', timestamp: clock.wallNow() }
-      }
-      if (pingMessage) socket.send(encode(pingMessage))
-    } catch (error) {
-      this.error(error)
-    }
+  async protocol(): Promise<LineProtocol | undefined> {
+    if (this.#options.session === 'off') return undefined
+    this.#loading ??= this.#loadSession()
+    // What could not be loaded is loaded anew at the next attempt.
+    await this.#loading.catch((error) => {
+      this.#loading = undefined
+      throw error
+    })
+    return this.session
   }
 
   frame(data: Frame): void {
@@ -265,7 +188,7 @@ export class Messenger implements LineOwner, LayerHost {
       const type = object?.type
       // Pings and pongs are the line's own: the app does not see them. A session has others.
       if (number === 0 && type === 'pong') {
-        this.#destination.sawPong()
+        this.line.sawPong()
         return undefined
       }
       if (number === 0 && (type === 'ping' || type === 'heartbeat')) {
@@ -288,11 +211,13 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   changed(state: ConnectionState, before: ConnectionState): void {
-    this.#log('info', `${before} -> ${state}`)
     if (before === 'open') {
       this.#audio?.clear()
       this.#pumpAt = Infinity
-      if (!this.layer.lossless) this.#requests?.lineLost()
+      if (!this.layer.lossless) {
+        const message = 'the line broke before the reply; the request may have been handled'
+        this.#requests?.fail(connectionError(message), ({ seq }) => !this.layer.queued(seq))
+      }
     }
     this.#tell('connectionState', state, before)
     this.#derive(state === 'open' || state === 'failed' ? state : 'down')
@@ -301,7 +226,7 @@ export class Messenger implements LineOwner, LayerHost {
         this.#opened()
         break
       case 'failed':
-        this.#endStreams(new CommsError('the connection was given up', { code: 'CONNECTION' }))
+        this.#endStreams(connectionError('the connection was given up'))
         break
       case 'closing':
         this.#over(state)
@@ -315,28 +240,22 @@ export class Messenger implements LineOwner, LayerHost {
 
   tell(effect: LineEffect, before: ConnectionState): void {
     switch (effect.do) {
-      case 'tellError':
-        this.error(effect.error)
-        break
-      case 'tellClose': {
-        const { close } = effect
-        this.#log('info', `closed: ${close.code} ${close.reason}`)
-        this.#tell('close', close)
-        this.layer.ended(close.code)
-        if (before === 'open' || before === 'closing') this.#tell('disconnected', close)
-        break
-      }
-      case 'tellReconnecting': {
-        const { attempt, delay } = effect
-        this.#log('info', `attempt ${attempt} in ${Math.round(delay)} ms at the latest`)
-        this.#tell('reconnecting', { attempt, delay })
-        break
-      }
-      case 'tellGivenUp':
-        this.#tell('max_reconnect_attempts', { attempts: effect.attempts })
-        break
       case 'stable':
         this.layer.stable()
+        break
+      case 'tellError':
+        this.error(effect.event)
+        break
+      case 'tellClose':
+        this.#tell('close', effect.event)
+        this.layer.ended(effect.event.code)
+        if (before === 'open' || before === 'closing') this.#tell('disconnected', effect.event)
+        break
+      case 'tellReconnecting':
+        this.#tell('reconnecting', effect.event)
+        break
+      case 'tellGivenUp':
+        this.#tell('max_reconnect_attempts', effect.event)
     }
   }
 
@@ -371,9 +290,11 @@ export class Messenger implements LineOwner, LayerHost {
     const id = messageId(seq)
     const message = `message ${id} was dropped from the queue: ${reason}`
     this.tally.dropped += 1
-    this.#log('warn', message)
     // Not earlier: the request may be about to be noted.
-    this.#untold.push(() => this.#requests?.dropped(seq, new CommsError(message, { code: 'DROPPED' })))
+    this.#untold.push(() => {
+      const error = new CommsError(message, { code: 'DROPPED' })
+      this.#requests?.fail(error, (pending) => pending.seq === seq)
+    })
     this.#tell('dropped', { id, reason, data })
   }
 
@@ -382,7 +303,7 @@ export class Messenger implements LineOwner, LayerHost {
     const { state } = this.line
     if (state === 'disposed') throw disposed('send')
     if (state === 'closing' || state === 'closed') {
-      throw new CommsError('send: the connection is closed; connect() opens it again', { code: 'CONNECTION' })
+      throw connectionError('send: the connection is closed; connect() opens it again')
     }
     if (options && this.#options.session === 'off' && (options.priority || options.ttl !== undefined)) {
       throw new CommsError('send: "priority" and "ttl" take a session', { code: 'UNSUPPORTED' })
@@ -435,10 +356,10 @@ export class Messenger implements LineOwner, LayerHost {
   #over(state: 'closing' | 'closed' | 'disposed'): void {
     this.#unsaid = undefined
     this.layer.discard(state)
-    this.#requests?.rejectAll(
+    this.#requests?.fail(
       state === 'disposed'
         ? disposed('request')
-        : new CommsError('the connection was closed before the reply', { code: 'CONNECTION' }),
+        : connectionError('the connection was closed before the reply'),
     )
     if (state === 'disposed') this.#toCome?.reject(disposed('send'))
     if (state === 'disposed') this.#untold.push(() => this.#listeners.removeAllListeners())
@@ -494,7 +415,7 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   inDoubt(seq: number, error: Error): void {
-    this.#requests?.dropped(seq, error)
+    this.#requests?.fail(error, (pending) => pending.seq === seq)
   }
 
   /** Something to be told once the connection is in order. */
@@ -503,12 +424,20 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   #tell<K extends keyof ConnectionEvents>(name: K, ...args: ConnectionEvents[K]): void {
+    const { enableLogging, logger } = this.#options
+    if (enableLogging) {
+      const [about] = args
+      const words = about instanceof Error ? about.message : JSON.stringify(about, LOGGED)
+      logger[name === 'error' || name === 'dropped' ? 'warn' : 'info'](
+        `[GuruConnection] ${name} ${words ?? ''}`,
+      )
+    }
     this.#untold.push(() => this.#listeners.emit(name, ...args))
   }
+}
 
-  #log(level: 'info' | 'warn', text: string): void {
-    if (this.#options.enableLogging) this.#options.logger[level](`[GuruConnection] ${text}`)
-  }
+function connectionError(message: string): CommsError {
+  return new CommsError(message, { code: 'CONNECTION' })
 }
 
 /** The error of what is called after `dispose()`. */

@@ -62,10 +62,11 @@ export type LineEffect =
   | { readonly do: 'stopPoll' }
   /** The line has proved good. */
   | { readonly do: 'stable' }
-  | { readonly do: 'tellError'; readonly error: Error }
-  | { readonly do: 'tellClose'; readonly close: CloseInfo }
-  | { readonly do: 'tellReconnecting'; readonly attempt: number; readonly delay: number }
-  | { readonly do: 'tellGivenUp'; readonly attempts: number }
+  /** The event for the listeners goes with it. */
+  | { readonly do: 'tellError'; readonly event: Error }
+  | { readonly do: 'tellClose'; readonly event: CloseInfo }
+  | { readonly do: 'tellReconnecting'; readonly event: { attempt: number; delay: number } }
+  | { readonly do: 'tellGivenUp'; readonly event: { attempts: number } }
 
 export class ConnectionMachine {
   state: LineState = { kind: 'idle' }
@@ -138,7 +139,7 @@ export class ConnectionMachine {
         if (kind === 'closing') return
         this.state = { kind: 'closed' }
         if (kind === 'connecting') todo.push({ do: 'drop' }, unclean(close))
-        if (kind === 'waiting') todo.push({ do: 'tellClose', close })
+        if (kind === 'waiting') todo.push({ do: 'tellClose', event: close })
         return
       }
       case 'dispose':
@@ -170,8 +171,8 @@ export class ConnectionMachine {
   #ended(close: CloseInfo, error: Error | undefined, now: number, todo: LineEffect[]): void {
     const { state } = this
     todo.push({ do: 'drop' })
-    if (error) todo.push({ do: 'tellError', error })
-    todo.push({ do: 'tellClose', close })
+    if (error) todo.push({ do: 'tellError', event: error })
+    todo.push({ do: 'tellClose', event: close })
     if (state.kind === 'open' && now >= state.dueAt) this.#stable()
     else if ('byHealth' in state) this.#healthMisled ||= state.byHealth
     const decision = state.kind === 'closing' ? { action: 'stop' as const } : this.#decide(close, todo)
@@ -184,7 +185,7 @@ export class ConnectionMachine {
         return
       case 'giveUp':
         this.state = { kind: 'failed' }
-        todo.push({ do: 'tellGivenUp', attempts: this.attempts })
+        todo.push({ do: 'tellGivenUp', event: { attempts: this.attempts } })
         return
       case 'wait': {
         const { delayMs: delay } = decision
@@ -192,7 +193,7 @@ export class ConnectionMachine {
         // A random phase: a fleet that lost its server at one instant must not come back in step.
         const pollAt = healthUrl === false ? Infinity : now + healthInterval * this.#random()
         this.state = { kind: 'waiting', dueAt: now + delay, pollAt, polling: false }
-        todo.push({ do: 'tellReconnecting', attempt: this.attempts + 1, delay })
+        todo.push({ do: 'tellReconnecting', event: { attempt: this.attempts + 1, delay } })
       }
     }
   }
@@ -202,7 +203,7 @@ export class ConnectionMachine {
       return reconnectDecision(close, this.attempts, this.#options, this.#random)
     } catch (error) {
       // The app's shouldReconnect threw: that is no reason to stay down.
-      todo.push({ do: 'tellError', error: error as Error })
+      todo.push({ do: 'tellError', event: error as Error })
       const options = { ...this.#options, shouldReconnect: undefined }
       return reconnectDecision(close, this.attempts, options, this.#random)
     }
@@ -264,5 +265,5 @@ export class ConnectionMachine {
 }
 
 function unclean(close: Omit<CloseInfo, 'wasClean'>): LineEffect {
-  return { do: 'tellClose', close: { ...close, wasClean: false } }
+  return { do: 'tellClose', event: { ...close, wasClean: false } }
 }

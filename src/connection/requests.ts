@@ -64,10 +64,8 @@ export class Requests {
   readonly #clock: Clock
   readonly #unref: boolean
   // One function for all requests: a signal that many share gets one listener of it, not one for each of them.
-  readonly #onAbort = (): void => {
-    for (const [id, { signal }] of this.#pending) {
-      if (signal?.aborted) this.#giveUp(id, abortedRequest(signal))
-    }
+  readonly #onAbort = ({ target }: Event): void => {
+    this.fail(abortedRequest(target as AbortSignal), ({ signal }) => signal === target)
   }
 
   constructor(carrier: Carrier, { clock, unref }: { clock: Clock; unref: boolean }) {
@@ -84,11 +82,15 @@ export class Requests {
 
   /** Waits for the reply to `id`, whose message the layer has taken under the number `seq`. */
   start(id: RequestId, seq: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
-    const timer =
-      timeoutMs < Infinity
-        ? this.#clock.setTimeout(() => this.#timeOut(id, timeoutMs), timeoutMs, this.#unref)
-        : undefined
     const { promise, resolve, reject } = Promise.withResolvers()
+    const timeOut = () => {
+      const fate = this.#carrier.layer.queued(seq)
+        ? 'it was still queued and is withdrawn'
+        : 'it had been sent and may have been handled'
+      const message = `request timeout: no reply to ${id} within ${timeoutMs} ms; ${fate}`
+      this.fail(new TimeoutError(message, { phase: 'deadline', timeoutMs }), (pending) => pending.seq === seq)
+    }
+    const timer = timeoutMs < Infinity ? this.#clock.setTimeout(timeOut, timeoutMs, this.#unref) : undefined
     this.#pending.set(id, { seq, resolve, reject, timer, signal })
     signal?.addEventListener('abort', this.#onAbort)
     return promise
@@ -100,38 +102,14 @@ export class Requests {
     pending?.resolve(message)
   }
 
-  /** The message with this number will not be sent. */
-  dropped(seq: number, error: Error): void {
-    for (const [id, pending] of this.#pending) if (pending.seq === seq) this.#giveUp(id, error)
-  }
-
-  /** The line broke: those that had been sent can have no reply any more, the queued ones go on waiting. */
-  lineLost(): void {
-    for (const [id, { seq }] of this.#pending) {
-      if (this.#carrier.layer.queued(seq)) continue
-      const message = `the line broke before the reply to ${id}; the request may have been handled`
-      this.#giveUp(id, new CommsError(message, { code: 'CONNECTION' }))
+  /** Some, by default all, can have no reply any more. What of them still waits in the queue is withdrawn. */
+  fail(error: Error, concerns: (pending: Pending) => boolean = () => true): void {
+    for (const [id, pending] of this.#pending) {
+      if (!concerns(pending)) continue
+      this.#take(id)
+      this.#carrier.layer.withdraw(pending.seq)
+      pending.reject(error)
     }
-  }
-
-  /** Nothing will be answered any more. */
-  rejectAll(error: Error): void {
-    for (const id of this.#pending.keys()) this.#giveUp(id, error)
-  }
-
-  #timeOut(id: RequestId, timeoutMs: number): void {
-    const fate = this.#carrier.layer.queued(this.#pending.get(id)?.seq ?? 0)
-      ? 'it was still queued and is withdrawn'
-      : 'it had been sent and may have been handled'
-    const message = `request timeout: no reply to ${id} within ${timeoutMs} ms; ${fate}`
-    this.#giveUp(id, new TimeoutError(message, { phase: 'deadline', timeoutMs }))
-  }
-
-  #giveUp(id: unknown, error: Error): void {
-    const pending = this.#take(id)
-    if (!pending) return
-    this.#carrier.layer.withdraw(pending.seq)
-    pending.reject(error)
   }
 
   #take(id: unknown): Pending | undefined {
