@@ -110,6 +110,11 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
     return this.connectionState === 'open'
   }
 
+  /** Whether what is under way survives the end of the line: so it is in a session, and not on a plain line. */
+  get lossless(): boolean {
+    return this.#messenger.layer.lossless
+  }
+
   get status(): Status {
     return this.#messenger.status
   }

@@ -4,6 +4,7 @@
 import { onAbort } from '../core/abort.ts'
 import type { Clock, TimerHandle } from '../core/clock.ts'
 import { AbortError, CommsError, type ErrorCode, TimeoutError } from '../core/errors.ts'
+import type { LostSession } from './events.ts'
 import { type Reply, ReplyBuffer } from './Reply.ts'
 import type { Receipt } from './receipt.ts'
 
@@ -26,6 +27,8 @@ type Heard = Partial<Omit<AssistantMessage, 'type'> & { type: string; message: s
 /** What it needs of the line. */
 export interface QuestionLine {
   readonly connected: boolean
+  /** What is under way survives the end of the line: a session carries it. */
+  readonly lossless: boolean
   on(name: string, listener: (event: never) => void): unknown
   stopRequest(id: string): unknown
 }
@@ -58,8 +61,14 @@ export class Questions {
     })
     // A question that was under way is not asked again: it might be answered twice.
     const lost = 'the line was lost before the reply ended; ask again if it may be answered twice'
-    line.on('close', () => this.#fail('CONNECTION', lost, ({ sent }) => sent))
-    line.on('max_reconnect_attempts', () => {
+    line.on('close', () => this.#fail('CONNECTION', lost, ({ sent }) => sent && !line.lossless))
+    line.on('sessionLost', ({ inDoubt, resent }: LostSession) => {
+      const asked = new Set(resent ? inDoubt.map(({ id }) => id) : [])
+      const message = 'the session was lost before the reply ended; ask again if it may be answered twice'
+      this.#fail('SESSION_LOST', message, ({ sent, receipt }) => sent && !asked.has(receipt.id))
+    })
+    line.on('connectionState', (state: string) => {
+      if (state !== 'failed') return
       for (const { receipt } of this.#waiting.values()) receipt.cancel()
       this.#fail('CONNECTION', 'the line was given up before the question was sent')
     })

@@ -104,6 +104,8 @@ export class SessionLayer implements SessionMessageLayer {
   #writer: OutboxWriter | undefined
   /** What the current line speaks; `undefined` while there is none. */
   #speaks: 'session' | 'plain' | undefined
+  /** What the latest line spoke. */
+  #spoke: 'session' | 'plain' = 'session'
   #offering = true
   #place = ''
   /** A session has opened, or is remembered: this client is never plain again. */
@@ -206,7 +208,7 @@ export class SessionLayer implements SessionMessageLayer {
   }
 
   get lossless(): boolean {
-    return this.#speaks !== 'plain'
+    return this.#spoke !== 'plain'
   }
 
   send(payload: Payload, now: number, options: SendOptions | undefined): number {
@@ -280,6 +282,7 @@ export class SessionLayer implements SessionMessageLayer {
   greet(protocol: string, auth: string | undefined): boolean {
     if (protocol === SUBPROTOCOL) {
       this.#speaks = 'session'
+      this.#spoke = 'session'
       this.#session.connected(auth ?? '', this.#now)
       return false
     }
@@ -289,6 +292,7 @@ export class SessionLayer implements SessionMessageLayer {
       return false
     }
     this.#speaks = 'plain'
+    this.#spoke = 'plain'
     remembered.set(this.#place, 'plain')
     return true
   }
