@@ -66,7 +66,10 @@ export class SessionServer extends Emitter<SessionServerEvents> {
   readonly #webSockets: WebSocketServer
   readonly #listeners: ((session: Session) => void)[] = []
   readonly #detach: (() => void)[] = []
-  readonly #open = new Set<WebSocket>()
+  /** Connections, and the addresses they count for. */
+  readonly #open = new Map<WebSocket, string>()
+  readonly #onUpgraded = (socket: WebSocket, request: IncomingMessage) => this.#arrived(socket, request)
+  readonly #onClosed: (this: WebSocket) => void
   #refusing = 0
   #leaving = false
   #closing: Promise<void> | undefined
@@ -81,6 +84,13 @@ export class SessionServer extends Emitter<SessionServerEvents> {
       onSession: (session) => this.#onSession(session),
       onError: (error, session) => this.#onError(error, session),
     })
+    // One function for all: with ten thousand connections it tells.
+    const open = this.#open
+    const slots = this.#slots
+    this.#onClosed = function (this: WebSocket) {
+      slots.leave(open.get(this) ?? '')
+      open.delete(this)
+    }
     const webSockets = {
       noServer: true,
       clientTracking: false,
@@ -135,7 +145,7 @@ export class SessionServer extends Emitter<SessionServerEvents> {
   /** Takes one upgrade, whatever its path, or answers why not. For servers that route upgrades themselves. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     // One that breaks while it is looked at must not throw.
-    socket.on('error', () => socket.destroy())
+    socket.on('error', destroy)
     const { plain, addressOf } = this.#options
     const offered = offersSession(request)
     if (!offered && plain) {
@@ -153,10 +163,10 @@ export class SessionServer extends Emitter<SessionServerEvents> {
       this.#refuse(request, socket, head, full)
       return
     }
-    socket.once('close', () => this.#slots.leave(address))
-    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      this.#arrived(webSocket, request)
-    })
+    const open = this.#open.size
+    this.#webSockets.handleUpgrade(request, socket, head, this.#onUpgraded)
+    // Not taken: a broken handshake, already answered.
+    if (this.#open.size === open) this.#slots.leave(address)
   }
 
   /**
@@ -212,10 +222,10 @@ export class SessionServer extends Emitter<SessionServerEvents> {
     for (const detach of this.#detach) detach()
     if (this.#open.size > 0) {
       const gone = Promise.all(
-        [...this.#open].map((socket) => new Promise((done) => socket.once('close', done))),
+        [...this.#open.keys()].map((socket) => new Promise((done) => socket.once('close', done))),
       )
       await this.#race(gone, GOODBYE_MS)
-      for (const socket of this.#open) socket.terminate()
+      for (const socket of this.#open.keys()) socket.terminate()
     }
   }
 
@@ -237,7 +247,7 @@ export class SessionServer extends Emitter<SessionServerEvents> {
       if (pathOf(request) === path) this.handleUpgrade(request, socket, head)
       // Others may know what to do with it.
       else if (server.listenerCount('upgrade') === 1) {
-        socket.on('error', () => socket.destroy())
+        socket.on('error', destroy)
         refuseUpgrade(socket, 404)
       }
     }
@@ -253,7 +263,7 @@ export class SessionServer extends Emitter<SessionServerEvents> {
     }
     const onConnection = (socket: WebSocket, request: IncomingMessage) => {
       if (socket.protocol !== SUBPROTOCOL) return
-      socket.on('error', () => {})
+      socket.on('error', ignore)
       const status = this.#refusalOf(request, true)
       if (status === 503) socket.close(CLOSE.goingAway, 'the server is going away')
       else if (status !== 0) socket.close(POLICY, 'not allowed')
@@ -264,7 +274,6 @@ export class SessionServer extends Emitter<SessionServerEvents> {
         socket.close(CLOSE.tooMany, full)
         return
       }
-      socket.once('close', () => this.#slots.leave(address))
       this.#arrived(socket, request)
     }
     server.on('connection', onConnection)
@@ -280,8 +289,8 @@ export class SessionServer extends Emitter<SessionServerEvents> {
   }
 
   #arrived(socket: WebSocket, request: IncomingMessage): void {
-    this.#open.add(socket)
-    socket.once('close', () => this.#open.delete(socket))
+    this.#open.set(socket, this.#options.addressOf(request))
+    socket.once('close', this.#onClosed)
     this.#hub.arrived(socket, request.socket, request)
   }
 
@@ -296,7 +305,7 @@ export class SessionServer extends Emitter<SessionServerEvents> {
       this.#refusing -= 1
     })
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      webSocket.on('error', () => {})
+      webSocket.on('error', ignore)
       webSocket.close(CLOSE.tooMany, why)
     })
   }
@@ -324,3 +333,9 @@ function offersSession({ headers }: IncomingMessage): boolean {
 function isWebSocketServer(server: Server | SecureServer | WebSocketServer): server is WebSocketServer {
   return 'handleUpgrade' in server
 }
+
+function destroy(this: Duplex): void {
+  this.destroy()
+}
+
+function ignore(): void {}

@@ -19,6 +19,30 @@ export interface SocketOwner {
   closed(socket: SessionSocket): void
 }
 
+// Shared functions instead of closures: with ten thousand connections it tells.
+const CARRIED: unique symbol = Symbol('what this socket carries')
+
+interface Carrier extends WebSocket {
+  [CARRIED]?: SessionSocket
+}
+
+function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
+  ;(this as Carrier)[CARRIED]?.received(data, isBinary)
+}
+
+function onPing(this: WebSocket, data: Buffer): void {
+  ;(this as Carrier)[CARRIED]?.pinged(data)
+}
+
+function onClose(this: WebSocket): void {
+  ;(this as Carrier)[CARRIED]?.gone()
+}
+
+/** A frame that breaks RFC 6455 or the size limit: `ws` closes with the right code by itself, in its own time. */
+function onError(this: WebSocket): void {
+  ;(this as Carrier)[CARRIED]?.gone()
+}
+
 export class SessionSocket {
   /** Its number in the table. */
   readonly conn: number
@@ -38,19 +62,11 @@ export class SessionSocket {
     this.#tcp = tcp
     this.#maxBufferedBytes = maxBufferedBytes
     this.#owner = owner
-    socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary))
-    socket.on('ping', (data) => this.#onPing(data))
-    socket.on('close', () => {
-      this.#ended = true
-      this.#held = undefined
-      owner.closed(this)
-    })
-    socket.on('error', () => {
-      // A frame that breaks RFC 6455 or the size limit: `ws` closes with the right code by itself, in its own time.
-      this.#ended = true
-      this.#held = undefined
-      owner.closed(this)
-    })
+    ;(socket as Carrier)[CARRIED] = this
+    socket.on('message', onMessage)
+    socket.on('ping', onPing)
+    socket.on('close', onClose)
+    socket.on('error', onError)
   }
 
   /** Bytes that its reader has not taken. */
@@ -108,12 +124,15 @@ export class SessionSocket {
     this.#socket.close(code, cut(reason))
   }
 
-  /** Ends it at once. */
-  terminate(): void {
-    this.#socket.terminate()
+  /** It has ended, or is about to. */
+  gone(): void {
+    this.#ended = true
+    this.#held = undefined
+    this.#owner.closed(this)
   }
 
-  #onMessage(data: RawData, isBinary: boolean): void {
+  /** A message of `ws` came in. */
+  received(data: RawData, isBinary: boolean): void {
     if (this.#ended) return
     const bytes = data as Buffer<ArrayBuffer>
     const frame = isBinary ? bytes : bytes.toString()
@@ -122,7 +141,7 @@ export class SessionSocket {
   }
 
   /** Answered by hand: `ws` would pile up pongs without bound for a client that pings and does not read. */
-  #onPing(data: Buffer): void {
+  pinged(data: Buffer): void {
     if (!this.#ended && this.#socket.bufferedAmount < this.#maxBufferedBytes) this.#socket.pong(data)
   }
 
