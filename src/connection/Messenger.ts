@@ -89,10 +89,9 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   /** Sends a request and waits for its reply. */
-  request(data: object, id: RequestId, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
+  request(data: object, id: RequestId, timeoutMs: number, signal?: AbortSignal): Promise<unknown> {
     this.#requests ??= new Requests(this.layer, this.#options)
-    this.#requests.assertFree(id)
-    const reply = this.#requests.start(id, this.#submit(data), timeoutMs, signal)
+    const reply = this.#requests.start(id, () => this.#submit(data), timeoutMs, signal)
     this.settled()
     return reply
   }

@@ -26,8 +26,7 @@ interface Suspects {
 
 export class PlainLayer implements MessageLayer {
   readonly #host: LayerHost
-  readonly #limits: QueueLimits
-  readonly #queue = new SendQueue()
+  readonly #queue: SendQueue
   #seq = 0
   /** The number of the last message that the full queue dropped on arrival: its receipt has to know. */
   #refusedSeq = 0
@@ -37,7 +36,7 @@ export class PlainLayer implements MessageLayer {
 
   constructor(host: LayerHost, limits: QueueLimits) {
     this.#host = host
-    this.#limits = limits
+    this.#queue = new SendQueue(limits, host)
   }
 
   get queuedMessages(): number {
@@ -49,13 +48,13 @@ export class PlainLayer implements MessageLayer {
   }
 
   get expiresAt(): number {
-    return this.#queue.expiresAt(this.#limits)
+    return this.#queue.expiresAt
   }
 
   send(payload: Payload, now: number): number {
     const seq = this.#seq + 1
     if (this.#queue.length > 0 || !this.#write(seq, payload)) {
-      const result = this.#queue.push(seq, payload, now, this.#limits, this.#host)
+      const result = this.#queue.push(seq, payload, now)
       if (result === 'rejected') {
         const { length, bytes } = this.#queue
         throw new CommsError(
@@ -102,7 +101,7 @@ export class PlainLayer implements MessageLayer {
   }
 
   expire(now: number): void {
-    this.#queue.expire(now, this.#limits, this.#host)
+    this.#queue.expire(now)
   }
 
   discard(): void {
