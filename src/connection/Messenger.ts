@@ -38,7 +38,7 @@ interface Received {
   id?: unknown
 }
 
-/** What the log may tell of an event: nothing that the app or the server has said. */
+/** What the log may tell of an event: nothing of any message. */
 const LOGGED = ['id', 'reason', 'code', 'wasClean', 'attempt', 'delay', 'attempts']
 
 export type Handler = (message: unknown) => unknown
@@ -179,18 +179,25 @@ export class Messenger implements LineOwner, LayerHost {
     this.#derive(state === 'open' || state === 'failed' ? state : 'down')
     switch (state) {
       case 'open':
-        this.#opened()
+        this.layer.opened(this.#options.clock.now())
+        if (this.#unsaid !== undefined) this.#derive('sent', this.#unsaid)
+        this.#unsaid = undefined
+        this.#tell('open')
+        this.#tell('connected')
         break
       case 'failed':
         this.#endStreams(connectionError('the connection was given up'))
         break
       case 'closing':
-        this.#over('closed')
-        break
       case 'closed':
-      case 'disposed':
-        this.#over(state)
-        this.#endStreams()
+      case 'disposed': {
+        const gone = state === 'disposed'
+        this.#unsaid = undefined
+        this.layer.discard()
+        this.#requests?.fail(gone ? disposed('request') : connectionError('closed before the reply came'))
+        if (state !== 'closing') this.#endStreams()
+        if (gone) this.#untold.push(() => this.#listeners.removeAllListeners())
+      }
     }
   }
 
@@ -248,10 +255,8 @@ export class Messenger implements LineOwner, LayerHost {
     const message = `message ${id} was dropped from the queue: ${reason}`
     this.tally.dropped += 1
     // Not earlier: the request may be about to be noted.
-    this.#untold.push(() => {
-      const error = new CommsError(message, { code: 'DROPPED' })
-      this.#requests?.fail(error, (pending) => pending.seq === seq)
-    })
+    const error = new CommsError(message, { code: 'DROPPED' })
+    this.#untold.push(() => this.#requests?.fail(error, (pending) => pending.seq === seq))
     this.#tell('dropped', { id, reason, data })
   }
 
@@ -270,26 +275,6 @@ export class Messenger implements LineOwner, LayerHost {
       this.line.arm()
     }
     return seq
-  }
-
-  #opened(): void {
-    this.layer.opened(this.#options.clock.now())
-    if (this.#unsaid !== undefined) this.#derive('sent', this.#unsaid)
-    this.#unsaid = undefined
-    this.#tell('open')
-    this.#tell('connected')
-  }
-
-  /** Closed or about to: nothing more will be sent. */
-  #over(state: 'closed' | 'disposed'): void {
-    this.#unsaid = undefined
-    this.layer.discard()
-    this.#requests?.fail(
-      state === 'disposed'
-        ? disposed('request')
-        : connectionError('the connection was closed before the reply'),
-    )
-    if (state === 'disposed') this.#untold.push(() => this.#listeners.removeAllListeners())
   }
 
   #endStreams(error?: Error): void {

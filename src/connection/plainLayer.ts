@@ -7,8 +7,8 @@ import type { LayerHost, MessageLayer } from './messageLayer.ts'
 import { messageId, PlainReceipt, type Receipt } from './receipt.ts'
 import { type QueueLimits, SendQueue } from './sendQueue.ts'
 
-/** Close codes that mean "your message was the reason": not the agreed kind, too large (RFC 6455 section 7.4.1). */
-const REFUSING: ReadonlySet<number> = new Set([1007, 1009])
+/** Whether a close code means "your message was the reason": not the agreed kind, too large (RFC 6455 section 7.4.1). */
+const isRefusal = (code: number): boolean => code === 1007 || code === 1009
 
 /** Good enough to compare two messages, and cheap enough to do so at every send. */
 function sizeOf(payload: Payload): number {
@@ -57,10 +57,8 @@ export class PlainLayer implements MessageLayer {
       const result = this.#queue.push(seq, payload, now)
       if (result === 'rejected') {
         const { length, bytes } = this.#queue
-        throw new CommsError(
-          `the queue is full (${length} messages, ${bytes} bytes waiting): the message was not accepted`,
-          { code: 'QUEUE_FULL' },
-        )
+        const message = `the queue is full (${length} messages, ${bytes} bytes): the message was not accepted`
+        throw new CommsError(message, { code: 'QUEUE_FULL' })
       }
       if (result === 'dropped') this.#refusedSeq = seq
     }
@@ -86,7 +84,7 @@ export class PlainLayer implements MessageLayer {
     const queue = this.#queue
     for (let seq = queue.firstSeq; seq !== undefined; seq = queue.firstSeq) {
       if (!this.#write(seq, queue.get(seq) as Payload)) return
-      queue.shift()
+      queue.remove(seq)
     }
   }
 
@@ -96,7 +94,7 @@ export class PlainLayer implements MessageLayer {
   }
 
   ended(code: number): void {
-    if (this.#suspects && REFUSING.has(code)) this.#report(code, this.#suspects)
+    if (this.#suspects && isRefusal(code)) this.#report(code, this.#suspects)
     this.stable()
   }
 
@@ -126,11 +124,10 @@ export class PlainLayer implements MessageLayer {
     // A refusal for its kind (1007) says nothing about size: with several messages the culprit is unknown.
     const known = count === 1 || code === 1009
     if (known) this.#host.dropped(seq, largest, 'refused')
-    const what = known
-      ? `message ${messageId(seq)} (${byteLength(largest)} bytes) is set aside`
-      : 'which of them is unknown, none is sent again'
-    const others = count > 1 ? '; those sent after it were not read' : ''
-    const message = `the server closed with ${code} over one of ${count} messages sent: ${what}${others}`
+    const culprit = known
+      ? `${messageId(seq)} (${byteLength(largest)} bytes), now set aside`
+      : 'unknown which'
+    const message = `the server closed with ${code} over one of the last ${count} messages: ${culprit}; none is sent again`
     this.#host.error(new CommsError(message, { code: 'PROTOCOL' }))
   }
 }

@@ -85,9 +85,7 @@ export class Requests {
     const seq = send()
     const { promise, resolve, reject } = Promise.withResolvers()
     const timeOut = () => {
-      const fate = this.#carrier.queued(seq)
-        ? 'it was still queued and is withdrawn'
-        : 'it had been sent and may have been handled'
+      const fate = this.#carrier.queued(seq) ? 'it was never sent' : 'it may have been handled'
       const message = `request timeout: no reply to ${id} within ${timeoutMs} ms; ${fate}`
       this.fail(new TimeoutError(message, { phase: 'deadline', timeoutMs }), (pending) => pending.seq === seq)
     }
