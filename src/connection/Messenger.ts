@@ -39,7 +39,7 @@ interface Received {
 }
 
 /** What the log may tell of an event: nothing of any message. */
-const LOGGED = ['id', 'reason', 'code', 'wasClean', 'attempt', 'delay', 'attempts']
+const LOGGED = ['id', 'code', 'reason', 'wasClean', 'attempt', 'delay', 'attempts']
 
 export type Handler = (message: unknown) => unknown
 
