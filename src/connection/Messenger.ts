@@ -46,8 +46,8 @@ interface Received {
   id?: unknown
 }
 
-/** What the log may tell of an event: nothing that the app or the server has said. */
-const LOGGED = ['id', 'reason', 'code', 'wasClean', 'attempt', 'delay', 'attempts']
+/** What the log may tell of an event: nothing of any message. */
+const LOGGED = ['id', 'code', 'reason', 'wasClean', 'attempt', 'delay', 'attempts']
 
 export type Handler = (message: unknown, context?: MessageContext) => unknown
 
@@ -108,10 +108,9 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   /** Sends a request and waits for its reply. */
-  request(data: object, id: RequestId, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
+  request(data: object, id: RequestId, timeoutMs: number, signal?: AbortSignal): Promise<unknown> {
     this.#requests ??= new Requests(this, this.#options)
-    this.#requests.assertFree(id)
-    const reply = this.#requests.start(id, this.#submit(data), timeoutMs, signal)
+    const reply = this.#requests.start(id, () => this.#submit(data), timeoutMs, signal)
     this.settled()
     return reply
   }
@@ -223,18 +222,26 @@ export class Messenger implements LineOwner, LayerHost {
     this.#derive(state === 'open' || state === 'failed' ? state : 'down')
     switch (state) {
       case 'open':
-        this.#opened()
+        this.layer.opened(this.#options.clock.now())
+        if (this.#unsaid !== undefined) this.#derive('sent', this.#unsaid)
+        this.#unsaid = undefined
+        this.#tell('open')
+        this.#tell('connected')
         break
       case 'failed':
         this.#endStreams(connectionError('the connection was given up'))
         break
       case 'closing':
-        this.#over(state)
-        break
       case 'closed':
-      case 'disposed':
-        this.#over(state)
-        this.#endStreams()
+      case 'disposed': {
+        const gone = state === 'disposed'
+        this.#unsaid = undefined
+        this.layer.discard(state)
+        if (gone) this.#toCome?.reject(disposed('send'))
+        this.#requests?.fail(gone ? disposed('request') : connectionError('closed before the reply came'))
+        if (state !== 'closing') this.#endStreams()
+        if (gone) this.#untold.push(() => this.#listeners.removeAllListeners())
+      }
     }
   }
 
@@ -291,10 +298,8 @@ export class Messenger implements LineOwner, LayerHost {
     const message = `message ${id} was dropped from the queue: ${reason}`
     this.tally.dropped += 1
     // Not earlier: the request may be about to be noted.
-    this.#untold.push(() => {
-      const error = new CommsError(message, { code: 'DROPPED' })
-      this.#requests?.fail(error, (pending) => pending.seq === seq)
-    })
+    const error = new CommsError(message, { code: 'DROPPED' })
+    this.#untold.push(() => this.#requests?.fail(error, (pending) => pending.seq === seq))
     this.#tell('dropped', { id, reason, data })
   }
 
@@ -342,27 +347,6 @@ export class Messenger implements LineOwner, LayerHost {
     this.layer = session
     this.#toCome?.resolve()
     if (this.line.state === 'disposed') session.discard('disposed')
-  }
-
-  #opened(): void {
-    this.layer.opened(this.#options.clock.now())
-    if (this.#unsaid !== undefined) this.#derive('sent', this.#unsaid)
-    this.#unsaid = undefined
-    this.#tell('open')
-    this.#tell('connected')
-  }
-
-  /** Closed or about to: nothing more will be sent. */
-  #over(state: 'closing' | 'closed' | 'disposed'): void {
-    this.#unsaid = undefined
-    this.layer.discard(state)
-    this.#requests?.fail(
-      state === 'disposed'
-        ? disposed('request')
-        : connectionError('the connection was closed before the reply'),
-    )
-    if (state === 'disposed') this.#toCome?.reject(disposed('send'))
-    if (state === 'disposed') this.#untold.push(() => this.#listeners.removeAllListeners())
   }
 
   #endStreams(error?: Error): void {

@@ -7,8 +7,8 @@ import type { LayerHost, MessageLayer } from './messageLayer.ts'
 import { messageId, rejected } from './receipt.ts'
 import { type QueueLimits, SendQueue } from './sendQueue.ts'
 
-/** Close codes that mean "your message was the reason": not the agreed kind, too large (RFC 6455 section 7.4.1). */
-const REFUSING: ReadonlySet<number> = new Set([1007, 1009])
+/** Whether a close code means "your message was the reason": not the agreed kind, too large (RFC 6455 section 7.4.1). */
+const isRefusal = (code: number): boolean => code === 1007 || code === 1009
 
 /** Good enough to compare two messages, and cheap enough to do so at every send. */
 function sizeOf(payload: Payload): number {
@@ -26,8 +26,7 @@ interface Suspects {
 
 export class PlainLayer implements MessageLayer {
   readonly #host: LayerHost
-  readonly #limits: QueueLimits
-  readonly #queue = new SendQueue()
+  readonly #queue: SendQueue
   #seq = 0
   /** The number of the last message that the full queue dropped on arrival: its receipt has to know. */
   #refusedSeq = 0
@@ -37,7 +36,7 @@ export class PlainLayer implements MessageLayer {
 
   constructor(host: LayerHost, limits: QueueLimits) {
     this.#host = host
-    this.#limits = limits
+    this.#queue = new SendQueue(limits, host)
   }
 
   get queuedMessages(): number {
@@ -49,7 +48,7 @@ export class PlainLayer implements MessageLayer {
   }
 
   get wakeAt(): number {
-    return this.#queue.expiresAt(this.#limits)
+    return this.#queue.expiresAt
   }
 
   get lossless(): boolean {
@@ -59,13 +58,11 @@ export class PlainLayer implements MessageLayer {
   send(payload: Payload, now: number): number {
     const seq = this.#seq + 1
     if (this.#queue.length > 0 || !this.#write(seq, payload)) {
-      const result = this.#queue.push(seq, payload, now, this.#limits, this.#host)
+      const result = this.#queue.push(seq, payload, now)
       if (result === 'rejected') {
         const { length, bytes } = this.#queue
-        throw new CommsError(
-          `the queue is full (${length} messages, ${bytes} bytes waiting): the message was not accepted`,
-          { code: 'QUEUE_FULL' },
-        )
+        const message = `the queue is full (${length} messages, ${bytes} bytes): the message was not accepted`
+        throw new CommsError(message, { code: 'QUEUE_FULL' })
       }
       if (result === 'dropped') this.#refusedSeq = seq
     }
@@ -108,7 +105,7 @@ export class PlainLayer implements MessageLayer {
     const queue = this.#queue
     for (let seq = queue.firstSeq; seq !== undefined; seq = queue.firstSeq) {
       if (!this.#write(seq, queue.get(seq) as Payload)) return
-      queue.shift()
+      queue.remove(seq)
     }
   }
 
@@ -118,12 +115,12 @@ export class PlainLayer implements MessageLayer {
   }
 
   ended(code: number): void {
-    if (this.#suspects && REFUSING.has(code)) this.#report(code, this.#suspects)
+    if (this.#suspects && isRefusal(code)) this.#report(code, this.#suspects)
     this.stable()
   }
 
   wake(now: number): void {
-    this.#queue.expire(now, this.#limits, this.#host)
+    this.#queue.expire(now)
   }
 
   discard(): void {
@@ -148,11 +145,10 @@ export class PlainLayer implements MessageLayer {
     // A refusal for its kind (1007) says nothing about size: with several messages the culprit is unknown.
     const known = count === 1 || code === 1009
     if (known) this.#host.dropped(seq, largest, 'refused')
-    const what = known
-      ? `message ${messageId(seq)} (${byteLength(largest)} bytes) is set aside`
-      : 'which of them is unknown, none is sent again'
-    const others = count > 1 ? '; those sent after it were not read' : ''
-    const message = `the server closed with ${code} over one of ${count} messages sent: ${what}${others}`
+    const culprit = known
+      ? `${messageId(seq)} (${byteLength(largest)} bytes), now set aside`
+      : 'unknown which'
+    const message = `the server closed with ${code} over one of the last ${count} messages: ${culprit}; none is sent again`
     this.#host.error(new CommsError(message, { code: 'PROTOCOL' }))
   }
 }

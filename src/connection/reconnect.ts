@@ -1,7 +1,6 @@
 // Whether to try again after a line has ended, and after how long. Who starts the attempt is decided in machine.ts.
 
 import type { Random } from '../core/random.ts'
-import { backoffDelay } from '../policies/backoff.ts'
 
 /** How a line ended, in the terms of RFC 6455 section 7.1.5; 1006 stands for "without a close frame". */
 export interface CloseInfo {
@@ -48,12 +47,6 @@ export function reconnectDecision(
   if (close.code === 1000) return { action: 'stop' }
   if (options.shouldReconnect && !options.shouldReconnect(close)) return { action: 'stop' }
   if (attempts >= options.maxReconnectAttempts) return { action: 'giveUp' }
-  const backoff = {
-    baseMs: options.reconnectDelay,
-    factor: 2,
-    maxMs: MAX_RECONNECT_DELAY_MS,
-    jitter: [1 - options.jitter, 1],
-  } as const
-  // delay * (1 - jitter * random): a draw of 0 leaves the whole delay.
-  return { action: 'wait', delayMs: backoffDelay(backoff, attempts + 1, () => 1 - random()) }
+  const longest = Math.min(MAX_RECONNECT_DELAY_MS, options.reconnectDelay * 2 ** attempts)
+  return { action: 'wait', delayMs: longest * (1 - options.jitter * random()) }
 }

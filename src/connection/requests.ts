@@ -61,36 +61,36 @@ export class Requests {
   // A Map, not an object: an id from outside may be "__proto__".
   readonly #pending = new Map<unknown, Pending>()
   readonly #carrier: Carrier
-  readonly #clock: Clock
-  readonly #unref: boolean
+  readonly #time: { readonly clock: Clock; readonly unref: boolean }
   // One function for all requests: a signal that many share gets one listener of it, not one for each of them.
   readonly #onAbort = ({ target }: Event): void => {
     this.fail(abortedRequest(target as AbortSignal), ({ signal }) => signal === target)
   }
 
-  constructor(carrier: Carrier, { clock, unref }: { clock: Clock; unref: boolean }) {
+  /** @param time where its timers are, and whether they keep a process alive */
+  constructor(carrier: Carrier, time: { readonly clock: Clock; readonly unref: boolean }) {
     this.#carrier = carrier
-    this.#clock = clock
-    this.#unref = unref
+    this.#time = time
   }
 
-  /** @throws CommsError `BAD_REQUEST` when a request of this id still waits: the reply could not be told apart */
-  assertFree(id: RequestId): void {
-    if (!this.#pending.has(id)) return
-    throw new CommsError(`request: another request with the id ${id} still waits`, { code: 'BAD_REQUEST' })
-  }
-
-  /** Waits for the reply to `id`, whose message the layer has taken under the number `seq`. */
-  start(id: RequestId, seq: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
+  /**
+   * Waits for the reply to `id`.
+   * @param send gives the message to the layer, and returns its number
+   * @throws CommsError `BAD_REQUEST` when a request of this id still waits: the reply could not be told apart
+   */
+  start(id: RequestId, send: () => number, timeoutMs: number, signal?: AbortSignal): Promise<unknown> {
+    if (this.#pending.has(id)) {
+      throw new CommsError(`request: another request with the id ${id} still waits`, { code: 'BAD_REQUEST' })
+    }
+    const seq = send()
     const { promise, resolve, reject } = Promise.withResolvers()
     const timeOut = () => {
-      const fate = this.#carrier.layer.queued(seq)
-        ? 'it was still queued and is withdrawn'
-        : 'it had been sent and may have been handled'
+      const fate = this.#carrier.layer.queued(seq) ? 'it was never sent' : 'it may have been handled'
       const message = `request timeout: no reply to ${id} within ${timeoutMs} ms; ${fate}`
       this.fail(new TimeoutError(message, { phase: 'deadline', timeoutMs }), (pending) => pending.seq === seq)
     }
-    const timer = timeoutMs < Infinity ? this.#clock.setTimeout(timeOut, timeoutMs, this.#unref) : undefined
+    const { clock, unref } = this.#time
+    const timer = timeoutMs < Infinity ? clock.setTimeout(timeOut, timeoutMs, unref) : undefined
     this.#pending.set(id, { seq, resolve, reject, timer, signal })
     signal?.addEventListener('abort', this.#onAbort)
     return promise
@@ -117,7 +117,7 @@ export class Requests {
     if (!pending) return undefined
     const { timer, signal } = pending
     this.#pending.delete(id)
-    this.#clock.clearTimeout(timer)
+    this.#time.clock.clearTimeout(timer)
     if (signal && ![...this.#pending.values()].some((other) => other.signal === signal)) {
       signal.removeEventListener('abort', this.#onAbort)
     }

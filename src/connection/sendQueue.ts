@@ -24,12 +24,20 @@ export type PushResult = 'queued' | 'dropped' | 'rejected'
 
 /** Numbers rise from message to message, so a Map is in order, and finds any of them at once. */
 export class SendQueue {
+  readonly #limits: QueueLimits
+  readonly #sink: DropSink
   readonly #payloads = new Map<number, Payload>()
   /** When each was queued; kept only under an age limit. */
   #times: Map<number, number> | undefined
   /** No message with a lower number waits. */
   #from = 0
   #bytes = 0
+
+  /** @param sink is told of each message that has to go */
+  constructor(limits: QueueLimits, sink: DropSink) {
+    this.#limits = limits
+    this.#sink = sink
+  }
 
   get length(): number {
     return this.#payloads.size
@@ -40,23 +48,20 @@ export class SendQueue {
     return this.#bytes
   }
 
-  /**
-   * Takes a message with a number higher than all before it.
-   * @param sink is told of each message that had to go for it, or of itself
-   */
-  push(seq: number, payload: Payload, now: number, limits: QueueLimits, sink: DropSink): PushResult {
-    const { maxQueueMessages, maxQueueBytes, maxQueueAge, overflow } = limits
-    this.expire(now, limits, sink)
+  /** Takes a message with a number higher than all before it. */
+  push(seq: number, payload: Payload, now: number): PushResult {
+    const { maxQueueMessages, maxQueueBytes, maxQueueAge, overflow } = this.#limits
+    this.expire(now)
     const bytes = byteLength(payload)
     const full = () => this.length >= maxQueueMessages || this.#bytes + bytes > maxQueueBytes
     if (full()) {
       if (overflow === 'reject') return 'rejected'
       // What no empty queue could hold does not push the others out first.
       if (overflow === 'drop-newest' || bytes > maxQueueBytes || maxQueueMessages < 1) {
-        sink.dropped(seq, payload, 'overflow')
+        this.#sink.dropped(seq, payload, 'overflow')
         return 'dropped'
       }
-      while (full()) this.#dropOldest(sink, 'overflow')
+      while (full()) this.#dropOldest('overflow')
     }
     if (this.length === 0) this.#from = seq
     this.#payloads.set(seq, snapshot(payload))
@@ -93,14 +98,14 @@ export class SendQueue {
   }
 
   /** Drops what has waited longer than the limit. */
-  expire(now: number, limits: QueueLimits, sink: DropSink): void {
-    while (this.expiresAt(limits) <= now) this.#dropOldest(sink, 'expired')
+  expire(now: number): void {
+    while (this.expiresAt <= now) this.#dropOldest('expired')
   }
 
   /** When the oldest message will have waited too long. */
-  expiresAt({ maxQueueAge }: QueueLimits): number {
-    const queuedAt = this.#times?.get(this.firstSeq as number)
-    return queuedAt === undefined ? Infinity : queuedAt + maxQueueAge
+  get expiresAt(): number {
+    const queuedAt = this.#times?.get(this.firstSeq as number) ?? Infinity
+    return queuedAt + this.#limits.maxQueueAge
   }
 
   #take(seq: number): Payload | undefined {
@@ -112,8 +117,8 @@ export class SendQueue {
     return payload
   }
 
-  #dropOldest(sink: DropSink, reason: 'overflow' | 'expired'): void {
+  #dropOldest(reason: 'overflow' | 'expired'): void {
     const seq = this.firstSeq as number
-    sink.dropped(seq, this.#take(seq) as Payload, reason)
+    this.#sink.dropped(seq, this.#take(seq) as Payload, reason)
   }
 }
