@@ -361,6 +361,14 @@ class Rules(unittest.TestCase):
         bench.sessions.disconnected(connections[0], 4409, 0)
         self.assertIsNone(bench.connect(peer).closed)
 
+    def test_a_session_that_was_resumed_is_one_that_was_heard_from(self) -> None:
+        bench = Bench(account_sessions=1)
+        peer, connection = bench.open()
+        bench.sessions.disconnected(connection, 1006, 0)
+        bench.sessions.disconnected(bench.connect(peer), 1006, 0)
+        self.assertEqual(bench.connect(Peer()).closed[0], 4429)
+        self.assertIsNone(bench.connect(peer).closed)
+
     def test_connections_that_say_nothing_are_capped_per_address(self) -> None:
         bench = Bench(address_pending=2)
         quiet = [bench.sessions.connect("::1", 0, lambda: None) for _ in range(3)]
@@ -370,6 +378,8 @@ class Rules(unittest.TestCase):
             bench.sessions.disconnected(connection, 1006, 0)
         for _ in range(5):
             self.assertIsNone(bench.connect(Peer()).closed)
+        bench.sessions.disconnected(bench.sessions.connect("::2", 0, lambda: None), 1006, 0)
+        self.assertEqual(dict(bench.sessions.pending), {"::2": 1})
 
     def test_pings_who_is_silent_and_then_gives_up_the_connection(self) -> None:
         bench = Bench(ping=1000)
