@@ -184,7 +184,7 @@ class Connection:
     def put_live(self, stream: Optional[int], frame: Data) -> None:
         self.live.append((stream, frame))
         self.live_bytes += size_of(frame)
-        while self.live_bytes > LIVE_BYTES:
+        while self.live_bytes > LIVE_BYTES and len(self.live) > 1:
             self.live_bytes -= size_of(self.live.popleft()[1])
             self.live_dropped += 1
         self.wake()

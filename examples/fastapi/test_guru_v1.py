@@ -421,6 +421,8 @@ class Rules(unittest.TestCase):
         self.assertLessEqual(connection.live_bytes, 262_144)
         self.assertEqual(len(connection.live) + connection.live_dropped, 400)
         self.assertEqual(connection.live[-1][1][2], 399 % 256)
+        connection.session.send_volatile(bytes(262_144), 2)
+        self.assertEqual([stream for stream, _ in connection.live], [2])
 
     def test_the_last_number_ends_the_session_once_it_is_acknowledged(self) -> None:
         bench = Bench()
