@@ -19,7 +19,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from guru_asgi import GuruEndpoint
-from guru_v1 import PROTOCOL, Limits, Message, Outgoing, Session
+from guru_frames import PROTOCOL, Message
+from guru_session import Limits, Outgoing, Session
 
 KEPT = 100_000  # entries of the history
 

@@ -15,7 +15,9 @@ from typing import Any, Optional
 
 import websockets
 
-from guru_v1 import LAST_NUMBER, Connection, Limits, Message, ProtocolError, Sessions, parse
+from guru_frames import LAST_NUMBER, Message, ProtocolError, parse
+from guru_session import Connection, Limits
+from guru_v1 import Sessions
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
