@@ -16,7 +16,7 @@ from typing import Any, Optional
 import websockets
 
 from guru_frames import LAST_NUMBER, Message, ProtocolError, parse
-from guru_session import Connection, Limits
+from guru_session import Connection, Limits, SessionLost
 from guru_v1 import Sessions
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -257,6 +257,19 @@ class Rules(unittest.TestCase):
         bench.sessions.disconnected(connection, 4410, 0)
         self.assertEqual((bench.sessions.sessions, bench.sessions.accounts), ({}, {}))
 
+    def test_what_waits_is_bounded_over_all_sessions_of_a_principal_and_given_back(self) -> None:
+        bench = Bench(max_messages=1, account_bytes=300)
+        _, greedy = bench.open(principal="alice")
+        _, modest = bench.open(principal="alice")
+        modest.session.send("in the window")
+        modest.session.send("a")
+        for n in range(5):
+            greedy.session.send(str(n))
+        self.assertEqual(greedy.closed, (4410, "overflowed"))
+        self.assertEqual(modest.session.account.queued, modest.session.waiting_bytes)
+        modest.session.send("b")
+        self.assertIsNone(modest.closed)
+
     def test_a_receipt_is_given_when_an_ack_or_rx_covers_the_message(self) -> None:
         bench = Bench()
         peer, connection = bench.open()
@@ -444,10 +457,13 @@ class Rules(unittest.TestCase):
         bench.sessions.disconnected(connection, 1000, 0)
         connection = bench.connect(peer)
         self.assertIsNone(connection.closed)
-        connection.session.send("a")
+        session = connection.session
+        session.send("a")
         bench.receive(connection, '{"t":"close"}')
         self.assertEqual(connection.closed[0], 1000)
         self.assertEqual(bench.undelivered, [("closed by the client", ["a"])])
+        with self.assertRaises(SessionLost):
+            session.send("b")
         self.assertEqual(bench.connect(peer).closed[0], 4410)
 
     def test_loses_doubles_and_reorders_nothing_over_random_cuts(self) -> None:
