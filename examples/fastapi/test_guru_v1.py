@@ -19,6 +19,7 @@ from guru_frames import LAST_NUMBER, Message, ProtocolError, parse
 from guru_session import Connection, Limits, SessionLost
 from guru_v1 import Sessions
 
+STUCK = 30  # seconds after which a test that would wait for ever fails
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -541,7 +542,7 @@ class Server:
         def call() -> Any:
             data = None if body is None else json.dumps(body).encode()
             request = urllib.request.Request(f"http://{self.address}{path}", data, {"content-type": "application/json"})
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=STUCK) as answer:
                 return json.load(answer)
 
         return await asyncio.to_thread(call)
@@ -584,7 +585,7 @@ class OnSockets(unittest.IsolatedAsyncioTestCase):
 
     async def hear(self, peer: Peer, socket: Any, until: Any) -> None:
         while not until():
-            peer.hear(await asyncio.wait_for(socket.recv(), 5))
+            peer.hear(await asyncio.wait_for(socket.recv(), STUCK))
 
     async def open(self, **headers: str) -> tuple[Peer, Any]:
         peer = Peer()
@@ -596,7 +597,7 @@ class OnSockets(unittest.IsolatedAsyncioTestCase):
         """How the server closed a connection."""
         try:
             while True:
-                await asyncio.wait_for(socket.recv(), 5)
+                await asyncio.wait_for(socket.recv(), STUCK)
         except websockets.ConnectionClosed as end:
             return (end.rcvd.code, end.rcvd.reason) if end.rcvd else (1006, "")
 
@@ -722,7 +723,7 @@ class Talks(OnSockets):
 
     async def test_acks_wait_for_the_slowest_handler_and_a_failure_counts_as_handled(self) -> None:
         peer, socket = await self.open()
-        await socket.send(peer.say({"n": 1, "wait": 500}))
+        await socket.send(peer.say({"n": 1, "wait": 1500}))
         await socket.send(peer.say({"n": 2, "fail": True}))
         await socket.send(peer.say("no object"))
         await self.hear(peer, socket, lambda: peer.taken == 2)
@@ -747,7 +748,7 @@ class Talks(OnSockets):
 
 
 class HasLimits(OnSockets):
-    options = ("--max-messages=8", "--max-bytes=4000", "--max-frame=1000", "--ttl=300", "--handler-timeout=0.5")
+    options = ("--max-messages=8", "--max-bytes=4000", "--max-frame=1000", "--ttl=300", "--handler-timeout=2")
 
     async def test_the_window_is_kept_both_ways(self) -> None:
         peer, socket = await self.open()
@@ -761,7 +762,7 @@ class HasLimits(OnSockets):
             await socket.send(peer.ack())
             await self.hear(peer, socket, lambda: peer.taken == min(100, before + 8))
         for n in range(1, 10):
-            await socket.send(peer.say({"n": n, "wait": 2000}))
+            await socket.send(peer.say({"n": n, "wait": 60_000}))
         self.assertEqual((await self.closed(socket))[0], 4400)
         self.assertEqual(await self.server.handled(peer), list(range(1, 9)))
 
@@ -798,7 +799,7 @@ class KnowsUsers(OnSockets):
         """None when the peer was admitted, else the close code."""
         socket = await self.connect(peer, **headers)
         try:
-            peer.hear(await asyncio.wait_for(socket.recv(), 5))
+            peer.hear(await asyncio.wait_for(socket.recv(), STUCK))
             return None
         except websockets.ConnectionClosed as end:
             return end.rcvd.code
@@ -836,21 +837,21 @@ class KnowsUsers(OnSockets):
 
 
 class Leaves(OnSockets):
-    options = ("--drain=0.4",)
+    options = ("--drain=3",)
 
     async def test_sends_its_clients_away_evenly_serves_them_till_then_and_ends(self) -> None:
         peers = [await self.open() for _ in range(4)]
         self.server.process.send_signal(signal.SIGTERM)
         for peer, socket in peers:
             await self.hear(peer, socket, lambda: peer.controls[-1]["t"] == "goaway")
-        self.assertEqual([peer.controls[-1]["after"] for peer, _ in peers], [0, 100, 200, 300])
+        self.assertEqual([peer.controls[-1]["after"] for peer, _ in peers], [0, 750, 1500, 2250])
         peer, socket = peers[-1]
         await socket.send(peer.say({"n": 1}))
         await self.hear(peer, socket, lambda: peer.acked == 1)
         with self.assertRaises(websockets.InvalidStatusCode):
             await self.connect(Peer())
         self.assertEqual((await self.closed(socket))[0], 1012)
-        self.assertEqual(await asyncio.to_thread(self.server.process.wait, 10), 0)
+        self.assertEqual(await asyncio.to_thread(self.server.process.wait, STUCK), 0)
 
 
 if __name__ == "__main__":
