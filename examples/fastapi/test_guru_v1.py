@@ -564,6 +564,9 @@ class OnSockets(unittest.IsolatedAsyncioTestCase):
     def tearDownClass(cls) -> None:
         cls.server.stop()
 
+    async def asyncSetUp(self) -> None:
+        asyncio.get_running_loop().set_debug(False)  # unittest turns it on: slow, and it speaks of every slow step
+
     async def connect(self, peer: Optional[Peer] = None, *frames: str, **headers: str) -> Any:
         """A WebSocket; with a peer it has said hello, and `frames` right behind."""
         url = f"ws://{self.server.address}/ws"
