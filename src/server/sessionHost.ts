@@ -66,7 +66,8 @@ export interface HostServer {
   report(error: unknown, session: Session): void
   setAlarm(host: SessionHost, at: number): void
   schedule(writer: SessionWriter, late: boolean): void
-  rested(): void
+  /** Nothing of a session is left to be recorded. */
+  recorded(host: SessionHost): void
   /** Messages can be sent: shows a new session to the app; one that is shown already goes on. */
   opened(host: SessionHost, resumed: boolean): void
   /** The connection of a session may have become free to say more. */
@@ -91,6 +92,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   #writer: SessionWriter | undefined
   #receipts: Map<number, LiveReceipt> | undefined
   #waiting: PromiseWithResolvers<void> | undefined
+  #recorded: PromiseWithResolvers<void> | undefined
   #kept = 0
   #lossReason: SessionLossReason | undefined
   readonly #withdraw = (seq: number) => this.#cancel(seq)
@@ -116,10 +118,21 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   get busy(): boolean {
     const { peer, phase } = this.#engine.state
     const { inbox, outbox, waiting } = peer
-    if (inbox.taken > inbox.rx || this.#writer?.busy) return true
+    if (inbox.taken > inbox.rx || this.recording) return true
     return (
       phase === 'up' && (inbox.rx > inbox.told || outbox.last > outbox.acked || waiting.entries.length > 0)
     )
+  }
+
+  /** Whether something of it is not recorded yet. */
+  get recording(): boolean {
+    return this.#writer?.busy ?? false
+  }
+
+  /** Resolves when nothing of it is left to be recorded. */
+  whenRecorded(): Promise<void> {
+    this.#recorded ??= Promise.withResolvers<void>()
+    return this.#recorded.promise
   }
 
   /** After every step: what follows from the state it has reached. */
@@ -423,12 +436,15 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   }
 
   failed(error: unknown): void {
-    this.report(error)
+    // The same again when not even the end can be recorded.
+    if (this.#lossReason !== 'storage') this.report(error)
     this.lose('storage')
   }
 
   rested(): void {
-    this.#server.rested()
+    this.#recorded?.resolve()
+    this.#recorded = undefined
+    this.#server.recorded(this)
   }
 
   #lost(reason: SessionLossReason, inDoubt: readonly SessionMessage[]): void {

@@ -78,6 +78,8 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   readonly #hosts = new Map<string, SessionHost>()
   /** Sessions of each address, where nobody authenticates. */
   readonly #ofAddress = new Map<string, number>()
+  /** Sessions that are over while the store does not know it yet. */
+  readonly #ending = new Map<string, Promise<void>>()
   readonly #restored = Promise.withResolvers<void>()
   #started = false
   readonly #tableWaker = new Waker((now) => this.#wakeTable(now))
@@ -331,6 +333,8 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   async #find(sid: string): Promise<StoredSession | undefined> {
     // Before all are taken up, the same one could come twice.
     await this.restored.catch(() => {})
+    // One that has just ended here may not be recorded as such yet.
+    await this.#ending.get(sid)
     const stored = await this.#options.store?.find(sid)
     return stored && onOwnClock(stored, this.#options.clock)
   }
@@ -417,6 +421,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     this.#table.forget(host.sid)
     this.#hosts.delete(host.sid)
     this.sessions.delete(host.sid)
+    if (host.recording) this.#ending.set(host.sid, host.whenRecorded())
     const { address } = host
     if (address !== undefined) {
       const left = (this.#ofAddress.get(address) ?? 1) - 1
@@ -487,6 +492,11 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     return { promise, stop }
   }
 
+  recorded(host: SessionHost): void {
+    this.#ending.delete(host.sid)
+    this.rested()
+  }
+
   rested(): void {
     for (const look of this.#onRest) look()
   }
@@ -494,7 +504,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   /** Whether nothing is to be handled, recorded, sent or told any more. */
   get isIdle(): boolean {
     for (const host of this.#hosts.values()) if (host.busy) return false
-    return true
+    return this.#ending.size === 0
   }
 
   /** Ends every session (those in a store live on) and every connection. */

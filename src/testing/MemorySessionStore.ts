@@ -1,159 +1,188 @@
-// A server's session store that lives in memory and outlives the servers that a test kills: as durable as the object.
+// A server's sessions in memory: what a made-up disk holds survives the server that wrote it. Reads and writes are held
+// back, or fail, when a test says so.
 
-import type { Clock } from '../core/clock.ts'
-import { CommsError } from '../core/errors.ts'
 import type { Entry } from '../session/entry.ts'
-import type { SessionStore, StoredSession, Write, WriteResult } from '../session/store.ts'
+import { TEXT } from '../session/frames.ts'
+import type { SessionHead, SessionStore, StoredSession, Write, WriteResult } from '../session/store.ts'
+import { recordedTwice, refusePromise } from '../storage/outboxHead.ts'
+import { StorageError } from '../storage/StorageError.ts'
 
 interface Kept {
-  session: StoredSession['session']
-  waiting: Entry[]
+  readonly head: SessionHead
+  epoch: number
+  rx: number
+  acked: number
+  done: Set<number>
+  numbered: Map<number, Entry>
+  waiting: Map<number, Entry>
 }
 
-export interface MemorySessionStoreOptions {
-  /** Milliseconds that every write takes; they follow each other. Without it a write is recorded before it returns. */
-  readonly recording?: { readonly clock: Clock; readonly delayMs: number } | undefined
-}
-
-/** Where it all lies: survives `kill`. */
-export class SessionDisk {
+/** What stays when a server dies; several servers may share one. */
+export class MemorySessionDisk {
   readonly sessions = new Map<string, Kept>()
   /** What transactions of handlers have recorded, in order: each is given this list to push to. */
   readonly effects: unknown[] = []
-  #owner: MemorySessionStore | undefined
 
-  /** A store on this disk, for one server process. */
-  store(options: MemorySessionStoreOptions = {}): MemorySessionStore {
-    this.#owner = new MemorySessionStore(this, options)
-    return this.#owner
-  }
-
-  /** The server's process dies: what it was still recording is lost. */
-  kill(): void {
-    this.#owner?.die()
+  /** A store on this disk. */
+  store(): MemorySessionStore {
+    return new MemorySessionStore(this)
   }
 }
 
 export class MemorySessionStore implements SessionStore {
-  readonly #disk: SessionDisk
-  readonly #options: MemorySessionStoreOptions
-  #last: Promise<unknown> = Promise.resolve()
-  #dead = false
+  readonly #disk: MemorySessionDisk
+  #held: (() => void)[] | undefined
+  #failure: Error | undefined
+  #closed = false
 
-  constructor(disk: SessionDisk, options: MemorySessionStoreOptions = {}) {
+  constructor(disk: MemorySessionDisk = new MemorySessionDisk()) {
     this.#disk = disk
-    this.#options = options
   }
 
-  find(sid: string): StoredSession | undefined {
+  /** From now on nothing is read or written, until `release`. */
+  hold(): void {
+    this.#held ??= []
+  }
+
+  /** What is held back is done, in order. */
+  release(): void {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const go of held) go()
+  }
+
+  /** From now on reads and writes fail; `undefined`: no more. */
+  fail(error: Error | undefined): void {
+    this.#failure = error
+  }
+
+  async find(sid: string): Promise<StoredSession | undefined> {
+    return this.#do(() => {
+      const kept = this.#disk.sessions.get(sid)
+      return kept && toStored(kept)
+    })
+  }
+
+  async write(sid: string, epoch: number, writes: readonly Write[]): Promise<WriteResult> {
+    const copies = structuredClone(writes)
+    return this.#do(() => {
+      if (this.#isStale(sid, epoch, copies)) return 'stale'
+      for (const write of copies) this.#record(sid, write)
+      return 'stored'
+    })
+  }
+
+  async *list(): AsyncIterable<StoredSession> {
+    const all = await this.#do(() => [...this.#disk.sessions.keys()])
+    for (const sid of all) {
+      const found = await this.find(sid)
+      if (found) yield found
+    }
+  }
+
+  readonly transact = <T>(sid: string, number: number, run: (database: unknown) => T): T => {
+    this.#needOpen()
     const kept = this.#disk.sessions.get(sid)
-    return kept && copyOf(kept)
-  }
-
-  write(sid: string, epoch: number, writes: readonly Write[]): WriteResult | Promise<WriteResult> {
-    const { recording } = this.#options
-    if (!recording) return this.#write(sid, epoch, writes)
-    const copies = structuredClone(writes) as Write[]
-    const { clock, delayMs } = recording
-    const written = this.#last.then(
-      () =>
-        new Promise<WriteResult>((resolve) => {
-          clock.setTimeout(() => {
-            // Nobody is there to hear it.
-            if (!this.#dead) resolve(this.#write(sid, epoch, copies))
-          }, delayMs)
-        }),
-    )
-    this.#last = written
-    return written
-  }
-
-  *list(): Iterable<StoredSession> {
-    for (const kept of this.#disk.sessions.values()) yield copyOf(kept)
-  }
-
-  transact<T>(sid: string, number: number, run: (database: unknown) => T): T {
-    const kept = this.#disk.sessions.get(sid)
-    if (this.#dead || !kept || kept.session.rx >= number || kept.session.done.includes(number))
-      throw new CommsError('the message was recorded before, or its session is gone', { code: 'STORAGE' })
-    const effects = this.#disk.effects.length
+    if (!kept) throw new StorageError('the session of this message is over', { reason: 'conflict' })
+    if (number <= kept.rx || kept.done.has(number)) throw recordedTwice(number)
+    const before = [...this.#disk.effects]
     try {
-      const result = run(this.#disk.effects)
-      kept.session = { ...kept.session, done: [...kept.session.done, number] }
+      const result = refusePromise(run(this.#disk.effects))
+      kept.done.add(number)
       return result
     } catch (error) {
-      this.#disk.effects.length = effects
+      this.#disk.effects.splice(0, Infinity, ...before)
       throw error
     }
   }
 
-  close(): void {}
-
-  /** Its process has died. */
-  die(): void {
-    this.#dead = true
+  close(): void {
+    this.#closed = true
   }
 
-  #write(sid: string, epoch: number, writes: readonly Write[]): WriteResult {
-    if (this.#dead) return 'stored'
-    const before = this.#disk.sessions.get(sid)
-    let kept = before && { session: { ...before.session }, waiting: [...before.waiting] }
-    if (kept && kept.session.epoch > epoch) return 'stale'
+  #needOpen(): void {
+    if (this.#closed) throw new StorageError('the session store is closed', { reason: 'closed' })
+    if (this.#failure) throw this.#failure
+  }
+
+  async #do<T>(run: () => T): Promise<T> {
+    if (this.#held) await new Promise<void>((resolve) => this.#held?.push(resolve))
+    this.#needOpen()
+    return run()
+  }
+
+  #isStale(sid: string, held: number, writes: readonly Write[]): boolean {
+    const kept = this.#disk.sessions.get(sid)
+    if (writes[0]?.kind === 'begin') return kept !== undefined
+    if (!kept || kept.epoch > held) return true
+    let highest = kept.epoch
     for (const write of writes) {
-      if (write.kind === 'begin') {
-        const { session } = write
-        kept = { session: { ...session, epoch: 0, rx: 0, done: [], acked: 0, messages: [] }, waiting: [] }
-        continue
-      }
-      if (!kept) return 'stale'
-      if (write.kind === 'epoch' && write.epoch <= kept.session.epoch) return 'stale'
-      if (write.kind === 'end') {
-        this.#disk.sessions.delete(sid)
-        return 'stored'
-      }
-      apply(kept, structuredClone(write) as Write)
+      if (write.kind !== 'epoch') continue
+      if (write.epoch <= highest) return true
+      highest = write.epoch
     }
-    if (kept) this.#disk.sessions.set(sid, kept)
-    return 'stored'
+    return false
+  }
+
+  #record(sid: string, write: Write): void {
+    const { sessions } = this.#disk
+    if (write.kind === 'begin') {
+      sessions.set(sid, {
+        head: write.session,
+        epoch: 0,
+        rx: 0,
+        acked: 0,
+        done: new Set(),
+        numbered: new Map(),
+        waiting: new Map(),
+      })
+      return
+    }
+    const kept = sessions.get(sid)
+    if (!kept) return
+    switch (write.kind) {
+      case 'accept':
+        kept.waiting.set(write.entry.seq, write.entry)
+        return
+      case 'drop':
+        kept.waiting.delete(write.seq)
+        return
+      case 'number':
+        kept.waiting.delete(write.entry.seq)
+        kept.numbered.set(write.number, write.entry)
+        return
+      case 'void': {
+        const entry = kept.numbered.get(write.number)
+        if (entry) Object.assign(entry, { seq: 0, stream: TEXT, payload: '', bytes: 0 })
+        return
+      }
+      case 'prune':
+        kept.acked = Math.max(kept.acked, write.acked)
+        for (const number of kept.numbered.keys()) if (number <= write.acked) kept.numbered.delete(number)
+        return
+      case 'rx':
+        kept.rx = Math.max(kept.rx, write.rx)
+        for (const number of kept.done) if (number <= write.rx) kept.done.delete(number)
+        return
+      case 'epoch':
+        kept.epoch = write.epoch
+        return
+      case 'end':
+        sessions.delete(sid)
+    }
   }
 }
 
-function apply(kept: Kept, write: Write): void {
-  const { session } = kept
-  switch (write.kind) {
-    case 'accept':
-      kept.waiting.push(write.entry)
-      return
-    case 'drop':
-      kept.waiting = kept.waiting.filter(({ seq }) => seq !== write.seq)
-      return
-    case 'number':
-      kept.waiting = kept.waiting.filter(({ seq }) => seq !== write.entry.seq)
-      kept.session = { ...session, messages: [...session.messages, write.entry] }
-      return
-    case 'void': {
-      const at = write.number - session.acked - 1
-      const emptied = session.messages.map((entry, index) =>
-        index === at ? { ...entry, seq: 0, stream: -1, payload: '', bytes: 0 } : entry,
-      )
-      kept.session = { ...session, messages: emptied }
-      return
-    }
-    case 'prune':
-      kept.session = {
-        ...session,
-        messages: session.messages.slice(write.acked - session.acked),
-        acked: write.acked,
-      }
-      return
-    case 'rx':
-      kept.session = { ...session, rx: write.rx, done: session.done.filter((number) => number > write.rx) }
-      return
-    case 'epoch':
-      kept.session = { ...session, epoch: write.epoch }
-  }
-}
-
-function copyOf({ session, waiting }: Kept): StoredSession {
-  return structuredClone({ session, waiting })
+function toStored({ head, epoch, rx, acked, done, numbered, waiting }: Kept): StoredSession {
+  return structuredClone({
+    session: {
+      ...head,
+      epoch,
+      rx,
+      done: [...done].sort((a, b) => a - b),
+      acked,
+      messages: [...numbered].sort(([a], [b]) => a - b).map(([, entry]) => entry),
+    },
+    waiting: [...waiting.values()],
+  })
 }

@@ -8,7 +8,8 @@ import { SessionServer } from '../../src/server/SessionServer.ts'
 import { FakeNetwork } from '../../src/testing/FakeNetwork.ts'
 import { History } from '../../src/testing/History.ts'
 import { MemoryDisk } from '../../src/testing/MemoryOutbox.ts'
-import { SessionDisk } from '../../src/testing/MemorySessionStore.ts'
+import type { SessionStore } from '../../src/session/store.ts'
+import { MemorySessionDisk, type MemorySessionStore } from '../../src/testing/MemorySessionStore.ts'
 import { seededRandom } from '../../src/testing/seededRandom.ts'
 import { VirtualClock } from '../../src/testing/VirtualClock.ts'
 import { ProcessClock } from './ProcessClock.ts'
@@ -44,6 +45,20 @@ interface Message {
 const nameOf = (data: unknown): string =>
   typeof data === 'string' ? (JSON.parse(data) as Message).name : (data as Message).name
 
+/** The same store, each of whose writes takes a while. */
+function slow(store: MemorySessionStore, clock: ProcessClock, delayMs: number): SessionStore {
+  return {
+    find: (sid) => store.find(sid),
+    list: () => store.list(),
+    transact: store.transact,
+    close: () => store.close(),
+    async write(...args) {
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, delayMs))
+      return store.write(...args)
+    },
+  }
+}
+
 function drawKind(random: Random): WorldKind {
   const durableClient = random() < 0.6
   const durableServer = random() < 0.6
@@ -66,7 +81,8 @@ export class World {
   readonly #up: History
   readonly #down: History
   readonly #outbox = new MemoryDisk()
-  readonly #sessions = new SessionDisk()
+  readonly #sessions = new MemorySessionDisk()
+  #store: MemorySessionStore | undefined
   /** Messages whose acceptance nobody has confirmed yet. */
   readonly #unconfirmed = { up: new Set<string>(), down: new Set<string>() }
   readonly #log: ((line: string) => void) | undefined
@@ -239,8 +255,8 @@ export class World {
 
   #startServer(): void {
     const clock = new ProcessClock(this.clock)
-    const delayed = this.#random() < 0.5
-    const recording = delayed ? { clock, delayMs: this.#random() * 30 } : undefined
+    this.#store = this.#sessions.store()
+    const store = this.#random() < 0.5 ? this.#store : slow(this.#store, clock, this.#random() * 30)
     const server = new SessionServer({
       clock,
       random: this.#random,
@@ -249,7 +265,7 @@ export class World {
       pingInterval: 4000,
       pongTimeout: 2000,
       handlerTimeout: 30_000,
-      ...(this.kind.durableServer && { store: this.#sessions.store({ recording }) }),
+      ...(this.kind.durableServer && { store }),
     })
     this.#server = { server, clock }
     this.#live = new Set()
@@ -321,7 +337,7 @@ export class World {
     this.#server = undefined
     server.clock.die()
     this.#network.killServer()
-    this.#sessions.kill()
+    this.#store?.close()
     this.#up.receiverDied()
     this.#forget('down', this.kind.durableServer)
     this.clock.setTimeout(() => this.#startServer(), this.#random() * 3000)
