@@ -375,7 +375,9 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
       this.#receipts?.delete(seq)
       receipt.fail(new CommsError(`message ${id} was dropped: ${reason}`, { code: 'DROPPED' }))
     }
-    this.#server.notify(this.session, 'dropped', { id, reason, data: payload })
+    const tell = () => this.#server.notify(this.session, 'dropped', { id, reason, data: payload })
+    if (reason === 'closed') this.#atTheEnd(tell)
+    else tell()
   }
 
   handlerTimedOut(number: number): void {
@@ -410,7 +412,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     if (reason === 'closed' || (reason === 'ended' && !this.#lossReason)) {
       this.#finish('the session was closed')
       const by = reason === 'closed' ? 'client' : 'server'
-      if (this.shown) this.#server.notify(this.session, 'closed', { by, inDoubt })
+      if (this.shown) this.#atTheEnd(() => this.#server.notify(this.session, 'closed', { by, inDoubt }))
     } else this.#lost(this.#lossReason ?? (reason as SessionLossReason), inDoubt)
     this.#server.ended(this)
   }
@@ -450,7 +452,13 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   #lost(reason: SessionLossReason, inDoubt: readonly SessionMessage[]): void {
     this.#server.counts.losses += 1
     this.#finish(`the session was lost: ${reason}`)
-    if (this.shown) this.#server.notify(this.session, 'lost', { reason, inDoubt })
+    if (this.shown) this.#atTheEnd(() => this.#server.notify(this.session, 'lost', { reason, inDoubt }))
+  }
+
+  /** What is told of the end: not before it is recorded, or another process would still deliver what was reported. */
+  #atTheEnd(tell: () => void): void {
+    if (this.recording) void this.whenRecorded().then(tell)
+    else tell()
   }
 
   #finish(why: string): void {

@@ -287,13 +287,17 @@ export class FakeNetwork {
   process(): { readonly WebSocket: WebSocketClass; die(): void } {
     const network = this
     const sockets = new Set<FakeClientSocket>()
+    let dead = false
     class Socket extends FakeClientSocket {
       constructor(_url: string, protocols?: string | string[]) {
         super(network, protocols)
         sockets.add(this)
+        // What a dead process still begins reaches nobody.
+        if (dead) this.die()
       }
     }
     const die = () => {
+      dead = true
       for (const socket of sockets) socket.die()
     }
     return { WebSocket: Socket as unknown as WebSocketClass, die }

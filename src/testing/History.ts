@@ -112,6 +112,11 @@ export class History {
     this.#handledSinceDeath = new Set()
   }
 
+  /** The sender's process died: the next one may not know any more which receipts were given. */
+  senderDied(): void {
+    for (const message of this.#sent.values()) message.delivered = false
+  }
+
   /**
    * The sender's process died: what it held in memory alone it can report to nobody.
    * @param name a message whose acceptance was not confirmed yet; without it, all

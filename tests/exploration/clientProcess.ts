@@ -1,7 +1,12 @@
 // A client process: the machine that ships, and around it what a host keeps: handlers that run, writes under way, which
 // message is which, whether it has stopped. A step is a function of the process and an event, so each is computed once.
 
-import type { ClientHost, ClientOptions, ClientSession, ClientState } from '../../src/session/clientSession.ts'
+import type {
+  ClientHost,
+  ClientOptions,
+  ClientSession,
+  ClientState,
+} from '../../src/session/clientSession.ts'
 import type { Entry } from '../../src/session/entry.ts'
 import type { Write } from '../../src/session/store.ts'
 import type { Box } from './disk.ts'
@@ -75,7 +80,12 @@ export class ClientProcesses {
     }
   }
 
-  #carryOut(session: ClientSession, process: ClientProcess, event: ClientEvent, note: (text: string) => void): void {
+  #carryOut(
+    session: ClientSession,
+    process: ClientProcess,
+    event: ClientEvent,
+    note: (text: string) => void,
+  ): void {
     const { state, names } = process
     switch (event.do) {
       case 'send': {

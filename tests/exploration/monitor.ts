@@ -96,9 +96,11 @@ function start(history: History, message: string, [sid = '', number = '', by = '
   const before = known.handled[sid]
   if (before?.receipt) throw new Violation(`${message} is handled again after its receipt`)
   if (before?.live) throw new Violation(`${message} is handled twice in ${sid}`)
-  if (before?.settled) throw new Violation(`${message} is handled again although that it was had been recorded`)
+  if (before?.settled)
+    throw new Violation(`${message} is handled again although that it was had been recorded`)
   if (before && flag !== 'flagged') throw new Violation(`${message} is handled again, and not flagged`)
-  if (known.told.includes('dropped')) throw new Violation(`${message} is handled, but was reported as dropped`)
+  if (known.told.includes('dropped'))
+    throw new Violation(`${message} is handled, but was reported as dropped`)
   for (const [other, { handled }] of Object.entries(history)) {
     const one = handled[sid]
     if (one?.live && one.by === by && other[0] === message[0] && place(other) > place(message))
@@ -123,7 +125,8 @@ function died(
       handling.live = false
       if (handling.number > (rx[sid] ?? 0) && !handling.receipt) handling.settled = false
     }
-    if (owns !== '' && message.startsWith(owns) && known.accepted && !isTold(known)) known.told.push('forgotten')
+    if (owns !== '' && message.startsWith(owns) && known.accepted && !isTold(known))
+      known.told.push('forgotten')
   }
 }
 

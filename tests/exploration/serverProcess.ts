@@ -75,7 +75,9 @@ export class ServerProcesses {
   /** Whether the frames of a connection have to wait. */
   busy(process: number, conn: number): boolean {
     const { table } = copy(this.all.get(process))
-    return new this.#engine.ServerTable(table, this.#options, this.#host(this.all.get(process), [])).busy(conn)
+    return new this.#engine.ServerTable(table, this.#options, this.#host(this.all.get(process), [])).busy(
+      conn,
+    )
   }
 
   #blank(made: number): ServerProcess {

@@ -12,9 +12,9 @@
 import type { ClientOptions } from '../../src/session/clientSession.ts'
 import { waitingDefaults } from '../../src/session/limits.ts'
 import type { TableOptions } from '../../src/session/serverTable.ts'
+import type { Write } from '../../src/session/store.ts'
 import { type ClientEvent, ClientProcesses } from './clientProcess.ts'
 import { CHANGE, type Connection, changed, keyOf } from './connections.ts'
-import type { Write } from '../../src/session/store.ts'
 import { type Box, emptyBox, recorded, type Shelf } from './disk.ts'
 import type { Effect, Outcome } from './effects.ts'
 import { Violation } from './effects.ts'
@@ -329,12 +329,23 @@ export class World {
     let slot = 0
     while (slot < MAX_CONNS && next[CONNS + slot] !== 0) slot += 1
     if (slot === MAX_CONNS) throw new Error('the scenario needs more connections at once')
-    next[CONNS + slot] = this.#conns.id({ client: who, node, clientOpen: true, serverOpen: true, up: [], down: [] })
+    next[CONNS + slot] = this.#conns.id({
+      client: who,
+      node,
+      clientOpen: true,
+      serverOpen: true,
+      up: [],
+      down: [],
+    })
     next[ATTEMPTS] = (next[ATTEMPTS] as number) + 1
     const principal = this.#scenario.asks ? undefined : 'someone'
     const conn = slot + 1
     const violation =
-      this.#serverStep(next, node, this.#events.id(`arrived ${conn}`), () => ({ do: 'arrived', conn, principal })) ||
+      this.#serverStep(next, node, this.#events.id(`arrived ${conn}`), () => ({
+        do: 'arrived',
+        conn,
+        principal,
+      })) ||
       this.#clientStep(next, who, this.#events.id('connected'), () => ({
         do: 'connected',
         auth: this.#scenario.asks ? 'someone' : '',
@@ -379,7 +390,12 @@ export class World {
       const box = this.#shelfOf(row)[sid]
       const code = this.#events.id(`read ${index} ${box ? this.#boxes.id(box) : -1}`)
       const event: ServerEvent = { do: 'read', index, box }
-      this.#nodeDoes(row, node, { code, event, label: `has ${sid} read from the store`, spend: undefined }, visit)
+      this.#nodeDoes(
+        row,
+        node,
+        { code, event, label: `has ${sid} read from the store`, spend: undefined },
+        visit,
+      )
     })
     const left = this.#left(row, 'pushes')
     if (left > 0)
@@ -389,7 +405,12 @@ export class World {
         const bytes = this.#scenario.tooLargeDown.includes(place) ? 9 : message.length
         const event: ServerEvent = { do: 'send', sid, message, bytes }
         const code = this.#events.id(`send ${message} ${sid}`)
-        this.#nodeDoes(row, node, { code, event, label: `sends ${message} in ${sid}`, spend: 'pushes' }, visit)
+        this.#nodeDoes(
+          row,
+          node,
+          { code, event, label: `sends ${message} in ${sid}`, spend: 'pushes' },
+          visit,
+        )
       }
     if (this.#left(row, 'serverDeaths') > 0) this.#nodeDies(row, node, 'serverDeaths', visit)
     if (this.#left(row, 'deaths') > 0) this.#nodeDies(row, node, 'deaths', visit)
@@ -416,11 +437,17 @@ export class World {
       add({ do: 'settle', index }, `settle ${index}`, `has handled ${message}`)
     })
     lookUps.forEach(({ read, conn }, index) => {
-      if (read) add({ do: 'found', index }, `found ${index}`, `has looked up the session for connection ${conn}`)
+      if (read)
+        add({ do: 'found', index }, `found ${index}`, `has looked up the session for connection ${conn}`)
     })
     checks.forEach(({ conn }, index) => {
       add({ do: 'checked', index }, `checked ${index}`, `hears whose connection ${conn} is`)
-      add({ do: 'refused', index }, `refused ${index}`, `hears that connection ${conn} is nobody's`, 'refusals')
+      add(
+        { do: 'refused', index },
+        `refused ${index}`,
+        `hears that connection ${conn} is nobody's`,
+        'refusals',
+      )
     })
     if ([...table.connections.values()].some(({ phase }) => phase === 'fresh'))
       add({ do: 'firstFrameIsLate' }, 'late', 'closes those who have said nothing', 'lateFirsts')
@@ -482,10 +509,15 @@ export class World {
     const owns = serverDurable ? '' : 's'
     const violation =
       this.#witness(next, this.#facts.id(`died node${node} ${JSON.stringify(rx)} ${owns}`)) ||
-      this.#serverStep(next, node, this.#events.id(`restart ${serverDurable && !lookUp ? shelfId : -1}`), () => ({
-        do: 'restart',
-        shelf: found,
-      }))
+      this.#serverStep(
+        next,
+        node,
+        this.#events.id(`restart ${serverDurable && !lookUp ? shelfId : -1}`),
+        () => ({
+          do: 'restart',
+          shelf: found,
+        }),
+      )
     this.#forgetDisks(next)
     visit(next, false, () => `node ${node} dies, and starts again`, violation)
   }
@@ -497,8 +529,10 @@ export class World {
     const { up, down, clientOpen, serverOpen, node, client } = connection
     if (serverOpen) {
       const [item] = up
-      if (item !== undefined && item > 0 && !this.#isBusy(row, node, slot + 1)) this.#toServer(row, slot, item, visit)
-      if (!clientOpen) this.#serverNotices(row, slot, true, up.length === 1 && (item as number) < 0 ? item : 0, visit)
+      if (item !== undefined && item > 0 && !this.#isBusy(row, node, slot + 1))
+        this.#toServer(row, slot, item, visit)
+      if (!clientOpen)
+        this.#serverNotices(row, slot, true, up.length === 1 && (item as number) < 0 ? item : 0, visit)
       else if (this.#left(row, 'cuts') > 0) this.#serverNotices(row, slot, false, 0, visit)
     }
     if (clientOpen && client >= 0) {
@@ -552,7 +586,10 @@ export class World {
       return
     }
     this.#change(next, slot, CHANGE.arriveDown, 0)
-    const violation = this.#clientStep(next, client, this.#events.id(`frame ${item}`), () => ({ do: 'frame', frame }))
+    const violation = this.#clientStep(next, client, this.#events.id(`frame ${item}`), () => ({
+      do: 'frame',
+      frame,
+    }))
     visit(next, true, () => `client ${client} gets ${frame} on connection ${conn}`, violation)
   }
 
@@ -584,7 +621,12 @@ export class World {
       do: 'closed',
       code,
     }))
-    visit(next, free, () => `client ${client} notices that connection ${slot + 1} is over (${code})`, violation)
+    visit(
+      next,
+      free,
+      () => `client ${client} notices that connection ${slot + 1} is over (${code})`,
+      violation,
+    )
   }
 
   // What strangers, second owners and other nodes do.
@@ -608,7 +650,7 @@ export class World {
         box,
       }))
       this.#forgetDisks(next)
-    visit(next, false, () => 'a second process begins with a copy of the outbox', violation)
+      visit(next, false, () => 'a second process begins with a copy of the outbox', violation)
     }
     if (row[NODE + 1] !== NOBODY) for (let node = 0; node < 2; node += 1) this.#letGo(row, node, visit)
   }
@@ -724,7 +766,12 @@ export class World {
 
   /** What nobody is going to read any more makes no difference between states. */
   #forgetDisks(row: Int32Array): void {
-    const { deaths = 0, clientDeaths = 0, serverDeaths = 0, copies = 0 } = this.#budgets.get(row[BUDGET] as number)
+    const {
+      deaths = 0,
+      clientDeaths = 0,
+      serverDeaths = 0,
+      copies = 0,
+    } = this.#budgets.get(row[BUDGET] as number)
     if (deaths + clientDeaths + copies === 0) row[BOX] = row[BOX + 1] = UNREAD
     if (deaths + serverDeaths === 0 && !this.#looksUp) row[SHELF] = UNREAD
   }

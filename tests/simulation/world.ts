@@ -5,10 +5,10 @@ import type { Random } from '../../src/core/random.ts'
 import { GuruConnection, type MessageContext } from '../../src/GuruConnection.ts'
 import type { Session } from '../../src/server/Session.ts'
 import { SessionServer } from '../../src/server/SessionServer.ts'
+import type { OutboxStore, SessionStore } from '../../src/session/store.ts'
 import { FakeNetwork } from '../../src/testing/FakeNetwork.ts'
 import { History } from '../../src/testing/History.ts'
 import { MemoryDisk } from '../../src/testing/MemoryOutbox.ts'
-import type { SessionStore } from '../../src/session/store.ts'
 import { MemorySessionDisk, type MemorySessionStore } from '../../src/testing/MemorySessionStore.ts'
 import { seededRandom } from '../../src/testing/seededRandom.ts'
 import { VirtualClock } from '../../src/testing/VirtualClock.ts'
@@ -44,6 +44,14 @@ interface Message {
 
 const nameOf = (data: unknown): string =>
   typeof data === 'string' ? (JSON.parse(data) as Message).name : (data as Message).name
+
+/** The same outbox, which a process that has died does not load any more. */
+function mortal(outbox: OutboxStore, clock: ProcessClock): OutboxStore {
+  const load = outbox.load.bind(outbox)
+  return Object.assign(outbox, {
+    load: () => (clock.alive ? load() : new Promise<never>(() => {})),
+  })
+}
 
 /** The same store, each of whose writes takes a while. */
 function slow(store: MemorySessionStore, clock: ProcessClock, delayMs: number): SessionStore {
@@ -236,7 +244,7 @@ export class World {
       onSessionLost: this.kind.onSessionLost,
       sessionTtl: this.kind.ttl,
       handlerTimeout: 30_000,
-      ...(this.kind.durableClient && { storage: this.#outbox.outbox({ recording }) }),
+      ...(this.kind.durableClient && { storage: mortal(this.#outbox.outbox({ recording }), clock) }),
     })
     this.#client = { connection, clock, die }
     connection.handle((message, context) => this.#handle('down', clock, message, context))
@@ -346,6 +354,7 @@ export class World {
   /** What a process held in memory alone when it died can be reported by nobody. */
   #forget(way: 'up' | 'down', durable: boolean): void {
     const history = way === 'up' ? this.#up : this.#down
+    history.senderDied()
     if (durable) for (const name of this.#unconfirmed[way]) history.senderForgot(name)
     else history.senderForgot()
     this.#unconfirmed[way].clear()
