@@ -367,6 +367,8 @@ export class World {
     for (let second = 0; second < 300 && !(second > 30 && this.#isAtRest); second += 1) {
       await this.clock.advance(1000)
     }
+    // What has just ended is still being recorded, and told after that.
+    await this.clock.advance(1000)
   }
 
   get #isAtRest(): boolean {
