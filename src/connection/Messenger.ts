@@ -14,8 +14,8 @@ import {
   toArrayBuffer,
 } from './encoding.ts'
 import { type ConnectionEvents, OWN_EVENTS } from './events.ts'
-import { Line, type LineOwner, type Platform } from './Line.ts'
-import type { ConnectionState, LineEffect } from './machine.ts'
+import { Line, type LineNews, type LineOwner, type Platform } from './Line.ts'
+import { type ConnectionState, toError } from './machine.ts'
 import type { DropReason, LayerHost, MessageLayer } from './messageLayer.ts'
 import { MessageStream } from './messageStream.ts'
 import type { ResolvedConnectionOptions } from './options.ts'
@@ -128,7 +128,7 @@ export class Messenger implements LineOwner, LayerHost {
 
   /** Something failed: to be told once the connection is in order. */
   error(error: unknown): void {
-    this.#tell('error', error instanceof Error ? error : connectionError(String(error)))
+    this.#tell('error', toError(error))
   }
 
   /** A function of the app failed: told once whoever else is being called has been. */
@@ -201,26 +201,16 @@ export class Messenger implements LineOwner, LayerHost {
     }
   }
 
-  tell(effect: LineEffect, before: ConnectionState): void {
-    switch (effect.do) {
-      case 'stable':
-        this.layer.stable()
-        break
-      case 'tellError':
-        this.error(effect.event)
-        break
-      case 'tellClose':
-        this.#tell('close', effect.event)
-        if (before !== 'open' && before !== 'closing') break
-        this.layer.ended(effect.event.code)
-        this.#tell('disconnected', effect.event)
-        break
-      case 'tellReconnecting':
-        this.#tell('reconnecting', effect.event)
-        break
-      case 'tellGivenUp':
-        this.#tell('max_reconnect_attempts', effect.event)
-    }
+  tell(news: LineNews, before: ConnectionState): void {
+    // The cast: name and event of one piece of news belong together.
+    this.#tell(news.name as 'error', news.event as Error)
+    if (news.name !== 'close' || (before !== 'open' && before !== 'closing')) return
+    this.layer.ended(news.event.code)
+    this.#tell('disconnected', news.event)
+  }
+
+  stable(): void {
+    this.layer.stable()
   }
 
   /** The connection is in order: now listeners are called, those included that what they do brings about. */
