@@ -22,7 +22,7 @@ import type { ResolvedConnectionOptions } from './options.ts'
 import { PlainLayer } from './plainLayer.ts'
 import { messageId, type Receipt } from './receipt.ts'
 import { type RequestId, Requests } from './requests.ts'
-import { deriveStatus, type Status, type StatusEvent } from './status.ts'
+import type { Status, StatusEvent } from './status.ts'
 
 /** The part of an emitter that is used. */
 export interface Listeners {
@@ -288,7 +288,7 @@ export class Messenger implements LineOwner, LayerHost {
   #derive(event: StatusEvent, message?: unknown): void {
     const before = this.status
     try {
-      this.status = (this.#options.deriveStatus ?? deriveStatus)(before, event, message)
+      this.status = this.#options.deriveStatus(before, event, message)
     } catch (error) {
       this.error(error)
     }

@@ -29,7 +29,7 @@ import { systemClock } from '../core/systemClock.ts'
 import { byteLength } from './encoding.ts'
 import type { CloseInfo } from './reconnect.ts'
 import type { Overflow } from './sendQueue.ts'
-import type { DeriveStatus } from './status.ts'
+import { type DeriveStatus, deriveStatus } from './status.ts'
 import { toWebSocketUrl } from './url.ts'
 
 /** The part of the browser's WebSocket interface that a class given as `WebSocket` must have. */
@@ -135,7 +135,7 @@ export interface ResolvedConnectionOptions {
   audioFormat: 'binary' | 'base64'
   maxPayload: number
   WebSocket: WebSocketClass | undefined
-  deriveStatus: DeriveStatus | undefined
+  deriveStatus: DeriveStatus
   autoConnect: boolean
   enableLogging: boolean
   unref: boolean
@@ -162,6 +162,7 @@ const connectionDefaults: Partial<ResolvedConnectionOptions> = {
   session: 'off',
   audioFormat: 'binary',
   maxPayload: 16_777_216,
+  deriveStatus,
   autoConnect: true,
   enableLogging: false,
   unref: false,
