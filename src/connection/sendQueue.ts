@@ -22,11 +22,14 @@ export interface DropSink {
 /** Why a message could not be taken: `dropped` counts as told, `rejected` is for the caller to throw. */
 export type PushResult = 'queued' | 'dropped' | 'rejected'
 
+/** Shared by all queues in which nothing waits, and never written to: most connections never need one of their own. */
+const EMPTY = new Map<number, never>()
+
 /** Numbers rise from message to message, so a Map is in order, and finds any of them at once. */
 export class SendQueue {
   readonly #limits: QueueLimits
   readonly #sink: DropSink
-  readonly #payloads = new Map<number, Payload>()
+  #payloads: Map<number, Payload> = EMPTY
   /** When each was queued; kept only under an age limit. */
   #times: Map<number, number> | undefined
   /** No message with a lower number waits. */
@@ -63,7 +66,10 @@ export class SendQueue {
       }
       while (full()) this.#dropOldest('overflow')
     }
-    if (this.queuedMessages === 0) this.#from = seq
+    if (this.queuedMessages === 0) {
+      this.#from = seq
+      this.#payloads = new Map()
+    }
     this.#payloads.set(seq, snapshot(payload))
     this.#bytes += bytes
     if (maxQueueAge < Infinity) {
@@ -97,6 +103,7 @@ export class SendQueue {
     this.#payloads.delete(seq)
     this.#times?.delete(seq)
     this.#bytes -= byteLength(payload)
+    if (this.queuedMessages === 0) this.#payloads = EMPTY
     return true
   }
 
