@@ -62,11 +62,19 @@ export type LineEffect =
   | { readonly do: 'stopPoll' }
   /** The line has proved good. */
   | { readonly do: 'stable' }
-  /** The event for the listeners goes with it. */
-  | { readonly do: 'tellError'; readonly event: Error }
-  | { readonly do: 'tellClose'; readonly event: CloseInfo }
-  | { readonly do: 'tellReconnecting'; readonly event: { attempt: number; delay: number } }
-  | { readonly do: 'tellGivenUp'; readonly event: { attempts: number } }
+  /** Tell the listeners, of the state that was; `announce`: what comes next, so after the state that is now. */
+  | { readonly do: 'tell'; readonly name: 'error'; readonly event: Error }
+  | { readonly do: 'tell'; readonly name: 'close'; readonly event: CloseInfo }
+  | {
+      readonly do: 'announce'
+      readonly name: 'reconnecting'
+      readonly event: { attempt: number; delay: number }
+    }
+  | {
+      readonly do: 'announce'
+      readonly name: 'max_reconnect_attempts'
+      readonly event: { attempts: number }
+    }
 
 export class ConnectionMachine {
   state: LineState = { kind: 'idle' }
@@ -139,7 +147,7 @@ export class ConnectionMachine {
         if (kind === 'closing') return
         this.state = { kind: 'closed' }
         if (kind === 'connecting') todo.push({ do: 'drop' }, unclean(close))
-        if (kind === 'waiting') todo.push({ do: 'tellClose', event: close })
+        if (kind === 'waiting') todo.push({ do: 'tell', name: 'close', event: close })
         return
       }
       case 'dispose':
@@ -171,8 +179,8 @@ export class ConnectionMachine {
   #ended(close: CloseInfo, error: Error | undefined, now: number, todo: LineEffect[]): void {
     const { state } = this
     todo.push({ do: 'drop' })
-    if (error) todo.push({ do: 'tellError', event: error })
-    todo.push({ do: 'tellClose', event: close })
+    if (error) todo.push({ do: 'tell', name: 'error', event: error })
+    todo.push({ do: 'tell', name: 'close', event: close })
     if (state.kind === 'open' && now >= state.dueAt) this.#stable()
     else if ('byHealth' in state) this.#healthMisled ||= state.byHealth
     const decision = state.kind === 'closing' ? { action: 'stop' as const } : this.#decide(close, todo)
@@ -185,7 +193,7 @@ export class ConnectionMachine {
         return
       case 'giveUp':
         this.state = { kind: 'failed' }
-        todo.push({ do: 'tellGivenUp', event: { attempts: this.attempts } })
+        todo.push({ do: 'announce', name: 'max_reconnect_attempts', event: { attempts: this.attempts } })
         return
       case 'wait': {
         const { delayMs: delay } = decision
@@ -193,7 +201,7 @@ export class ConnectionMachine {
         // A random phase: a fleet that lost its server at one instant must not come back in step.
         const pollAt = healthUrl === false ? Infinity : now + healthInterval * this.#random()
         this.state = { kind: 'waiting', dueAt: now + delay, pollAt, polling: false }
-        todo.push({ do: 'tellReconnecting', event: { attempt: this.attempts + 1, delay } })
+        todo.push({ do: 'announce', name: 'reconnecting', event: { attempt: this.attempts + 1, delay } })
       }
     }
   }
@@ -203,7 +211,7 @@ export class ConnectionMachine {
       return reconnectDecision(close, this.attempts, this.#options, this.#random)
     } catch (error) {
       // The app's shouldReconnect threw: that is no reason to stay down.
-      todo.push({ do: 'tellError', event: error as Error })
+      todo.push({ do: 'tell', name: 'error', event: toError(error) })
       const options = { ...this.#options, shouldReconnect: undefined }
       return reconnectDecision(close, this.attempts, options, this.#random)
     }
@@ -265,5 +273,10 @@ export class ConnectionMachine {
 }
 
 function unclean(close: Omit<CloseInfo, 'wasClean'>): LineEffect {
-  return { do: 'tellClose', event: { ...close, wasClean: false } }
+  return { do: 'tell', name: 'close', event: { ...close, wasClean: false } }
+}
+
+/** What the app's functions throw may be anything. */
+export function toError(error: unknown): Error {
+  return error instanceof Error ? error : new CommsError(String(error), { code: 'CONNECTION' })
 }

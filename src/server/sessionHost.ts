@@ -380,6 +380,16 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     else tell()
   }
 
+  emptied({ seq, payload, bytes }: Entry): void {
+    const id = messageId(seq)
+    const error = lost(`the client refused message ${id} for its size (${bytes} bytes): it is set aside`)
+    this.#server.counts.dropped += 1
+    this.#receipts?.get(seq)?.fail(error)
+    this.#receipts?.delete(seq)
+    this.#server.notify(this.session, 'dropped', { id, reason: 'refused', data: payload })
+    this.report(error)
+  }
+
   handlerTimedOut(number: number): void {
     const what = `the handler of message ${this.sid}/${number} has not settled in time: it counts as settled`
     this.report(new CommsError(what, { code: 'TIMEOUT' }))
