@@ -10,21 +10,28 @@ import { findChromium, launch } from './chromium.ts'
 const executablePath = findChromium('the library in a browser')
 
 const PAGE = `<!doctype html><title>test</title><body><script type="module">
-  import * as it from '/guru.js'
+  import * as it from '/index.js'
   Object.assign(window, it)
   document.body.className = 'loaded'
 </script>`
 
-/** `.` as one file, resolved as bundlers for browsers do. */
-async function bundle(): Promise<string> {
+/** `.` resolved as bundlers for browsers do: its chunks by the path they are loaded from. */
+async function bundle(): Promise<Map<string, string>> {
   const entry = join(import.meta.dirname, '../../dist/index.js')
   const result = await build({
     logLevel: 'silent',
     configFile: false,
-    build: { write: false, minify: false, target: 'es2023', lib: { entry, formats: ['es'] } },
+    build: {
+      write: false,
+      minify: false,
+      target: 'es2023',
+      lib: { entry, formats: ['es'], fileName: 'index' },
+    },
   })
-  const [output] = [result].flat().flatMap((part) => ('output' in part ? part.output : []))
-  return output?.type === 'chunk' ? output.code : ''
+  const chunks = [result].flat().flatMap((part) => ('output' in part ? part.output : []))
+  return new Map(
+    chunks.flatMap((chunk) => (chunk.type === 'chunk' ? [[`/${chunk.fileName}`, chunk.code]] : [])),
+  )
 }
 
 describe.skipIf(executablePath === undefined)('guru-comms in Chromium', () => {
@@ -33,14 +40,14 @@ describe.skipIf(executablePath === undefined)('guru-comms in Chromium', () => {
   let page: Page
 
   beforeAll(async () => {
-    const code = await bundle()
+    const chunks = await bundle()
     backend = await createBackend({
       port: 0,
       faults: true,
       onRequest(request, response) {
-        const script = request.url === '/guru.js'
-        response.writeHead(200, { 'content-type': script ? 'text/javascript' : 'text/html' })
-        response.end(script ? code : PAGE)
+        const code = chunks.get(request.url ?? '')
+        response.writeHead(200, { 'content-type': code ? 'text/javascript' : 'text/html' })
+        response.end(code ?? PAGE)
         return true
       },
     })
