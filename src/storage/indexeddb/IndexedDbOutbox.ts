@@ -71,7 +71,10 @@ const defaults: Settings = { name: 'default', stores: {}, durability: 'strict', 
 /** Its transactions work on an `IDBTransaction` over the object stores given as `stores`. */
 export interface IndexedDbOutbox extends OutboxStore {
   load(): Promise<OutboxRecord>
-  write(writes: readonly Write[]): Promise<void>
+  /** @param also records more in the same transaction, in object stores of the app; it has to do so before it returns */
+  write(writes: readonly Write[], also?: (transaction: IDBTransaction) => void): Promise<void>
+  /** Keys and values of an object store of the app. */
+  entries(store: string): Promise<[IDBValidKey, unknown][]>
   transact<T>(sid: string, number: number, run: (transaction: IDBTransaction) => T): Promise<T>
   destroy(): Promise<void>
   close(): Promise<void>
@@ -119,12 +122,12 @@ class Outbox implements IndexedDbOutbox {
     }
   }
 
-  async write(writes: readonly Write[]): Promise<void> {
+  async write(writes: readonly Write[], also?: (transaction: IDBTransaction) => void): Promise<void> {
     const loaded = this.#need()
     const check = loaded.check.copy()
     const batch = writes.filter((write) => check.step(write))
     try {
-      const session = await this.#record(loaded, batch)
+      const session = await this.#record(loaded, batch, also)
       loaded.check = check
       loaded.session = session
       // What was requeued waits again; that others are kept does no harm.
@@ -135,6 +138,17 @@ class Outbox implements IndexedDbOutbox {
       }
     } catch (error) {
       throw toStorageError(error, `write ${this.#what}`)
+    }
+  }
+
+  async entries(name: string): Promise<[IDBValidKey, unknown][]> {
+    const { database } = this.#need()
+    try {
+      const store = database.transaction(name).store
+      const [keys, values] = await Promise.all([store.getAllKeys(), store.getAll()])
+      return keys.map((key, index) => [key, values[index]])
+    } catch (error) {
+      throw toStorageError(error, `read ${this.#what}`)
     }
   }
 
@@ -233,9 +247,14 @@ class Outbox implements IndexedDbOutbox {
   }
 
   /** Records a batch in one transaction. Returns the session as it is then. */
-  async #record(loaded: Loaded, batch: readonly Write[]): Promise<Head | undefined> {
-    const { durability } = this.#settings
-    const transaction = loaded.database.transaction([...OWN], 'readwrite', { durability })
+  async #record(
+    loaded: Loaded,
+    batch: readonly Write[],
+    also: ((transaction: IDBTransaction) => void) | undefined,
+  ): Promise<Head | undefined> {
+    const { stores, durability } = this.#settings
+    const names = also ? [...OWN, ...Object.keys(stores)] : [...OWN]
+    const transaction = loaded.database.transaction(names, 'readwrite', { durability })
     const done = ended(transaction)
     let { session } = loaded
     try {
@@ -243,6 +262,7 @@ class Outbox implements IndexedDbOutbox {
       const kept = plain(transaction, SESSION)
       if (session && session !== loaded.session) kept.put(session, 0)
       if (!session && loaded.session) kept.delete(0)
+      also?.(unwrap(transaction) as IDBTransaction)
     } catch (error) {
       abort(transaction)
       // The transaction knows why (no room), a request only that it was given up.
