@@ -9,7 +9,6 @@ import {
   clockRule,
   flag,
   interval,
-  numberRule,
   plainObject,
   positiveCount,
   type Rules,
@@ -78,7 +77,7 @@ export interface EndpointStats {
   rateLimited: number
 }
 
-const costRule = numberRule(Number.MIN_VALUE, Number.MAX_SAFE_INTEGER)
+const costRule = 'a number above 0'
 const noRequest: RateLimitRequest = Object.freeze({})
 
 /** Limits by category: a new one, or a changed one, is checked and takes effect at once. */

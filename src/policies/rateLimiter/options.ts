@@ -1,13 +1,6 @@
 // The limits of a rate limiter: meaning, defaults, checks.
 
-import {
-  checkedView,
-  checkOption,
-  numberRule,
-  plainObject,
-  positive,
-  type Rules,
-} from '../../core/options.ts'
+import { checkedView, checkOption, plainObject, positive, type Rules } from '../../core/options.ts'
 
 /** A token bucket's two numbers. */
 export interface Limit {
@@ -31,7 +24,7 @@ export const DEFAULT_LIMITS: Readonly<Record<'api' | 'heavy' | 'streaming' | 'co
 
 export const limitRules: Rules<Limit> = {
   tokensPerSecond: positive,
-  burstCapacity: numberRule(1, Number.MAX_SAFE_INTEGER),
+  burstCapacity: `a number from 1 to ${Number.MAX_SAFE_INTEGER}`,
 }
 
 /**
