@@ -164,6 +164,7 @@ describe('an attempt that is answered', () => {
     const bad = outcome(
       client.get('/x', { schema: schema(() => ({ issues: [{ message: 'no', path: ['a', 0] }] })) }),
     )
+    await settled(clock, () => sent.length === 2)
     for (const exchange of sent) exchange.answer(200, '1')
     await settled(clock, () => bad.error !== undefined && good.value !== undefined)
     expect(good.value).toEqual([1])

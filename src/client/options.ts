@@ -12,13 +12,16 @@ import {
   flag,
   limit,
   loggerRule,
+  optionError,
   plainObject,
   type Rules,
   text,
 } from '../core/options.ts'
-import type { Random } from '../core/random.ts'
+import { type Random, systemRandom } from '../core/random.ts'
 import type { StandardSchema } from '../core/standardSchema.ts'
+import { systemClock } from '../core/systemClock.ts'
 import type { HeadersInput } from '../http/headers.ts'
+import { isIdempotent } from '../http/idempotency.ts'
 import type { ResponseType } from '../http/parseBody.ts'
 import type { QueryParams } from '../http/query.ts'
 import type { CircuitBreakerOptions } from '../policies/circuitBreaker/options.ts'
@@ -168,60 +171,34 @@ export interface StreamOptions extends Omit<RequestOptions, 'responseType' | 'sc
   reconnect?: boolean | undefined
 }
 
-export const streamRules = {
-  method: text,
-  format: '"sse" or "ndjson"',
-  reconnect: flag,
-}
-
-/** Values in force, every gap filled. Changing one takes effect at the next call. */
-export interface ClientSettings {
-  timeout: number
-  deadline: number
-  connectTimeout: number
-  idleTimeout: number
-  retries: number
-  retryDelay: number
-  maxRetryDelay: number
-  jitter: Jitter
-  maxRetryAfter: number
-  retryStatusCodes: readonly number[]
-  retryUnsafe: boolean
-  shouldRetry: ApiClientOptions['shouldRetry'] | undefined
-  circuitBreaker: boolean
-  rateLimiter: boolean
-  rateLimitMode: 'reject' | 'wait'
-  allowInsecure: boolean
-  maxResponseBytes: number
-  maxHeaderBytes: number
-  maxRedirects: number
-  enableLogging: boolean
-  unref: boolean
-}
-
-export const clientDefaults: Readonly<ClientSettings> = {
+export const clientDefaults = {
   timeout: 12_000,
-  deadline: Number.POSITIVE_INFINITY,
+  deadline: Infinity,
   connectTimeout: 10_000,
   idleTimeout: 120_000,
   retries: 2,
   retryDelay: 500,
   maxRetryDelay: 30_000,
-  jitter: [1, 1.5],
+  jitter: [1, 1.5] as Jitter,
   maxRetryAfter: 60_000,
   retryStatusCodes: [408, 429, 500, 502, 503, 504],
   retryUnsafe: false,
-  shouldRetry: undefined,
   circuitBreaker: true,
   rateLimiter: true,
   rateLimitMode: 'reject',
   allowInsecure: true,
-  maxResponseBytes: 64 * 1024 * 1024,
-  maxHeaderBytes: 64 * 1024,
+  maxResponseBytes: 64 * 2 ** 20,
+  maxHeaderBytes: 64 * 2 ** 10,
   maxRedirects: 10,
   enableLogging: false,
   unref: false,
-}
+  logger: console,
+  clock: systemClock,
+  random: systemRandom,
+} satisfies ApiClientOptions
+
+/** Values in force, gaps filled where there is a default. Changing one takes effect at the next call. */
+export type ClientSettings = ApiClientOptions & Required<Pick<ApiClientOptions, keyof typeof clientDefaults>>
 
 const bytes = 'a number of bytes >= 1'
 const policyRule = 'an object with execute'
@@ -300,4 +277,20 @@ export const requestRules: Rules<RequestOptions> = {
 /** @throws TypeError or RangeError naming the option */
 export function checkRequestOptions(options: unknown): asserts options is RequestOptions {
   checkOptions('ApiClient', options, requestRules)
+}
+
+const streamRules = { method: text, format: '"sse" or "ndjson"', reconnect: flag }
+
+/** @throws TypeError or RangeError naming the option */
+export function checkStreamOptions(options: StreamOptions): void {
+  const owner = 'ApiClient.stream'
+  checkOptions(owner, options, streamRules)
+  const { method = 'GET', reconnect, idempotencyKey } = options
+  if (reconnect && !isIdempotent(method.toUpperCase()) && idempotencyKey === undefined)
+    throw optionError(
+      owner,
+      'reconnect',
+      `must be false for ${method} without an "idempotencyKey": it could run twice`,
+      true,
+    )
 }

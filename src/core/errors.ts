@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'ORIGIN_NOT_ALLOWED'
   | 'INSECURE_URL'
   | 'UNSUPPORTED'
+  | 'LOAD_FAILED'
   | 'DISPOSED'
   | 'QUEUE_FULL'
   | 'DROPPED'

@@ -23,6 +23,8 @@ export interface PreparedBody {
   readonly replayable: boolean
 }
 
+export const JSON_TYPE = 'application/json'
+
 export const NO_BODY: PreparedBody = Object.freeze({
   content: undefined,
   contentType: undefined,
@@ -47,7 +49,7 @@ export function prepareBody(data: unknown): PreparedBody {
     case 'bigint':
       throw refused(`a ${typeof data} cannot be sent`)
     default:
-      return replayable(toJson(data), 'application/json')
+      return replayable(toJson(data), JSON_TYPE)
   }
 }
 
@@ -79,7 +81,7 @@ function prepareObject(data: object): PreparedBody {
   if (data instanceof Map || data instanceof Set) {
     throw refused('a Map or Set has no JSON form: make it an object or array')
   }
-  return replayable(toJson(data), 'application/json')
+  return replayable(toJson(data), JSON_TYPE)
 }
 
 function toJson(data: unknown): string {

@@ -49,6 +49,8 @@ export function parseBase(baseURL: string, platformBase?: string): BaseUrl {
  * @throws CommsError `BAD_REQUEST`, `ORIGIN_NOT_ALLOWED` or `INSECURE_URL`
  */
 export function resolveTarget(url: string | URL, query: string, rules: OriginRules): Target {
+  if (typeof url !== 'string' && !(url instanceof URL))
+    throw invalid('url', `it must be a string or URL, got ${typeof url}`)
   const text = String(url).replace(IGNORED, '')
   const { base } = rules
   let parsed: URL

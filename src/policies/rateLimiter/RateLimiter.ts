@@ -159,12 +159,7 @@ export class RateLimiter {
    */
   check(endpoint: string, request: RateLimitRequest = noRequest): void {
     const bucket = this.take(endpoint, request.category, request.cost)
-    if (bucket)
-      throw rateLimitError(
-        endpoint,
-        bucket,
-        retryAfterMs(bucket, bucket.limit, request.cost ?? 1, this.#clock.now()),
-      )
+    if (bucket) throw rateLimitError(endpoint, bucket, request.cost, this.#clock.now())
   }
 
   /** Takes the tokens, or says how long to wait. */
@@ -278,14 +273,22 @@ export function infoOf(bucket: Bucket, now: number): BucketInfo {
 }
 
 /** The error of a request that a bucket refused. */
-export function rateLimitError(endpoint: string, bucket: Bucket, retryAfter: number): RateLimitError {
-  const { tokensPerSecond, burstCapacity } = bucket.limit
+export function rateLimitError(
+  endpoint: string,
+  bucket: Bucket,
+  cost: number | undefined,
+  now: number,
+): RateLimitError {
+  return refusal(endpoint, bucket, retryAfterMs(bucket, bucket.limit, cost ?? 1, now))
+}
+
+/** The same for one whose wait is known. */
+export function refusal(endpoint: string, bucket: Bucket, retryAfter: number): RateLimitError {
+  const { category, limit } = bucket
   const remedy =
-    retryAfter === Number.POSITIVE_INFINITY
-      ? 'it costs more than the bucket ever holds'
-      : `try again in ${retryAfter} ms`
+    retryAfter === Infinity ? 'it costs more than the bucket ever holds' : `try again in ${retryAfter} ms`
   return new RateLimitError(
-    `Rate limit exceeded for ${endpoint} (${bucket.category}: ${tokensPerSecond}/s, burst ${burstCapacity}): ${remedy}`,
-    { retryAfter, endpoint, category: bucket.category },
+    `Rate limit exceeded for ${endpoint} (${category}: ${limit.tokensPerSecond}/s, burst ${limit.burstCapacity}): ${remedy}`,
+    { retryAfter, endpoint, category },
   )
 }

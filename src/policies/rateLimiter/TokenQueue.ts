@@ -5,9 +5,13 @@ import type { Clock, TimerHandle } from '../../core/clock.ts'
 import { AbortError } from '../../core/errors.ts'
 import { retryAfterMs, tryTake } from './bucketArithmetic.ts'
 import type { Bucket } from './keyedBuckets.ts'
-import { type RateLimiter, type RateLimitRequest, rateLimitError } from './RateLimiter.ts'
+import { type RateLimiter, rateLimitError, refusal } from './RateLimiter.ts'
 
-export interface TokenRequest extends RateLimitRequest {
+export interface TokenRequest {
+  /** @default 'api' */
+  category?: string | undefined
+  /** @default 1 */
+  cost?: number | undefined
   /** Higher goes first; equals go in order of arrival. @default 0 */
   priority?: number | undefined
   signal?: AbortSignal | undefined
@@ -79,7 +83,7 @@ export class TokenQueue {
     const turnMs =
       cost > bucket.limit.burstCapacity ? Number.POSITIVE_INFINITY : turnInMs(bucket, ahead + cost, now)
     if (turnMs === Number.POSITIVE_INFINITY || now + turnMs > deadlineAt || waiters.length >= MAX_WAITERS) {
-      return Promise.reject(rateLimitError(endpoint, bucket, turnMs))
+      return Promise.reject(refusal(endpoint, bucket, turnMs))
     }
     return new Promise((resolve, reject) => {
       const waiter: Waiter = { endpoint, cost, priority, resolve, reject, deadlineAt, release: undefined }
@@ -133,12 +137,7 @@ export class TokenQueue {
       const first = line.waiters[0]
       if (!first) break
       if (now > first.deadlineAt) {
-        this.#leave(
-          bucket,
-          line,
-          first,
-          rateLimitError(first.endpoint, bucket, retryAfterMs(bucket, bucket.limit, first.cost, now)),
-        )
+        this.#leave(bucket, line, first, rateLimitError(first.endpoint, bucket, first.cost, now))
         continue
       }
       if (this.#limiter.enabled && !tryTake(bucket, bucket.limit, first.cost, now)) break

@@ -83,7 +83,9 @@ export function resolveRetryOptions(options: RetryOptions, owner = 'retry'): Res
 }
 
 /** The backoff that these options describe. */
-export function retryBackoff(options: ResolvedRetryOptions): Backoff {
+export function retryBackoff(
+  options: Pick<ResolvedRetryOptions, 'retryDelay' | 'maxRetryDelay' | 'jitter'>,
+): Backoff {
   const { jitter } = options
   return {
     baseMs: options.retryDelay,
