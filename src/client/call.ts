@@ -21,7 +21,9 @@ import { retryAfterMs, shouldRetry } from '../http/retryAfter.ts'
 import { checkOrigin, type Target } from '../http/url.ts'
 import { type BreakerMachine, REFUSED } from '../policies/circuitBreaker/breakerMachine.ts'
 import { circuitOpenError } from '../policies/circuitBreaker/CircuitBreaker.ts'
+import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
 import { rateLimitError } from '../policies/rateLimiter/RateLimiter.ts'
+import type { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
 import { retryDecision } from '../policies/retry/retryDecision.ts'
 import type { Deadline } from '../policies/timeout/Deadlines.ts'
 import type {
@@ -62,6 +64,8 @@ export class Call implements HttpReceiver, Live {
   #error: unknown
   #pause: TimerHandle | undefined
   #pauseMs = 0
+  /** Tokens taken that are not there yet. */
+  #owed: { bucket: Bucket; cost: number } | undefined
   #release: (() => void) | undefined
   #earlier: AttemptTimings[] | undefined
   // The attempt, from here on.
@@ -151,6 +155,7 @@ export class Call implements HttpReceiver, Live {
   end(error: CommsError): void {
     if (this.#over) return
     if (this.#pause !== undefined) this.#core.settings.clock.clearTimeout(this.#pause)
+    if (this.#owed) this.#owed.bucket.tokens += this.#owed.cost
     if (this.#running) this.#endAttempt('ignored')
     this.#exchange?.cancel(error)
     this.#fail(error)
@@ -223,7 +228,6 @@ export class Call implements HttpReceiver, Live {
   #startAttempt(): void {
     const { limiter, settings } = this.#core
     const { endpoint, target, wire } = this.#prepared
-    const { rateCategory, rateCost } = this.#options
     this.#attempt += 1
     this.#running = true
     this.#target = target
@@ -235,18 +239,32 @@ export class Call implements HttpReceiver, Live {
     this.#sentAt = this.#headersAt = Number.NaN
     const now = this.#enter()
     if (now === undefined) return
-    if (this.#attempt > 1 || settings.rateLimitMode === 'wait') {
-      this.#waitForToken()
+    if (settings.rateLimitMode === 'wait') {
+      this.#queueForToken()
       return
     }
-    const refusedBy = limiter.take(endpoint, rateCategory, rateCost)
-    if (!refusedBy) {
+    const { rateCategory, rateCost = 1 } = this.#options
+    const bucket = limiter.take(endpoint, rateCategory, rateCost)
+    if (!bucket) {
       this.#send(now)
       return
     }
-    const error = rateLimitError(endpoint, refusedBy, rateCost, now)
-    this.#tellLimited(error, false)
-    this.onFailure(error)
+    const error = rateLimitError(endpoint, bucket, rateCost, now)
+    const isRetry = this.#attempt > 1 && now + error.retryAfter < this.#deadlineAt
+    this.#tellLimited(error, isRetry)
+    if (isRetry) this.#reserve(bucket, rateCost, error.retryAfter)
+    else this.onFailure(error)
+  }
+
+  /** A retry is not turned away: its tokens are taken before they are there, and it goes when they are. */
+  #reserve(bucket: Bucket, cost: number, waitMs: number): void {
+    this.#giveBack('ignored')
+    bucket.tokens -= cost
+    this.#owed = { bucket, cost }
+    this.#wait(waitMs, () => {
+      this.#owed = undefined
+      this.#goOn()
+    })
   }
 
   /** Asks the breaker. @returns the time, `undefined` when it refused and the attempt is over */
@@ -268,29 +286,41 @@ export class Call implements HttpReceiver, Live {
     return Math.min(this.#options.timeout ?? this.#core.settings.timeout, this.#deadlineAt - now)
   }
 
-  #waitForToken(): void {
+  /** In its turn, which may be at once. */
+  #queueForToken(queue: TokenQueue | undefined = this.#core.queue): void {
+    if (!queue) {
+      this.#then(this.#core.makeQueue(), (made) => this.#queueForToken(made))
+      return
+    }
     const { endpoint } = this.#prepared
     const { rateCategory: category, rateCost: cost, priority, signal } = this.#options
-    const { tokens } = this.#core.tools
-    const waiting = tokens.acquire(endpoint, {
-      category,
-      cost,
-      priority,
-      signal,
-      deadlineAt: this.#deadlineAt,
-    })
-    if (!waiting) {
+    const turn = queue.acquire(endpoint, { category, cost, priority, signal, deadlineAt: this.#deadlineAt })
+    if (!turn) {
       this.#send(this.#now())
       return
     }
-    // Others may probe, and the circuit may open, while this one waits: the permit is given back and asked for again.
     this.#giveBack('ignored')
     const { retryAfter } = this.#core.limiter.getInfo(endpoint, category)
     this.#tellLimited({ endpoint, category: category ?? 'api', retryAfter }, true)
-    this.#then(waiting, () => {
-      const now = this.#enter()
-      if (now !== undefined) this.#send(now)
-    })
+    this.#then(turn, () => this.#goOn())
+  }
+
+  /** After a wait. Others may have probed, and the circuit may have opened: it is asked again. */
+  #goOn(): void {
+    const now = this.#enter()
+    if (now !== undefined) this.#send(now)
+  }
+
+  #wait(ms: number, then: () => void): void {
+    const { clock, unref } = this.#core.settings
+    this.#pause = clock.setTimeout(
+      () => {
+        this.#pause = undefined
+        then()
+      },
+      ms,
+      unref,
+    )
   }
 
   #send(now: number): void {
@@ -454,7 +484,7 @@ export class Call implements HttpReceiver, Live {
 
   #retry(error: unknown, retries: number): void {
     const core = this.#core
-    const { clock, maxRetryAfter, jitter, random, unref } = core.settings
+    const { clock, maxRetryAfter, jitter, random } = core.settings
     const decision = retryDecision({
       attempt: this.#attempt,
       retries,
@@ -481,14 +511,7 @@ export class Call implements HttpReceiver, Live {
     core.counters.retries += 1
     this.#tell('warn', 'retry', { attempt: this.#attempt, delay, error }, this.#prepared)
     this.#earlier = this.timings
-    this.#pause = clock.setTimeout(
-      () => {
-        this.#pause = undefined
-        this.#startAttempt()
-      },
-      delay,
-      unref,
-    )
+    this.#wait(delay, () => this.#startAttempt())
   }
 
   #endAttempt(outcome: Outcome): void {

@@ -6,13 +6,14 @@ import { CommsError } from '../core/errors.ts'
 import { checkOptions, withDefaults } from '../core/options.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
 import { RateLimiter } from '../policies/rateLimiter/RateLimiter.ts'
-import { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
+import type { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
 import { retryBackoff } from '../policies/retry/options.ts'
 import { RetryBudget } from '../policies/retry/retryBudget.ts'
 import { Deadlines } from '../policies/timeout/Deadlines.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
 import type { ApiClientEvents } from './events.ts'
+import { loaded } from './loaded.ts'
 import { type ApiClientOptions, type ClientSettings, clientDefaults, clientRules } from './options.ts'
 import { Requests } from './requests.ts'
 
@@ -38,6 +39,8 @@ export class ClientCore {
     timeouts: 0,
     aborted: 0,
   }
+  /** Those who wait for a token, where that is allowed; `makeQueue` makes it. */
+  queue: TokenQueue | undefined
   disposed = false
   readonly #events: Emitter<ApiClientEvents>
   #requests: Requests
@@ -75,8 +78,15 @@ export class ClientCore {
 
   /** What runs calls: made at the first one. */
   get tools(): ReturnType<typeof makeTools> {
-    this.#tools ??= makeTools(this.settings, this.limiter)
+    this.#tools ??= makeTools(this.settings)
     return this.#tools
+  }
+
+  /** @throws CommsError `LOAD_FAILED` */
+  async makeQueue(): Promise<TokenQueue> {
+    const { TokenQueue } = await loaded(import('../policies/rateLimiter/TokenQueue.ts'))
+    this.queue ??= new TokenQueue(this.limiter, this.settings.clock, this.settings.unref)
+    return this.queue
   }
 
   /** Whether anybody would hear of this: telling costs more than asking. */
@@ -109,7 +119,7 @@ export class ClientCore {
     this.disposed = true
     const error = disposedError()
     for (const live of this.live.snapshot()) live.end(error)
-    this.#tools?.tokens.clear(error)
+    this.queue?.clear(error)
     this.transport.dispose()
   }
 }
@@ -118,12 +128,10 @@ function makeLimiter({ rateLimiter, clock, rateLimiterOptions }: ClientSettings)
   return new RateLimiter({ enabled: rateLimiter, clock, ...rateLimiterOptions })
 }
 
-function makeTools(settings: ClientSettings, limiter: RateLimiter) {
+function makeTools(settings: ClientSettings) {
   const { clock, unref } = settings
   return {
     deadlines: new Deadlines(clock, unref),
-    /** Those who wait for a token. */
-    tokens: new TokenQueue(limiter, clock, unref),
     budget: new RetryBudget(),
     backoff: retryBackoff(settings),
   }
