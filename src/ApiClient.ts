@@ -13,7 +13,6 @@ import {
   type RequestInterceptor,
   type ResponseInterceptor,
 } from './client/interceptors.ts'
-import { loaded } from './client/loaded.ts'
 import {
   type ApiClientOptions,
   type CallOptions,
@@ -26,6 +25,7 @@ import {
 } from './client/options.ts'
 import type { Sharing } from './client/sharing.ts'
 import { Emitter } from './core/emitter.ts'
+import { loaded } from './core/loaded.ts'
 import { callable, checkOption, checkOptions, withDefaults } from './core/options.ts'
 import { emptyFields, setHeaders } from './http/headers.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
@@ -50,9 +50,9 @@ export {
   CommsError,
   NetworkError,
   RateLimitError,
-  SchemaError,
   TimeoutError,
 } from './core/errors.ts'
+export { SchemaError } from './core/schemaError.ts'
 export type { StandardSchema } from './core/standardSchema.ts'
 export type { ServerSentEvent } from './http/serverSentEvents.ts'
 export { CircuitBreaker, type CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'

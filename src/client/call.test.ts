@@ -41,17 +41,6 @@ function setUp(options: ApiClientOptions = {}) {
   const sent: Sent[] = []
   let disposed = false
   const transport: HttpTransport = {
-    capabilities: {
-      tellsSent: true,
-      connectTimeout: true,
-      manualRedirects: true,
-      boundedHeaders: true,
-      boundedEncodings: true,
-      uploadStreams: true,
-      uploadProgress: true,
-      cookies: true,
-      ownsConnections: true,
-    },
     acceptEncoding: 'gzip',
     send(request, receiver) {
       const exchange = new Sent(request, receiver)

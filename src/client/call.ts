@@ -12,6 +12,7 @@ import {
   RateLimitError,
   TimeoutError,
 } from '../core/errors.ts'
+import { loaded } from '../core/loaded.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { redactUrl } from '../core/redact.ts'
 import { checkMade } from '../http/body.ts'
@@ -35,7 +36,6 @@ import type {
 } from '../transport/HttpTransport.ts'
 import type { ClientCore, Live } from './core.ts'
 import type { ApiClientEvents, AttemptTimings } from './events.ts'
-import { loaded } from './loaded.ts'
 import type { CallOptions } from './options.ts'
 import type { PreparedRequest } from './requests.ts'
 

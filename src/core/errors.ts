@@ -180,31 +180,6 @@ export class BulkheadError extends CommsError {
   }
 }
 
-/** What a schema found wrong, and where: `user.tags[2]`, empty for the whole. */
-export interface SchemaIssue {
-  readonly message: string
-  readonly path: string
-}
-
-/** The response is well-formed and not what the caller's schema expects. */
-export class SchemaError extends CommsError {
-  override readonly name = 'SchemaError'
-  readonly isSchemaError = true
-  declare readonly issues: readonly SchemaIssue[]
-  /** Where the response came from, secrets in the query replaced. */
-  declare readonly url: string
-
-  constructor(issues: readonly SchemaIssue[], url: string) {
-    const [first] = issues
-    const where = first?.path ? `${first.path}: ` : ''
-    const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : ''
-    super(
-      `the response of ${url} does not match the schema: ${where}${first?.message}${more}`,
-      withCode('SCHEMA_MISMATCH', { issues, url }),
-    )
-  }
-}
-
 function withCode(code: ErrorCode, init: object): CommsErrorInit {
   return { ...init, code }
 }

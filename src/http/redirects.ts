@@ -3,7 +3,7 @@
 
 import { CommsError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
-import { type OriginRules, resolveRedirect, type Target } from './url.ts'
+import { asTarget, checkOrigin, IGNORED, type OriginRules, parseHttpUrl, type Target } from './url.ts'
 
 /** The part of a request that redirects may change. */
 export interface Hop {
@@ -12,6 +12,22 @@ export interface Hop {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: unknown
+}
+
+/**
+ * Resolves where a redirect points to.
+ * @throws as `resolveTarget`; also `INSECURE_URL` when it leads from https to http
+ */
+export function resolveRedirect(location: string, from: Target, rules: OriginRules): Target {
+  const parsed = parseHttpUrl(location.replace(IGNORED, ''), from.origin + from.path, 'the redirect')
+  checkOrigin(parsed, rules)
+  if (parsed.protocol === 'http:' && from.origin.startsWith('https:')) {
+    throw new CommsError(
+      `a redirect from https to http is not followed (${redactUrl(from.origin + from.path)})`,
+      { code: 'INSECURE_URL' },
+    )
+  }
+  return asTarget(parsed, '')
 }
 
 export interface RedirectQuestion {

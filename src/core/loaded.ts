@@ -1,6 +1,6 @@
 // Parts that not every app uses are files of their own, fetched when first asked for.
 
-import { CommsError } from '../core/errors.ts'
+import { CommsError } from './errors.ts'
 
 /**
  * The part that an `import()` brings.
