@@ -251,8 +251,9 @@ export class Call implements HttpReceiver, Live {
     }
     const error = rateLimitError(endpoint, bucket, rateCost, now)
     const isRetry = this.#attempt > 1 && now + error.retryAfter < this.#deadlineAt
-    this.#tellLimited(error, isRetry)
-    if (isRetry) this.#reserve(bucket, rateCost, error.retryAfter)
+    const { category, retryAfter } = error
+    this.#tell('debug', 'limited', { endpoint, category, waiting: isRetry, retryAfter })
+    if (isRetry) this.#reserve(bucket, rateCost, retryAfter)
     else this.onFailure(error)
   }
 
@@ -293,7 +294,7 @@ export class Call implements HttpReceiver, Live {
       return
     }
     const { endpoint } = this.#prepared
-    const { rateCategory: category, rateCost: cost, priority, signal } = this.#options
+    const { rateCategory: category = 'api', rateCost: cost, priority, signal } = this.#options
     const turn = queue.acquire(endpoint, { category, cost, priority, signal, deadlineAt: this.#deadlineAt })
     if (!turn) {
       this.#send(this.#now())
@@ -301,7 +302,7 @@ export class Call implements HttpReceiver, Live {
     }
     this.#giveBack('ignored')
     const { retryAfter } = this.#core.limiter.getInfo(endpoint, category)
-    this.#tellLimited({ endpoint, category: category ?? 'api', retryAfter }, true)
+    this.#tell('debug', 'limited', { endpoint, category, waiting: true, retryAfter })
     this.#then(turn, () => this.#goOn())
   }
 
@@ -393,7 +394,7 @@ export class Call implements HttpReceiver, Live {
   #timeoutError(limitMs: number): TimeoutError {
     const timeoutMs = this.#options.timeout ?? this.#core.settings.timeout
     const byDeadline = limitMs < timeoutMs
-    const { method, url } = this.#what()
+    const { method, url } = this.#about
     const what = byDeadline
       ? 'the deadline of the call has passed'
       : `not answered in full within ${timeoutMs} ms`
@@ -448,14 +449,14 @@ export class Call implements HttpReceiver, Live {
       return parseBody(body, this.headers['content-type'], this.#options.responseType, this.#core.transport)
     } catch (error) {
       const { message, code, cause } = error as CommsError
-      const { method, url } = this.#what()
+      const { method, url } = this.#about
       throw new CommsError(`${method} ${url}: ${message}`, { code, cause })
     }
   }
 
   #statusError(body: HttpResponse['body']): ApiError {
     const { status, headers } = this
-    const { method, url } = this.#what()
+    const { method, url } = this.#about
     const { settings, transport } = this.#core
     return new ApiError(`HTTP ${status}: ${method} ${url}`, {
       status,
@@ -501,7 +502,7 @@ export class Call implements HttpReceiver, Live {
     })
     if (decision.action === 'stop') {
       if (core.settings.enableLogging)
-        core.log('debug', 'no retry', { ...this.#what(), reason: decision.reason })
+        core.log('debug', 'no retry', { ...this.#about, reason: decision.reason })
       this.#fail(error)
       return
     }
@@ -509,7 +510,7 @@ export class Call implements HttpReceiver, Live {
     discard(this.data)
     this.#pauseMs = delay
     core.counters.retries += 1
-    this.#tell('warn', 'retry', { attempt: this.#attempt, delay, error }, this.#prepared)
+    this.#tell('warn', 'retry', { attempt: this.#attempt, delay, error })
     this.#earlier = this.timings
     this.#wait(delay, () => this.#startAttempt())
   }
@@ -561,8 +562,7 @@ export class Call implements HttpReceiver, Live {
     if (core.hears('response')) {
       const { status, attempts, timings } = this
       const duration = this.#endedAt - this.#startedAt
-      const about = { wire: this.#prepared.wire, target: this.#target }
-      this.#tell('debug', 'response', { status, attempts, duration, timings }, about)
+      this.#tell('debug', 'response', { status, attempts, duration, timings })
     }
     this.#resolve(this)
   }
@@ -580,7 +580,7 @@ export class Call implements HttpReceiver, Live {
     const { attempts } = this
     if (error instanceof CommsError) error.attempts = attempts
     const duration = this.#now() - this.#startedAt
-    this.#tell('warn', 'failure', { error, attempts, duration }, this.#prepared)
+    this.#tell('warn', 'failure', { error, attempts, duration })
     this.#reject(error)
   }
 
@@ -590,29 +590,20 @@ export class Call implements HttpReceiver, Live {
     this.#core.live.delete(this)
   }
 
-  #tellLimited(limited: { endpoint: string; category: string; retryAfter: number }, waiting: boolean): void {
-    const { endpoint, category, retryAfter } = limited
-    this.#tell('debug', 'limited', { endpoint, category, waiting, retryAfter })
-  }
-
   #tell<K extends Exclude<keyof ApiClientEvents, 'breaker'>>(
     level: 'debug' | 'warn',
     event: K,
     fields: Omit<ApiClientEvents[K][0], 'method' | 'url'>,
-    about?: About,
   ): void {
     if (!this.#core.hears(event)) return
-    this.#core.tell(level, event, { ...this.#what(about), ...fields } as ApiClientEvents[K][0])
+    this.#core.tell(level, event, { ...this.#about, ...fields } as ApiClientEvents[K][0])
   }
 
-  /** What events and errors go by. */
-  #what({ wire, target }: About = { wire: this.#wire, target: this.#target }) {
-    return { method: wire.method, url: redactUrl(target.origin + target.path) }
+  /** What events and errors go by: the method as it was asked, the URL as redirects have made it. */
+  get #about() {
+    return { method: this.#prepared.wire.method, url: this.url }
   }
 }
-
-/** What a message is about: the request as it was asked, or as redirects have made it. */
-type About = Pick<PreparedRequest, 'wire' | 'target'>
 
 function isSuccess(status: number): boolean {
   return status >= 200 && status < 300
