@@ -12,7 +12,7 @@ import {
   RateLimitError,
   TimeoutError,
 } from '../core/errors.ts'
-import { loaded } from '../core/loaded.ts'
+import { lazily } from '../core/lazily.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { redactUrl } from '../core/redact.ts'
 import { checkMade } from '../http/body.ts'
@@ -38,6 +38,9 @@ import type { ClientCore, Live } from './core.ts'
 import type { ApiClientEvents, AttemptTimings } from './events.ts'
 import type { CallOptions } from './options.ts'
 import type { PreparedRequest } from './requests.ts'
+
+const redirects = lazily(() => import('../http/redirects.ts'))
+const guarding = lazily(() => import('./guardedStream.ts'))
 
 const noHeaders: HttpHeaders = Object.freeze({})
 
@@ -367,13 +370,13 @@ export class Call implements HttpReceiver, Live {
 
   /** Goes on with what work of this attempt came to, unless the attempt or the call has ended meanwhile. */
   #then<T>(
-    work: Promise<T>,
+    work: T | Promise<T>,
     onDone: (value: T) => void,
     onFailed: (error: unknown) => void = (error) => this.onFailure(error),
   ): void {
     const [attempt, running] = [this.#attempt, this.#running]
     const isCurrent = () => !this.#over && attempt === this.#attempt && running === this.#running
-    work.then(
+    Promise.resolve(work).then(
       (value) => {
         if (isCurrent()) onDone(value)
       },
@@ -418,7 +421,7 @@ export class Call implements HttpReceiver, Live {
   #follow({ body }: HttpResponse): void {
     // What came with the redirect is of no use.
     discard(body)
-    this.#then(loaded(import('../http/redirects.ts')), ({ redirect }) => {
+    this.#then(redirects(), ({ redirect }) => {
       try {
         const { rules, sensitive } = this.#core.requests
         const next = redirect(this.#wire, {
@@ -537,7 +540,7 @@ export class Call implements HttpReceiver, Live {
       return
     }
     this.#then(
-      loaded(import('./guardedStream.ts')),
+      guarding(),
       ({ GuardedStream }) => {
         this.data = new GuardedStream(data, this.#core, {
           idleTimeoutMs: idleTimeout ?? this.#core.settings.idleTimeout,
