@@ -49,7 +49,7 @@ export function rateLimit(options: RateLimitPolicyOptions = {}): Policy {
           const refusedBy = limiter.take(endpoint, category, cost, now)
           if (refusedBy) throw rateLimitError(endpoint, refusedBy, cost, now)
         } catch (error) {
-          ending.fail(error)
+          ending.reject(error)
           return
         }
         inner.enter(run, context, ending)
@@ -66,7 +66,7 @@ export function rateLimit(options: RateLimitPolicyOptions = {}): Policy {
           run.later()
           inner.enter(run, context, ending)
         },
-        (error) => ending.fail(error),
+        (error) => ending.reject(error),
       )
     },
   }
