@@ -23,7 +23,6 @@ import { checkOrigin, type Target } from '../http/url.ts'
 import { type BreakerMachine, REFUSED } from '../policies/circuitBreaker/breakerMachine.ts'
 import { circuitOpenError } from '../policies/circuitBreaker/CircuitBreaker.ts'
 import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
-import { rateLimitError } from '../policies/rateLimiter/RateLimiter.ts'
 import type { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
 import { retryDecision } from '../policies/retry/retryDecision.ts'
 import { Deadline } from '../policies/timeout/Deadlines.ts'
@@ -262,7 +261,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
       this.#send(now)
       return
     }
-    const error = rateLimitError(endpoint, bucket, rateCost, now)
+    const error = limiter.refusal(endpoint, bucket, limiter.waitMs(bucket, rateCost))
     const isRetry = this.#attempt > 1 && now + error.retryAfter < this.#deadlineAt
     const { category, retryAfter } = error
     this.#tell('debug', 'limited', { endpoint, category, waiting: isRetry, retryAfter })
@@ -419,16 +418,16 @@ export class Call extends Deadline implements HttpReceiver, Live {
     discard(body)
     this.#then(redirects(), ({ redirect }) => {
       try {
-        const { rules, sensitive } = this.#core.requests
+        const { requests } = this.#core
         const next = redirect(this.#wire, {
           status: this.status,
-          location: this.headers.location as string,
+          location: this.headers.location,
           target: this.#target,
           hops: this.#hops,
           maxRedirects: this.#maxRedirects,
           replayable: this.#prepared.body.replayable,
-          rules,
-          sensitive,
+          resolve: (url) => requests.targetOf(url),
+          sensitive: requests.sensitive,
         })
         this.#hops += 1
         this.#answered ||= next.answered

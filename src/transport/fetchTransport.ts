@@ -31,8 +31,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
     acceptEncoding: undefined,
     send(request, receiver) {
       const exchange = new Exchange(request, receiver, options, running)
-      if (disposed) exchange.failSoon(disposed)
-      else exchange.start()
+      exchange.start(disposed)
       return exchange
     },
     decodeText: (bytes) => decoder.decode(bytes),
@@ -67,12 +66,8 @@ class Exchange implements HttpExchange {
     running.add(this)
   }
 
-  start(): void {
-    this.#run().catch((error: unknown) => this.fail(this.#translate(error)))
-  }
-
-  failSoon(error: CommsError): void {
-    queueMicrotask(() => this.fail(error))
+  start(refusal: CommsError | undefined): void {
+    this.#run(refusal).catch((error: unknown) => this.fail(this.#translate(error)))
   }
 
   cancel(reason: unknown): void {
@@ -94,7 +89,8 @@ class Exchange implements HttpExchange {
     this.#controller.abort(reason)
   }
 
-  async #run(): Promise<void> {
+  async #run(refusal: CommsError | undefined): Promise<void> {
+    if (refusal) throw refusal
     const request = this.#request
     const send = this.#options.fetch ?? globalThis.fetch
     const init = await this.#init()
@@ -213,7 +209,7 @@ async function readWhole(
 }
 
 /** What it can do; `uploadStreams` of `fetchUpload.ts` tells about streams. */
-export const capabilities: HttpTransportCapabilities = Object.freeze({
+export const capabilities: HttpTransportCapabilities = {
   tellsSent: false,
   connectTimeout: false,
   manualRedirects: !isBrowser,
@@ -223,4 +219,4 @@ export const capabilities: HttpTransportCapabilities = Object.freeze({
   uploadProgress: false,
   cookies: !isBrowser,
   ownsConnections: false,
-})
+}
