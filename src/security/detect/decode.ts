@@ -20,12 +20,16 @@ function fromCode(code: number): string {
 
 /** UTF-8 without the check for shortest form: overlong encodings are exactly what is smuggled. */
 function fromUtf8(escaped: string): string {
+  if (escaped.length === 3) {
+    const code = Number.parseInt(escaped.slice(1), 16)
+    return code ? String.fromCharCode(code) : ''
+  }
   const bytes = escaped
     .slice(1)
     .split('%')
     .map((hex) => Number.parseInt(hex, 16))
   const lead = bytes[0] ?? 0
-  if (bytes.length === 1) return lead ? String.fromCharCode(lead) : ''
+  
   let code = lead & (0x7f >> bytes.length)
   for (const byte of bytes.slice(1)) code = (code << 6) | (byte & 0x3f)
   return fromCode(code)
@@ -101,7 +105,13 @@ const FOLD: Step = {
   sign: '',
   pattern:
     /[\u02b9\u02bc\u02c8\u2018\u2019\u2032\u2024\u2039\u203a\u2044\u207a-\u207e\u208a-\u208e\u2100-\u213f\u24b6-\u24e9\ufe50-\ufe6b\uff01-\uff5e]|\ud835[\udc00-\udfff]/g,
-  decode: (match) => QUOTES[match] ?? match.normalize('NFKC'),
+  decode: fold,
+}
+function fold(match: string): string {
+  const code = match.charCodeAt(0)
+  // Full-width ASCII, by far the most frequent: `normalize` is slow.
+  if (code > 0xff00) return String.fromCharCode(code - 0xfee0)
+  return QUOTES[match] ?? match.normalize('NFKC')
 }
 const QUOTES: Readonly<Record<string, string>> = {
   '\u02b9': "'",

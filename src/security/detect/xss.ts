@@ -19,11 +19,13 @@ const ACTIVE_CSS =
 const ACTIVE_CSS_FROM = new RegExp(ACTIVE_CSS, 'gi')
 const STYLE_END_FROM = /<\/style/gi
 const CSS_NOISE = /\/\*[^*]*\*\/|\\/g
+/** An encoding in which `<` is written with letters. */
+const UTF7 = /(?:^|charset\s*=)[\s'"]*(?:x-)?utf-?7/i
 /** Target of a `meta` refresh or of a `Link` header in disguise. */
 const IN_CONTENT =
   /(?:^|[;,=])[\0-\x20'"]*(?:url[\0-\x20]*=[\0-\x20'"]*)?((?:j|v|l|d)[\w\0-\x20]{3,40}:[^;]*)/gi
 /** Code rather than words: a call, a template call, an assignment, an index. */
-const CODE = /[\w$\])](?:\(|`|\[|=)|=|\bthrow\b|%28/
+const CODE = /[\w$\])][\t\n\r]*(?:\(|`|\[|=|\?\.)|=|\b(?:throw|new)\b|%28/
 /** Words that carry no URL although some people start them with one. */
 const PLAIN_TEXT: ReadonlySet<string> = new Set(['title', 'alt', 'placeholder', 'aria-label', 'label'])
 
@@ -42,6 +44,11 @@ function cannotRun(value: string): boolean {
   return /^\{[\w$.?]*\}$/.test(value) || /^\{(?:async)?(?:\([\w$,]*\)|[\w$]+)=>/.test(value)
 }
 
+/** Whether this attribute of an embedding element, or of `base`, names a document that is not the page's own. */
+function embeds(name: string, value: string): boolean {
+  return value !== '' && (EMBEDDED.has(name) || (name === 'href' && /^\s*(?:[\\/]\s*[\\/]|\w+:)/.test(value)))
+}
+
 /** The reason why this attribute is dangerous; empty when it is not. */
 function judge(name: string, value: string, mark: number): string {
   if (name.startsWith('on') && name.length > 3 && value !== '') {
@@ -53,7 +60,7 @@ function judge(name: string, value: string, mark: number): string {
     } else if (known && CODE.test(decodeEntities(value))) return 'event handler attribute'
   }
   if (value.length < 4) return ''
-  if (value.includes(':') || value.includes('&')) {
+  if (/[:&]|utf/i.test(value)) {
     const decoded = decodeEntities(value)
     if (!PLAIN_TEXT.has(name)) {
       if (isScriptUrl(decoded)) return 'script URL in an attribute'
@@ -62,6 +69,7 @@ function judge(name: string, value: string, mark: number): string {
       }
       if (name === 'href' && isStyleDataUrl(decoded)) return 'style rules in a data URL'
     }
+        if ((name === 'content' || name === 'charset') && UTF7.test(decoded)) return 'encoding that hides markup'
     if (name === 'content') {
       for (const [, url = ''] of decoded.matchAll(IN_CONTENT)) {
         if (isScriptUrl(url) || isActiveDataUrl(url)) return 'script URL in a refresh'
@@ -95,7 +103,7 @@ export function findMarkup(text: string): Hit | null {
       if (valueStart < 0 || nameEnd - nameStart > 64) return false
       const name = text.slice(nameStart, nameEnd).toLowerCase()
       const reason =
-        mark === IN_EMBEDDING && valueEnd > valueStart && EMBEDDED.has(name)
+        mark === IN_EMBEDDING && embeds(name, text.slice(valueStart, valueEnd))
           ? 'embedding element'
           : judge(name, text.slice(valueStart, valueEnd), mark)
       if (reason === '') return false
