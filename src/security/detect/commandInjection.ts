@@ -62,7 +62,7 @@ function judge(command: Command, before: string, after: string): string {
   }
   if (by === '$(' || by === '<(') return 'command substitution'
   if (by === '\n') return (known || shellArgs) && !/\s\S/.test(before.trim()) ? 'command on a new line' : ''
-    // Cells of a table.
+  // Cells of a table.
   if (by === '|' && /(?:^|\n)\s*\|[^\n]*$/.test(before)) return ''
   if (known) return shellArgs || args === '' || !/^[a-z]+\s+[a-z]+/i.test(args) ? 'chained command' : ''
   if (args === '' || /^#/.test(args)) return ALONE.has(name) ? 'chained command' : ''

@@ -26,7 +26,7 @@ const OTHER_SEPARATOR = /[;|&\n\r)`]/
 
 /** Every place where a command would start, in order. Reads at most `LIMIT` characters after each. */
 export function* commandsIn(text: string): Generator<Command> {
-    let inTicks = false
+  let inTicks = false
   for (const match of text.matchAll(START)) {
     const sign = match[0]
     if (sign.split('`').length % 2 === 0) inTicks = !inTicks

@@ -29,7 +29,8 @@ const CODE = /[\w$\])][\t\n\r]*(?:\(|`|\[|=|\?\.)|=|\b(?:throw|new)\b|%28/
 /** Words that carry no URL although some people start them with one. */
 const PLAIN_TEXT: ReadonlySet<string> = new Set(['title', 'alt', 'placeholder', 'aria-label', 'label'])
 
-const EVENT_SIGN = /\bon[a-z]{3}/i
+/** Without one of these no attribute outside of a tag is worth a look. */
+const ATTRIBUTE_SIGN = /\b(?:on[a-z]{3}|style\b)/i
 
 /** A value that HTML hands to the script engine and that cannot even be parsed there: JSX cut at the first blank. */
 function cannotRun(value: string): boolean {
@@ -69,7 +70,7 @@ function judge(name: string, value: string, mark: number): string {
       }
       if (name === 'href' && isStyleDataUrl(decoded)) return 'style rules in a data URL'
     }
-        if ((name === 'content' || name === 'charset') && UTF7.test(decoded)) return 'encoding that hides markup'
+    if ((name === 'content' || name === 'charset') && UTF7.test(decoded)) return 'encoding that hides markup'
     if (name === 'content') {
       for (const [, url = ''] of decoded.matchAll(IN_CONTENT)) {
         if (isScriptUrl(url) || isActiveDataUrl(url)) return 'script URL in a refresh'
@@ -90,9 +91,9 @@ export function findMarkup(text: string): Hit | null {
   const url = findUrl(text)
   if (url) return url
   let open = text.indexOf('<')
-  const events = text.includes('=') && EVENT_SIGN.test(text)
+  const attributes = text.includes('=') && ATTRIBUTE_SIGN.test(text)
   const schemes = mayHoldScheme(text) || text.includes('&')
-  if (open < 0 && !events && !schemes) return null
+  if (open < 0 && !attributes && !schemes) return null
 
   let seen: Uint8Array | undefined
   let hit: Hit | null = null
@@ -135,7 +136,7 @@ export function findMarkup(text: string): Hit | null {
   }
 
   // Landing inside a quoted attribute, which the first such quote ends; then inside a tag, without any quote.
-  if (events || schemes) {
+  if (attributes || schemes) {
     for (const quote of ['"', "'"]) {
       const at = text.indexOf(quote)
       if (at >= 0 && walk(at + 1, -1, FROM_QUOTE)) return hit
