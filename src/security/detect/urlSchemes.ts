@@ -15,6 +15,11 @@ const ACTIVE_DATA = `${loose('data')}[\\0-\\x20]*:[\\0-\\x20]*(?:text/(?:html|xm
 const SCRIPT_URL = new RegExp(`^${LEAD}${WRAPPERS}(?:${SCRIPT})[\\0-\\x20]*:`, 'i')
 const ACTIVE_URL = new RegExp(`^${LEAD}${WRAPPERS}${ACTIVE_DATA}`, 'i')
 
+/** Where the script begins behind `javascript:` and its kin; 0 for any other URL. */
+export function scriptUrlEnd(value: string): number {
+  return SCRIPT_URL.exec(value)?.[0].length ?? 0
+}
+
 /** `javascript:` and its kin. */
 export function isScriptUrl(value: string): boolean {
   return SCRIPT_URL.test(value)

@@ -5,7 +5,7 @@ import { decodeEntities, findInForms } from './decode.ts'
 import type { Finding, Hit } from './finding.ts'
 import { EMBEDDED, EMBEDDING, isEventHandler, NOT_EVENTS } from './htmlNames.ts'
 import { tagNameEnd, walkAttributes } from './htmlTokenizer.ts'
-import { isActiveDataUrl, isScriptUrl, isStyleDataUrl, mayHoldScheme } from './urlSchemes.ts'
+import { isActiveDataUrl, isScriptUrl, isStyleDataUrl, mayHoldScheme, scriptUrlEnd } from './urlSchemes.ts'
 
 // Marks of walks: what was refused in one kind of walk may count in another.
 const IN_TAG = 1
@@ -151,13 +151,15 @@ function findUrl(text: string): Hit | null {
   const colon = text.indexOf(':')
   if (colon < 0 || colon > 4096) return null
   if (isActiveDataUrl(text)) return { start: 0, end: colon + 1, reason: 'active data URL' }
-  if (!isScriptUrl(text)) return null
-  const rest = text
-    .slice(text.search(/script[\0-\x20]*:|mocha[\0-\x20]*:|t[\0-\x20]*:/i))
-    .replace(/^[^:]*:/, '')
-  const code = /^\s/.test(rest)
-    ? /^\s+(?:[\w$.]+(?:\(|`|\[|\s?=)|\/[/*]|["'([])/.test(rest)
-    : CODE.test(rest) || /^(?:\/[/*]|["'%([\\])/.test(rest)
+  const end = scriptUrlEnd(text)
+  if (end === 0) return null
+  const rest = text.slice(end)
+  // Nobody writes a tab or a line's end within the scheme but to get past somebody.
+  const code =
+    /\w[\t\r\n]+\w/.test(text.slice(0, end)) ||
+    (/^\s/.test(rest)
+      ? /^\s+(?:[\w$.]+(?:\(|`|\[|\s?=)|\/[/*]|["'([])/.test(rest)
+      : CODE.test(rest) || /^(?:\/[/*]|["'%([\\])/.test(rest))
   return code ? { start: 0, end: colon + 1, reason: 'script URL' } : null
 }
 
