@@ -31,7 +31,7 @@ const ARGUMENT =
   /^(?:-{1,2}\w|\/|\.{1,2}\/|~|[$*<>"'\\]|\d+(?:\s*$|\s*[;|&#])|[a-z]:[\\/%]|%\w+%|\S+\.\w{1,4}(?:\s|$)|\{)/i
 /** Targets that leave no doubt. */
 const TARGET =
-  /\/etc\/(?:passwd|shadow|hosts|group|sudoers)|\/dev\/(?:tcp|udp)\/|\/bin\/(?:ba|z|k|da|c)?sh\b|\.ssh\/|\/proc\/self|win\.ini|boot\.ini|cmd\.exe|-e(?:nc\w*)?\s+\S{8}|\brf?\s+\/|\|\s*(?:ba)?sh\b/i
+  /^(?:user|localgroup)\s+\w+.*\/\w|\/etc\/(?:passwd|shadow|hosts|group|sudoers)|\/dev\/(?:tcp|udp)\/|\/bin\/(?:ba|z|k|da|c)?sh\b|\.ssh\/|\/proc\/self|win\.ini|boot\.ini|cmd\.exe|-e(?:nc\w*)?\s+\S{8}|\brf?\s+\/|\|\s*(?:ba)?sh\b/i
 /** Definition of a function in an environment variable (CVE-2014-6271). */
 const SHELLSHOCK = /\(\)\s*\{\s*:?\s*;?\s*\}\s*;/
 const REDIRECT = /(?:^|[\w\s'")])(?:\d?>>?|<)\s*(?:\/(?:etc|tmp|var|dev\/tcp|bin|usr|root|home)\/|~\/\.)\S/
