@@ -12,7 +12,9 @@ import { detectSqlInjection } from './detect/sqlInjection.ts'
 import { detectXss } from './detect/xss.ts'
 import {
   type ArrayOptions,
+  defaultFieldRules,
   type FieldSpec,
+  type FieldsOptions,
   type InputValidatorOptions,
   kindRules,
   type Named,
@@ -24,6 +26,7 @@ import {
 } from './options.ts'
 import { sanitizeHtml } from './sanitizeHtml.ts'
 import { isStandardSchema, pathOf, pathText, type StandardSchema } from './standardSchema.ts'
+import { isSecretField, textFields } from './textFields.ts'
 import { type Issue, inertExcerpt, type Severity, ValidationError } from './ValidationError.ts'
 import { type Base64ImageOptions, checkBase64Image } from './validate/base64Image.ts'
 import { checkEmail } from './validate/email.ts'
@@ -38,6 +41,7 @@ import { checkUrl, type UrlOptions } from './validate/url.ts'
 export type {
   ArrayOptions,
   FieldSpec,
+  FieldsOptions,
   InputValidatorOptions,
   ObjectOptions,
   StringOptions,
@@ -101,7 +105,7 @@ const SCALARS = {
   base64Image: checkBase64Image,
 } satisfies Record<string, Check>
 
-const KIND = oneOf(...Object.keys(kindRules))
+const KIND = oneOf(...Object.keys(kindRules).filter((kind) => kind !== 'fields'))
 
 const NONE: StringOptions = Object.freeze({})
 
@@ -186,6 +190,33 @@ export class InputValidator {
    */
   validateObject(value: unknown, options: ObjectOptions | StandardSchema = NONE): true {
     return this.#conclude('object', this.#objectIssues(value, options, 'value'))
+  }
+
+  /**
+   * Every text within a value: of objects, arrays, forms and queries. The clients do this with what they send when they are
+   * given `validate: { validator, rules, fields }`.
+   * @throws ValidationError whose `field` is the path, such as `data.user.name`
+   */
+  validateFields(value: object, options: FieldsOptions = {}): true {
+    this.#checkKind('fields', options)
+    const { rules = defaultFieldRules, fields = {} } = options
+    const issues: Issue[] = []
+    for (const [name, part] of Object.entries(value)) {
+      for (const { path, text } of textFields(part, name, this.#options.maxDepth)) {
+        const named = path.replace(/\[\d+\]/g, '[]')
+        const chosen = Object.hasOwn(fields, path)
+          ? fields[path]
+          : Object.hasOwn(fields, named)
+            ? fields[named]
+            : undefined
+        const inForce = chosen ?? (isSecretField(path) ? false : rules)
+        if (inForce) {
+          this.#checkKind('string', inForce)
+          issues.push(...this.#textIssues(text, inForce, path, true))
+        }
+      }
+    }
+    return this.#conclude('fields', issues)
   }
 
   /** @throws ValidationError */

@@ -100,6 +100,8 @@ export interface StringOptions extends StringShape, Named {
   readonly profile?: Profile | undefined
 }
 
+export const defaultFieldRules: StringOptions = Object.freeze({ noXss: true, noSqlInjection: true })
+
 export const stringRules: Rules<StringOptions> = {
   field: text,
   minLength: length,
@@ -121,6 +123,7 @@ const fieldsRule: Rule = {
   expected: 'an object of specifications, Standard Schemas or functions',
   accepts: (value) => plainObject.accepts(value) && Object.values(value as object).every(specRule.accepts),
 }
+const rulesRule: Rule = either(plainObject, { expected: 'false', accepts: (value) => value === false })
 const named = { field: text }
 
 /** The options of every kind of value that has some. */
@@ -161,6 +164,14 @@ export const kindRules: Readonly<Record<string, Readonly<Record<string, Rule>>>>
     fields: fieldsRule,
     maxDepth: depth,
   } satisfies Rules<ObjectOptions>,
+  fields: {
+    rules: rulesRule,
+    fields: {
+      expected: 'an object of rules, or false, by path',
+      accepts: (value) =>
+        plainObject.accepts(value) && Object.values(value as object).every(rulesRule.accepts),
+    },
+  } satisfies Rules<FieldsOptions>,
   array: {
     ...named,
     minLength: numberRule(0, Infinity, 'items', true),
@@ -192,6 +203,17 @@ export interface ObjectOptions extends Named {
   readonly fields?: Readonly<Record<string, FieldSpec>> | undefined
   /** Overrides the validator's. */
   readonly maxDepth?: number | undefined
+}
+
+/** Which texts of a value are looked at, and for what. */
+export interface FieldsOptions {
+  /**
+   * For every text that `fields` does not name, but for those whose name says that they hold a secret.
+   * `false`: only what `fields` names. @default { noXss: true, noSqlInjection: true }
+   */
+  readonly rules?: Omit<StringOptions, 'field'> | false | undefined
+  /** By path, such as `data.comment` or `data.tags[]` for each item of a list; `false`: not looked at. */
+  readonly fields?: Readonly<Record<string, Omit<StringOptions, 'field'> | false>> | undefined
 }
 
 export interface ArrayOptions extends Named {

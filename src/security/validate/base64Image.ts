@@ -130,9 +130,7 @@ export function checkBase64Image(value: unknown, options: Base64ImageOptions = {
   const bytes = decodeStart(base64)
   const info = readImageHeader(bytes)
   if (!info) {
-    const svg = /^(?:\s|\xef\xbb\xbf)*<(?:\?xml|!doctype|svg|!--)/i.test(
-      text(bytes, 0, Math.min(bytes.length, 64)),
-    )
+    const svg = /^[\s\ufeff]*<(?:\?xml|!doctype|svg|!--)/i.test(text(bytes, 0, Math.min(bytes.length, 64)))
     return problem(
       svg ? 'of type SVG is dangerous: it can run script' : 'does not begin like any image we know',
     )
