@@ -5,6 +5,7 @@ import { Call } from './client/call.ts'
 import { ClientCore, disposedError } from './client/core.ts'
 import type { ApiClientEvents } from './client/events.ts'
 import { runFetch } from './client/fetch.ts'
+import { guardRequests } from './client/guardCalls.ts'
 import {
   type ClientResponse,
   type ErrorInterceptor,
@@ -100,6 +101,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   readonly #onError = new Interceptors<ErrorInterceptor>()
   readonly #given: ApiClientOptions
   readonly #policy: Policy | undefined
+  readonly #guard: RequestInterceptor | undefined
   /** Only where hedging or coalescing was asked for. */
   readonly #sharing: Sharing | undefined
 
@@ -130,6 +132,8 @@ export class ApiClient extends Emitter<ApiClientEvents> {
       events: this,
       logger: options.logger ?? console,
     })
+    this.#guard = options.validate && guardRequests(options.validate)
+    if (this.#guard) this.addRequestInterceptor(this.#guard)
   }
 
   get<T = unknown>(url: string | URL, options?: RequestOptions<T>): Promise<T> {
@@ -212,7 +216,10 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     setHeaders(headers, options.headers)
     const current = { timeout, retries, enableLogging, ...(baseURL !== undefined && { baseURL }) }
     const extended = new ApiClient({ ...this.#given, ...current, ...options, headers })
-    for (const interceptor of this.#onRequest.list) extended.addRequestInterceptor(interceptor)
+    for (const interceptor of this.#onRequest.list) {
+      // The other has its own, made of the options.
+      if (interceptor !== this.#guard) extended.addRequestInterceptor(interceptor)
+    }
     for (const interceptor of this.#onResponse.list) extended.addResponseInterceptor(interceptor)
     for (const interceptor of this.#onError.list) extended.addErrorInterceptor(interceptor)
     return extended

@@ -18,7 +18,7 @@ export interface ValidateOptions<Fields = object> {
 }
 
 export const validateRule: Rule = {
-  expected: 'an object with a validator that has validateFields (an InputValidator)',
+  expected: 'an object with a validator that has validateFields',
   accepts: (value) =>
     typeof (value as { validator?: Partial<FieldValidator> } | null)?.validator?.validateFields ===
     'function',

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
+import { InputValidator, ValidationError } from '../security/InputValidator.ts'
 import { guardRequests, validateRule } from './guardCalls.ts'
-import { InputValidator, ValidationError } from './InputValidator.ts'
 
 const validator = new InputValidator()
 const ATTACK = '<img src=x onerror=steal()>'
