@@ -26,10 +26,15 @@ const OBJECT =
   '(?:table|database|user|view|index|procedure|proc|function|login|role|schema|trigger|sequence|column|tablespace|server|assembly|type|temporary|temp|or|unique|if|external|member|aggregate)'
 /** Statements that nobody has in mind after a value; the first word is the statement's. */
 const STATEMENT = new RegExp(
-  `^(?:(?:drop|create|alter) ${OBJECT} [^$#]|truncate table|(?:insert|merge|replace) (?:ignore |delayed )?into \\w|delete (?:quick |ignore )?from [\\w']|update (?:ignore |only )?[^\\s]+ set|begin declare|waitfor (?:delay|time) ['@]|exec(?:ute)? (?:\\(|@|immediate|\\w*[._])|declare (?:@|\\w+ \\w)|shutdown (?:[$#;]|with)|set @|copy (?:\\(|\\S+ (?:from|to|\\())|load data|print ['@]|(?:backup|restore) (?:database|log)|bulk insert|attach (?:database|')|(?:grant|revoke|deny|call|dbcc|handler) [\\w']+ (?:[(,]|on |open |read |to ))`,
+  `^(?:(?:drop|create|alter) ${OBJECT} [^$#]|truncate table|(?:insert|merge|replace) (?:ignore |delayed )?into \\w|delete (?:quick |ignore )?from [\\w']|update (?:ignore |only )?[^\\s]+ set|begin declare|waitfor (?:delay|time) ['@]|exec(?:ute)? (?:\\(|@|immediate|\\w*[._])|declare (?:@|\\w+ \\w)|shutdown (?:[$#;]|with)|set @|copy (?:\\(|\\S+ (?:from|to|\\())|load data|print ['@]|(?:backup|restore) (?:database|log)|bulk insert|attach (?:database|')|(?:call|dbcc|handler) \\S+ (?:[(,]|open |read )|(?:grant|revoke|deny) (?:\\S+ ){1,3}(?:on|to|from) |begin tran)`,
+)
+/** Those which are meant even behind a word and a semicolon, where a sentence could go on: whole ones. */
+const WHOLE_STATEMENT = new RegExp(
+  `^(?:(?:drop|truncate) ${OBJECT} (?:if exists )?\\S+ (?:[$#;,]|cascade)|create ${OBJECT} \\S+ (?:\\(|as |identified )|insert into \\S+ (?:\\(|values |select |set )|delete from \\S+ (?:[$#;]|where )|update \\S+ set \\S+ :?=|exec(?:ute)? \\w*[._]\\w|shutdown (?:[$#;]|with ))`,
 )
 /** Those which are meant only behind a semicolon or a literal. */
-const LOOSE_STATEMENT = /^(?:drop \S+ (?:#|; \$)|goto \w)/
+const LOOSE_STATEMENT =
+  /^(?:drop \S+ (?:#|; \$)|goto \w|(?:rollback|commit|vacuum|reconfigure) [$#;]|pragma \S+ (?:[($#;]|=))/
 /** Those which cannot be meant otherwise and need no semicolon before them. */
 const SURE_STATEMENT = /^(?:waitfor (?:delay|time) '|exec(?:ute)? (?:\w*\.\.|xp_|@)|declare @)/
 
@@ -68,7 +73,10 @@ export class SqlReading {
   /** Whether a condition compares a literal: nobody writes `or 1=1` about something. */
   #literal = false
   #selected = false
+  /** Whether a word has been read that is none of the language. */
+  #worded = false
   #case = false
+  #ended = false
   #operators = 0
   #clause = ''
   #afterSemicolon = false
@@ -144,6 +152,7 @@ export class SqlReading {
         case 'variable':
         case 'string':
           if (strict && !operand && !(kind === 'string' && this.#mayAdjoin())) return null
+          if (kind === 'string') this.#worded = true
           if (kind === 'variable' && /^@@..|^\\n/.test(text) && !first && this.#operators) {
             if (text[0] === '@') return this.#hit('system variable')
             this.#constant = true
@@ -151,6 +160,7 @@ export class SqlReading {
           operand = false
           break
         case 'word':
+          this.#worded = true
           if (operand) {
             if (CONSTANT.test(text)) this.#constant = true
             if (this.#operators && this.#valueBefore && SYSTEM.test(text)) return this.#hit('probing name')
@@ -208,7 +218,8 @@ export class SqlReading {
           }
           break
         case 'prefix':
-          if (text === 'case') this.#case = true
+          if (text === '~' && !operand) this.#compared = true
+          else if (text === 'case') this.#case = true
           else if (strict && !operand && !/^(?:not|when|then|else)$/.test(text)) return null
           operand = true
           break
@@ -241,10 +252,14 @@ export class SqlReading {
           break
         case 'statement': {
           if (operand && !this.#afterSemicolon && !this.#statement && this.#isCall()) break
-          const ahead = this.#ahead(this.#token.start, 4)
+          const ahead = this.#ahead(this.#token.start, 6)
           if (SURE_STATEMENT.test(ahead)) return this.#hit('stacked statement')
           if (!this.#mayStart() || (operand && !this.#afterSemicolon && !this.#statement)) return null
-          if (STATEMENT.test(ahead) || (this.#sure && LOOSE_STATEMENT.test(ahead))) {
+          const doubtful = this.#place === 'number' && this.#first.kind === 'word'
+          if (
+            (doubtful ? WHOLE_STATEMENT : STATEMENT).test(ahead) ||
+            (this.#sure && LOOSE_STATEMENT.test(ahead))
+          ) {
             return this.#hit('stacked statement')
           }
           if (!/^(?:if|while|begin|do) /.test(ahead)) return null
@@ -299,7 +314,7 @@ export class SqlReading {
   /** Whether a string may stand here although no operand is due: strings join, and character sets introduce them. */
   #mayAdjoin(): boolean {
     const { kind, text } = this.#previous
-    return this.#count === 1 || kind === 'string' || (kind === 'word' && /^(?:_|date|time)/.test(text))
+    return this.#count === 1 || kind === 'string' || (kind === 'word' && /^(?:_|date|time|array)/.test(text))
   }
 
   /** Whether the current parenthesis holds a query. */
@@ -337,7 +352,7 @@ export class SqlReading {
     const strict = this.#depth === 0
     if (strict) {
       if (operand && this.#count > 1 && word !== 'end') return null
-      if (this.#count === 1 && this.#place === 'number') return null
+      if (this.#count === 1 && this.#place === 'number' && word !== 'asc' && word !== 'desc') return null
     }
     const next = this.#advance()
     switch (word) {
@@ -364,7 +379,7 @@ export class SqlReading {
         if (this.#valueBefore && /^(?:outfile|dumpfile)$/.test(next.text)) return this.#hit('writing a file')
         return strict ? null : true
       case 'for':
-        if (strict && next.text !== 'update' && next.text !== 'xml') return null
+        if (strict && !/^(?:update|xml|json|share|browse)$/.test(next.text)) return null
         this.#advance()
         return false
       case 'as':
@@ -377,9 +392,11 @@ export class SqlReading {
       case 'on':
         return this.#selected || this.#out || !strict ? true : null
       case 'end':
+        this.#ended = this.#case
+        return this.#clause !== '' || this.#case || !strict ? false : null
       case 'asc':
       case 'desc':
-        return this.#clause !== '' || this.#case || !strict ? false : null
+        return false
       default:
         return strict ? null : false
     }
@@ -404,7 +421,11 @@ export class SqlReading {
     // A sentence may go on after what looked like a comment.
     if (/\S\s+\S+\s+\S/.test(trailing) && !this.#selected && !(quote && logic && this.#compared)) return null
     if (this.#clause === 'order' || this.#clause === 'group') {
-      if (complete && (how === 'comment' || quote) && (out || firstKind === 'number')) {
+      if (
+        complete &&
+        (how === 'comment' || quote || this.#previous.kind === 'number') &&
+        (out || firstKind === 'number')
+      ) {
         return this.#hit('ordering probe')
       }
     }
@@ -442,20 +463,14 @@ export class SqlReading {
         return this.#hit('expression with a comment')
       if (out && (this.#compared || this.#called)) return this.#hit('condition with a comment')
     }
-    if (how === 'open' && quote && operand && (this.#compared || this.#case)) {
+    if (how === 'open' && quote && operand && (this.#compared || this.#case || !this.#worded)) {
       // The query's own quote opens an operand: the text has an expression on both sides of it.
       const short = this.#text.length - this.#token.start < 14
-      if (this.#operators > 1 && short) return this.#hit('boolean condition')
-      if (!this.#called && this.#text.length < 24 && short) return this.#hit('boolean condition')
+      if (this.#operators > 1 && short && this.#count > 3) return this.#hit('boolean condition')
+      if (this.#compared && !this.#called && this.#text.length < 24 && short)
+        return this.#hit('boolean condition')
     }
-    if (
-      this.#case &&
-      this.#compared &&
-      complete &&
-      !quote &&
-      firstKind !== 'word' &&
-      this.#previous.text === 'end'
-    ) {
+    if (this.#ended && this.#compared && complete && !quote && firstKind !== 'word') {
       return this.#hit('conditional expression')
     }
     if (out && this.#called && this.#probed && this.#operators > 0) return this.#hit('function call')
