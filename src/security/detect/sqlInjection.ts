@@ -15,7 +15,7 @@ const WORDS = /[a-z]{2}\W+\w*[a-z]{2}/i
 function isQuotation(text: string, at: number): boolean {
   if (!/\s\S\S/.test(text.slice(at - 1, at + 2))) return false
   const close = text.indexOf(text[at] as string, at + 2)
-  if (/^(?:x?or|and|\W+)$/i.test(text.slice(at + 1, Math.min(close, at + 6)))) return false
+  if (/^(?:x?or|and|\|\||&&)$/i.test(text.slice(at + 1, Math.min(close, at + 6)))) return false
   return close > 0 && /^\S.(?:[\s.,?!:)]|$)/.test(text.slice(close - 1, close + 2))
 }
 

@@ -10,6 +10,8 @@ const HARMFUL =
 /** Functions that take a condition or tell something about the database: an answer of yes or no leaks through them. */
 const PROBING =
   /^(?:waitfor|json_depth|sp_\w+|make_set|elt|procedure|analyse|cha?r|ascii|ord|(?:un)?hex|substr\w*|mid|concat\w*|group_concat|version|database|schema|\w*user(?:_name)?|connection_id|cast|convert|isnull|(?:if)?null|nvl|ii?f|coalesce|len|length|char_length|count|floor|rand|md5|sha1|xmltype|aes_\w+|pi|sin|cos|is_srvrolemember|serverproperty|has_dbaccess|lower|upper|left|right|row|exp|db_name|host_name|suser_\w+|uuid|now|\w+_count|found_rows|bit_length|[lr]pad|soundex|greatest|least|nullif|generate_series|quote|unicode|instr|bin|conv|abs|power|round|truncate|sqlite_version|typeof|printf|zeroblob|total_changes|last_insert_rowid)$/
+/** Those of them that other languages have as well. */
+const OBJECTS = /^(?:sys|master)\./
 /** Packages and schemas whose very name in an operand is a probe. */
 const SYSTEM = /^(?:utl_\w+|dbms_\w+|ctxsys|sys|master|msdb|information_schema)\./
 const CONSTANT = /^(?:null|true|false|default|unknown|current_\w+|utc_\w+|sysdate|rownum|user)$/
@@ -21,7 +23,7 @@ const COLUMNS =
   /^(?:(?:all|distinct|top \(? ?0 ?\)?|sql_\w+|straight_join|not|binary|exists|[-+!~(]) )*(?:['0@*.]|\W 0|select |case |if |replace |left |[^\s'"]+(?: as)?(?: [\w']+)? (?:[-,()=<>|+*/;#&%^]|from |where |limit |into |group |order |having |union |collate )|[^\s'"]+ \.|(?:null|true|false|default|user|current_\w+|sysdate) |[\w.]+ \$|[^\s'"]+ ')/
 /** The same where a sentence may be meant: a list of words is no proof. */
 const SURE_COLUMNS =
-  /^(?:(?:all|distinct|top|sql_\w+|not|[-+!~(]) )*(?:[0@*]|case when |[^\s'"]+ (?:\(|as \S+ from |from \S+ (?:[$#;,]|where |limit )))/
+  /^(?:(?:all|distinct|top \(? ?0 ?\)?|sql_\w+|not|[-+!~(]) )*(?:[@*] |0 (?:[-+*/,$#);]|from |union )|case when |[^\s'"]+ (?:\(|as \S+ from |from \S+ (?:[$#;,]|where |limit )))/
 const OBJECT =
   '(?:table|database|user|view|index|procedure|proc|function|login|role|schema|trigger|sequence|column|tablespace|server|assembly|type|temporary|temp|or|unique|if|external|member|aggregate)'
 /** Statements that nobody has in mind after a value; the first word is the statement's. */
@@ -122,6 +124,11 @@ export class SqlReading {
     return { start: Math.max(0, this.#start - 1), end: Math.max(this.#token.end, this.#start), reason }
   }
 
+  /** Whether what stands before the first operator is, or ends, a literal. */
+  get #left(): boolean {
+    return this.#out || this.#first.kind === 'number' || this.#first.kind === 'string'
+  }
+
   /** Whether the literal is left for certain, or was none. */
   get #out(): boolean {
     return this.#place === 'quote' || this.#closedBefore
@@ -163,7 +170,8 @@ export class SqlReading {
           this.#worded = true
           if (operand) {
             if (CONSTANT.test(text)) this.#constant = true
-            if (this.#operators && this.#valueBefore && SYSTEM.test(text)) return this.#hit('probing name')
+            if (this.#operators && this.#valueBefore && this.#left && SYSTEM.test(text))
+              return this.#hit('probing name')
             if (text === 'boolean' && previous.text === 'in' && this.#advance().text !== 'mode') return null
           } else if (strict && !this.#mayFollow()) return null
           operand = false
@@ -178,6 +186,7 @@ export class SqlReading {
             if (
               HARMFUL.test(name) &&
               this.#count > 2 &&
+              (this.#left || !OBJECTS.test(name)) &&
               (this.#operators || this.#clause || this.#statement || this.#sure)
             ) {
               return this.#hit('probing function')
@@ -262,7 +271,11 @@ export class SqlReading {
           ) {
             return this.#hit('stacked statement')
           }
-          if (!/^(?:if|while|begin|do) /.test(ahead)) return null
+          if (
+            !/^(?:if|while|begin|do) /.test(ahead) ||
+            !(this.#afterSemicolon || this.#statement || this.#out)
+          )
+            return null
           this.#statement = true
           if (/^begin (?:try|tran)/.test(ahead)) this.#advance()
           operand = true
@@ -292,7 +305,7 @@ export class SqlReading {
   #mayFollow(): boolean {
     const { kind, text } = this.#previous
     if (text === 'as') return true
-    if ((kind === 'word' || kind === ')') && (this.#selected || this.#clause !== '')) return true
+    if ((kind === 'word' || kind === ')') && this.#selected) return true
     if (this.#first.kind !== 'number' && this.#place === 'number') return false
     if (!HARMFUL.test(this.#token.text) || !this.#isCall()) return false
     this.#operators++
@@ -408,6 +421,11 @@ export class SqlReading {
     return trailing.length < 8 ? !/^[a-z]{4}/i.test(trailing) : trailing.length < 17 && /^\W/.test(trailing)
   }
 
+  /** Whether the first token is a word right behind the quote: `'match'` is the name of something. */
+  #isQuoted(): boolean {
+    return /\w/.test(this.#text[this.#start] ?? '') && !/^(?:r?like|regexp)$/.test(this.#previous.text)
+  }
+
   /** The text is at its end, or in a comment or a string that reaches it: was it a shape? */
   #finish(how: How, operand: boolean): Hit | null {
     const quote = this.#place === 'quote'
@@ -434,9 +452,9 @@ export class SqlReading {
       const direct =
         out ||
         (bare && this.#logicAt > 1 && this.#logicAt <= 5) ||
-        firstKind === 'prefix' ||
+        (firstKind === 'prefix' && /^\w/.test(this.#first.text)) ||
         this.#literal ||
-        (this.#logicAt === 1 && /^\w/.test(this.#first.text))
+        (this.#logicAt === 1 && (this.#probed || (this.#constant && /^\w/.test(this.#first.text))))
       if (how === 'open' && operand && quote && this.#operators === 1 && !this.#compared) {
         // `' OR '`: short on both sides, or it is a list in some program.
         return this.#text.length < 40 ? this.#hit('boolean condition') : null
@@ -445,7 +463,7 @@ export class SqlReading {
         (direct && (this.#compared || this.#probed || (this.#constant && (quote || how === 'comment')))) ||
         (direct && how === 'comment' && trailing.length < 3) ||
         (out && (this.#called || how !== 'end')) ||
-        (this.#called && this.#compared && this.#probed) ||
+        (this.#called && this.#compared && this.#probed && !/^(?:if|while)$/.test(this.#first.text)) ||
         (how === 'comment' && firstKind === '(') ||
         (this.#literal && this.#clause === 'having')
       ) {
@@ -465,9 +483,10 @@ export class SqlReading {
     }
     if (how === 'open' && quote && operand && (this.#compared || this.#case || !this.#worded)) {
       // The query's own quote opens an operand: the text has an expression on both sides of it.
-      const short = this.#text.length - this.#token.start < 14
+      const rest = this.#text.slice(this.#token.start)
+      const short = rest.length < 14 && !/[,:;()[\]{}]/.test(rest)
       if (this.#operators > 1 && short && this.#count > 3) return this.#hit('boolean condition')
-      if (this.#compared && !this.#called && this.#text.length < 24 && short)
+      if (this.#compared && !this.#called && this.#text.length < 24 && short && !this.#isQuoted())
         return this.#hit('boolean condition')
     }
     if (this.#ended && this.#compared && complete && !quote && firstKind !== 'word') {
