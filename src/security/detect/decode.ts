@@ -104,16 +104,19 @@ const FOLD: Step = {
   name: 'fold',
   sign: '',
   pattern:
-    /[\u02b9\u02bc\u02c8\u2018\u2019\u2032\u2024\u2039\u203a\u2044\u207a-\u207e\u208a-\u208e\u2100-\u213f\u24b6-\u24e9\ufe50-\ufe6b\uff01-\uff5e]|\ud835[\udc00-\udfff]/g,
+    /[\u0131\u017f\u02b9\u02bc\u02c8\u2018\u2019\u2032\u2024\u2039\u203a\u2044\u207a-\u207e\u208a-\u208e\u2100-\u213f\u24b6-\u24e9\ufe50-\ufe6b\uff01-\uff5e]|\ud835[\udc00-\udfff]/g,
   decode: fold,
 }
 function fold(match: string): string {
   const code = match.charCodeAt(0)
   // Full-width ASCII, by far the most frequent: `normalize` is slow.
   if (code > 0xff00) return String.fromCharCode(code - 0xfee0)
-  return QUOTES[match] ?? match.normalize('NFKC')
+  return LIKE_ASCII[match] ?? match.normalize('NFKC')
 }
-const QUOTES: Readonly<Record<string, string>> = {
+const LIKE_ASCII: Readonly<Record<string, string>> = {
+  // Upper-cased and lower-cased again they are these.
+  '\u0131': 'i',
+  '\u017f': 's',
   '\u02b9': "'",
   '\u02bc': "'",
   '\u02c8': "'",

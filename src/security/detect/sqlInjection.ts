@@ -8,7 +8,10 @@ import { SqlReading } from './sqlReading.ts'
 /** What a quote stands behind when it opens a string of some program or a quotation instead of closing a value. */
 const CODE_BEFORE = /[([{=,:+`\u201c\u201e]\s*$|\n/
 
+const STATEMENT = /^[\s)]*;\s*[a-z]\w*\s[^'"]*(?:--[\s+-]*|#\s*|\/\*\s*)$/i
 const UNION = /\bunion\b/i
+const KEYWORDS =
+  /\b(?:and|or|xor|not|is|in|like|between|null|true|false|binary|case|when|then|else|end|for|update|order|group|by|having|limit|as|where|from|select|collate|div|mod)\b/gi
 const WORDS = /[a-z]{2}\W+\w*[a-z]{2}/i
 
 /** Whether a quotation stands here: a quote after a blank, and its fellow before a blank, a mark or the end. */
@@ -29,6 +32,10 @@ export function findSql(text: string): Hit | null {
     const valueBefore = !CODE_BEFORE.test(text.slice(Math.max(0, at - 60), at)) && !isQuotation(text, at)
     const found = new SqlReading(text, at + 1, 'quote', valueBefore).read()
     if (found) return found
+    // A statement that we do not know, but the literal was closed before it and the rest is cut off behind it.
+    if (valueBefore && text.length < at + 200 && STATEMENT.test(text.slice(at + 1))) {
+      return { start: at, end: text.length, reason: 'stacked statement' }
+    }
     if (text[at - 1] === '\\') {
       // Where the application escapes quotes, the one after it closes.
       const later = text.indexOf(quote, at + 1)
@@ -40,7 +47,7 @@ export function findSql(text: string): Hit | null {
   }
   // What goes before a union may be cut to pieces by comments; a sentence would have words there.
   const union = text.search(UNION)
-  if (union > 0 && union < 80 && !WORDS.test(text.slice(0, union))) {
+  if (union > 0 && union < 200 && !WORDS.test(text.slice(0, union).replace(KEYWORDS, ' 1 '))) {
     return new SqlReading(text, union, 'number', true).read()
   }
   return null

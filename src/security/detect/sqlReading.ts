@@ -20,10 +20,10 @@ const CONSTANT = /^(?:null|true|false|default|unknown|current_\w+|utc_\w+|sysdat
 
 /** The first column of a query. */
 const COLUMNS =
-  /^(?:(?:all|distinct|top \(? ?0 ?\)?|sql_\w+|straight_join|not|binary|exists|[-+!~(]) )*(?:['0@*.]|\W 0|select |case |if |replace |left |[^\s'"]+(?: as)?(?: [\w']+)? (?:[-,()=<>|+*/;#&%^]|from |where |limit |into |group |order |having |union |collate )|[^\s'"]+ \.|(?:null|true|false|default|user|current_\w+|sysdate) |[\w.]+ \$|[^\s'"]+ ')/
+  /^(?:(?:all|distinct\w*|top \(? ?0 ?\)?|sql_\w+|straight_join|not|binary|exists|[-+!~(]) )*(?:['0@*.]|\W 0|select |case |if |replace |left |[^\s'"]+(?: as)?(?: [\w']+)? (?:[-,()=<>|+*/;#&%^]|from |where |limit |into |group |order |having |union |collate )|[^\s'"]+ \.|(?:null|true|false|default|user|current_\w+|sysdate) |[\w.]+ \$|[^\s'"]+ ')/
 /** The same where a sentence may be meant: a list of words is no proof. */
 const SURE_COLUMNS =
-  /^(?:(?:all|distinct|top \(? ?0 ?\)?|sql_\w+|not|[-+!~(]) )*(?:[@*] |0 (?:[-+*/,$#);]|from |union )|case when |[^\s'"]+ (?:\(|as \S+ from |from \S+ (?:[$#;,]|where |limit )))/
+  /^(?:(?:all|distinct\w*|top \(? ?0 ?\)?|sql_\w+|not|[-+!~(]) )*(?:[@*] |0 (?:[-+*/,$#);]|from |union )|case when |[^\s'"]+ (?:\(|as \S+ from |from \S+ (?:[$#;,]|where |limit )))/
 const OBJECT =
   '(?:table|database|user|view|index|procedure|proc|function|login|role|schema|trigger|sequence|column|tablespace|server|assembly|type|temporary|temp|or|unique|if|external|member|aggregate)'
 /** Statements that nobody has in mind after a value; the first word is the statement's. */
@@ -344,10 +344,10 @@ export class SqlReading {
   /** After UNION: a query must follow. */
   #union(): Hit | null {
     const count = this.#count
-    const ahead = this.#ahead(this.#token.end, 9).replace(/^(?:(?:all|distinct|[-+(]) )+/, '')
+    const ahead = this.#ahead(this.#token.end, 9).replace(/^(?:(?:all|distinct\w*|[-+(]) )+/, '')
     if (
       ahead.startsWith('select ')
-        ? COLUMNS.test(ahead.slice(7))
+        ? COLUMNS.test(ahead.slice(7)) || (this.#left && /^select \S+ (?:as )?\S+ [$#]/.test(ahead))
         : /^selectchar|^(?:table|values) [^$]/.test(ahead)
     ) {
       return this.#hit('union select')
@@ -404,6 +404,16 @@ export class SqlReading {
       case 'using':
       case 'on':
         return this.#selected || this.#out || !strict ? true : null
+      case 'with':
+        if (next.text !== 'rollup' && next.text !== 'ties') return strict ? null : false
+        this.#advance()
+        return false
+      case 'lock':
+        if (next.text !== 'in') return strict ? null : false
+        this.#advance() // SHARE
+        this.#advance() // MODE
+        this.#advance()
+        return false
       case 'end':
         this.#ended = this.#case
         return this.#clause !== '' || this.#case || !strict ? false : null
