@@ -279,6 +279,7 @@ export class ServerProcesses {
       pong: () => {},
       hangUp: (conn, code, reason) => hangUp(() => table, conn, code, reason),
       opened: () => {},
+      emptied: (entry) => tell('doubt', entry),
       ended: (_reason, undelivered) => {
         for (const entry of undelivered) tell('doubt', entry)
         table.forget(sid)

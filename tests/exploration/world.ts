@@ -854,7 +854,7 @@ export class World {
   }
 
   #small(outcome: Outcome, violation: string, _kind: string): Step {
-    const effects = outcome.effects.map((effect): Small => {
+    const effects: Small[] = outcome.effects.map((effect): Small => {
       const none = { do: effect.do, conn: 0, item: 0, sid: '', number: 0 }
       switch (effect.do) {
         case 'send':
@@ -869,6 +869,8 @@ export class World {
           const item = this.#facts.id(`start ${message} ${sid} ${number} BY ${flagged ? 'flagged' : 'new'}`)
           return { ...none, item, sid, number }
         }
+        default:
+          return effect satisfies never
       }
     })
     return { next: outcome.next, effects, violation }
