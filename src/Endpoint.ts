@@ -2,7 +2,8 @@
 // It wires the parts together; how they reconnect, retry or limit is theirs alone.
 
 import { ApiClient, type ApiClientOptions } from './ApiClient.ts'
-import { Questions } from './connection/Questions.ts'
+import { type ValidateOptions, validateRule } from './client/guardCalls.ts'
+import { type QuestionLine, Questions } from './connection/Questions.ts'
 import type { Reply } from './connection/Reply.ts'
 import type { Receipt } from './connection/receipt.ts'
 import type { Clock } from './core/clock.ts'
@@ -27,7 +28,7 @@ import {
 } from './GuruConnection.ts'
 import { assertSecureUrl } from './http/secureUrl.ts'
 import { ValidationError } from './security/ValidationError.ts'
-import { checkBase64Image } from './security/validate/base64Image.ts'
+import { openImageEnvelope } from './security/validate/imageEnvelope.ts'
 
 export type { AssistantMessage } from './connection/Questions.ts'
 export type { Reply } from './connection/Reply.ts'
@@ -65,6 +66,11 @@ export interface EndpointOptions {
   token?: Provider<string>
   /** Further options of the connection. */
   connection?: Omit<GuruConnectionOptions, 'url' | 'token'>
+  /**
+   * `{ validator, rules, fields }`: an `InputValidator` looks at every message (`content`) and at the HTTP client's requests
+   * before they are sent.
+   */
+  validate?: ValidateOptions
   /** Further options of the HTTP client. */
   api?: Omit<ApiClientOptions, 'baseURL'>
 }
@@ -104,6 +110,7 @@ const optionRules = {
   token: either(text, callable),
   connection: plainObject,
   api: plainObject,
+  validate: validateRule,
 }
 
 /** One app, one backend, one object. */
@@ -115,6 +122,7 @@ export class Endpoint {
   readonly #routes: EndpointRoutes
   readonly #clock: Clock
   readonly #questions: Questions
+  readonly #validate: ValidateOptions | undefined
 
   /** @throws TypeError or RangeError naming the option; CommsError `INSECURE_URL` in production */
   constructor(options: EndpointOptions) {
@@ -131,14 +139,20 @@ export class Endpoint {
     const url = mustBeSecure && typeof WS_URL === 'function' ? secured(WS_URL) : WS_URL
     this.#routes = { ...defaultRoutes, ...routes }
     this.#clock = options.connection?.clock ?? systemClock
-    this.api = new ApiClient({ allowInsecure: !mustBeSecure, ...options.api, baseURL: API_BASE_URL })
+    this.#validate = options.validate
+    this.api = new ApiClient({
+      allowInsecure: !mustBeSecure,
+      ...(options.validate && { validate: options.validate }),
+      ...options.api,
+      baseURL: API_BASE_URL,
+    })
     if (token !== undefined) this.api.addRequestInterceptor(withToken(token))
     this.connection = new GuruConnection({
       ...options.connection,
       url,
       ...(token === undefined ? {} : { token }),
     })
-    this.#questions = this.#askOver(this.connection)
+    this.#questions = new Questions(this.connection as QuestionLine, this.#clock)
   }
 
   /** Listens to an event of the connection: all of them pass through here. */
@@ -172,7 +186,7 @@ export class Endpoint {
   /**
    * Sends a user's message; while the line is down it waits in the queue.
    * @returns its id, which the reply carries as `request_id`
-   * @throws ValidationError for an empty or too long text; CommsError `DISPOSED`, `QUEUE_FULL`
+   * @throws ValidationError for an empty or too long text, or one that `validate` refuses; CommsError `DISPOSED`, `QUEUE_FULL`
    */
   sendUserMessage(content: string, id: string = randomId()): string {
     this.#send(content, id)
@@ -257,8 +271,11 @@ export class Endpoint {
   #send(content: string, id: string, image?: string): Receipt {
     checkText(content)
     checkOption('sendUserMessage', 'id', id, text)
-    const problem = image === undefined ? null : checkBase64Image(image)
-    if (problem) throw refused('image', problem.rule, `image refused: ${problem.message}`)
+    if (image !== undefined) {
+      const envelope = openImageEnvelope(image)
+      if ('rule' in envelope) throw refused('image', envelope.rule, `image refused: ${envelope.message}`)
+    }
+    this.#validate?.validator.validateFields({ content }, this.#validate)
     const message: UserMessage = {
       role: 'user',
       type: 'message',
@@ -268,24 +285,6 @@ export class Endpoint {
     }
     if (image !== undefined) message.image = image
     return this.connection.send(message)
-  }
-
-  #askOver(connection: GuruConnection): Questions {
-    const hear = (message: unknown) => questions.onMessage(message)
-    const questions = new Questions(
-      {
-        isOpen: () => connection.connectionState === 'open',
-        stop: (id) => void connection.stopRequest(id),
-        // Messages that nobody hears are not even parsed.
-        listen: (wanted) => void (wanted ? connection.on('message', hear) : connection.off('message', hear)),
-      },
-      this.#clock,
-    )
-    connection.on('open', () => questions.onOpen())
-    connection.on('close', () => questions.onLost())
-    connection.on('max_reconnect_attempts', () => questions.onGivenUp())
-    connection.on('dropped', ({ id, reason }) => questions.onDropped(id, reason))
-    return questions
   }
 }
 

@@ -378,7 +378,19 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
       this.#receipts?.delete(seq)
       receipt.fail(new CommsError(`message ${id} was dropped: ${reason}`, { code: 'DROPPED' }))
     }
-    this.#server.notify(this.session, 'dropped', { id, reason, data: payload })
+    const tell = () => this.#server.notify(this.session, 'dropped', { id, reason, data: payload })
+    if (reason === 'closed') this.#atTheEnd(tell)
+    else tell()
+  }
+
+  emptied({ seq, payload, bytes }: Entry): void {
+    const id = messageId(seq)
+    const error = lost(`the client refused message ${id} for its size (${bytes} bytes): it is set aside`)
+    this.#server.counts.dropped += 1
+    this.#receipts?.get(seq)?.fail(error)
+    this.#receipts?.delete(seq)
+    this.#server.notify(this.session, 'dropped', { id, reason: 'refused', data: payload })
+    this.report(error)
   }
 
   handlerTimedOut(number: number): void {
@@ -413,7 +425,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     if (reason === 'closed' || (reason === 'ended' && !this.#lossReason)) {
       this.#finish('the session was closed')
       const by = reason === 'closed' ? 'client' : 'server'
-      if (this.shown) this.#server.notify(this.session, 'closed', { by, inDoubt })
+      if (this.shown) this.#atTheEnd(() => this.#server.notify(this.session, 'closed', { by, inDoubt }))
     } else this.#lost(this.#lossReason ?? (reason as SessionLossReason), inDoubt)
     this.#server.ended(this)
   }
@@ -453,7 +465,13 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   #lost(reason: SessionLossReason, inDoubt: readonly SessionMessage[]): void {
     this.#server.counts.losses += 1
     this.#finish(`the session was lost: ${reason}`)
-    if (this.shown) this.#server.notify(this.session, 'lost', { reason, inDoubt })
+    if (this.shown) this.#atTheEnd(() => this.#server.notify(this.session, 'lost', { reason, inDoubt }))
+  }
+
+  /** What is told of the end: not before it is recorded, or another process would still deliver what was reported. */
+  #atTheEnd(tell: () => void): void {
+    if (this.recording) void this.whenRecorded().then(tell)
+    else tell()
   }
 
   #finish(why: string): void {

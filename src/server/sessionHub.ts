@@ -170,12 +170,12 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     return this.#table.busy(socket.conn)
   }
 
-  closed(socket: SessionSocket): void {
+  closed(socket: SessionSocket, code: number): void {
     const { conn } = socket
     if (!this.#sockets.delete(conn)) return
     this.#requests.delete(conn)
     const host = this.#hostOf(conn)
-    this.#table.gone(conn, this.now())
+    this.#table.gone(conn, this.now(), code)
     host?.touched()
     this.rested()
   }

@@ -85,6 +85,14 @@ export class Outbox {
     return state.ring[number & (state.ring.length - 1)] as Entry
   }
 
+  /** Whether message `seq` has a number and no acknowledgement. The latest are looked at first: they are asked about most. */
+  has(seq: number): boolean {
+    for (let number = this.state.last; number > this.state.acked; number -= 1) {
+      if (this.at(number)?.seq === seq) return true
+    }
+    return false
+  }
+
   /** The numbers up to `number` are recorded. */
   recorded(number: number): void {
     if (number > this.state.recorded) this.state.recorded = number

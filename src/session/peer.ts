@@ -222,6 +222,19 @@ export class Peer {
     return this.#waiting.has(seq)
   }
 
+  /** Whether message `seq` is still undecided: it waits, or has not been acknowledged. */
+  keeps(seq: number): boolean {
+    return this.#outbox.has(seq) || this.#waiting.has(seq)
+  }
+
+  /** The line is a plain one: what waits goes out as it is, and is gone. `take` returns false when it took none. */
+  sendPlain(take: (entry: Entry) => boolean): void {
+    for (let first = this.#waiting.first; first && take(first); first = this.#waiting.first) {
+      this.#waiting.shift()
+      if (this.#options.durable) this.#host.store({ kind: 'drop', seq: first.seq })
+    }
+  }
+
   /** The handler of a message has settled. What belongs to an older session is nobody's business any more. */
   settled(sid: string, number: number, now: number): void {
     if (sid !== this.state.sid) return

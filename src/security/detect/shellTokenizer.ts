@@ -26,9 +26,12 @@ const OTHER_SEPARATOR = /[;|&\n\r)`]/
 
 /** Every place where a command would start, in order. Reads at most `LIMIT` characters after each. */
 export function* commandsIn(text: string): Generator<Command> {
+  let inTicks = false
   for (const match of text.matchAll(START)) {
     const sign = match[0]
+    if (sign.split('`').length % 2 === 0) inTicks = !inTicks
     const last = sign.at(-1) as string
+    if (last === '`' && !inTicks) continue // this one closes
     const by = sign === '$(' ? '$(' : last === '(' ? '<(' : last === '\r' ? '\n' : last
     const from = match.index + sign.length
     const piece = text.slice(from, from + LIMIT).replace(SPACES, ' ')
