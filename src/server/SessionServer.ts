@@ -199,6 +199,11 @@ export class SessionServer extends Emitter<SessionServerEvents> {
     await this.#until(() => this.#hub.connections === 0, spreadMs + 1000)
   }
 
+  /** Cuts every connection without a close frame, as a broken network would; the sessions stay. For tests of your own. */
+  cut(): void {
+    for (const socket of this.#open.keys()) socket.terminate()
+  }
+
   /**
    * Lets nobody in any more, waits up to `graceMs` (default 2000) until all is handled, acknowledged and recorded, and
    * ends every connection with 1001. Sessions in a store live on; without a store they end, as `lost` with the reason
@@ -333,7 +338,8 @@ export class SessionServer extends Emitter<SessionServerEvents> {
   }
 }
 
-function offersSession({ headers }: IncomingMessage): boolean {
+/** Whether an upgrade offers guru.v1. */
+export function offersSession({ headers }: IncomingMessage): boolean {
   const offered = headers['sec-websocket-protocol'] ?? ''
   return offered.split(',').some((name) => name.trim() === SUBPROTOCOL)
 }

@@ -68,6 +68,8 @@ export interface HostServer {
   schedule(writer: SessionWriter, late: boolean): void
   /** Nothing of a session is left to be recorded. */
   recorded(host: SessionHost): void
+  /** Something may have come to rest. */
+  rested(): void
   /** Messages can be sent: shows a new session to the app; one that is shown already goes on. */
   opened(host: SessionHost, resumed: boolean): void
   /** The connection of a session may have become free to say more. */
@@ -153,6 +155,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     const at = this.#engine.wakeAt
     // One that comes too early finds nothing due: cheaper than moving it with each message.
     if (at < this.alarmAt) this.#server.setAlarm(this, at)
+    this.#server.rested()
   }
 
   wake(now: number): void {

@@ -34,7 +34,7 @@ const PRUNE_MS = 1000
 const BUFFERED_WINDOWS = 2
 const BUFFERED_BYTES = 2 ** 20
 /** Volatile messages find room while no more than this waits in the socket. */
-const VOLATILE_BYTES = 64 * 1024
+const VOLATILE_BYTES = 256 * 1024
 const INTERNAL_ERROR = 1011
 
 /** Wakes the table, or prunes. */
@@ -89,6 +89,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   #toWrite: SessionWriter[] = []
   #toPrune = new Set<SessionWriter>()
   #onRest: (() => void)[] = []
+  #looking = false
 
   constructor(options: ResolvedSessionServerOptions, listener: HubListener) {
     this.#options = options
@@ -497,8 +498,14 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     this.rested()
   }
 
+  /** Something may have come to rest: who waits for that looks, once a turn. */
   rested(): void {
-    for (const look of this.#onRest) look()
+    if (this.#onRest.length === 0 || this.#looking) return
+    this.#looking = true
+    setImmediate(() => {
+      this.#looking = false
+      for (const look of this.#onRest) look()
+    })
   }
 
   /** Whether nothing is to be handled, recorded, sent or told any more. */

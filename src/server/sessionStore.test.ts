@@ -409,7 +409,12 @@ describe('a server on SQLite that is killed', () => {
       },
     )
     children.push(child)
-    const [said] = await once(child.stdout as NonNullable<typeof child.stdout>, 'data')
+    const [said] = await Promise.race([
+      once(child.stdout as NonNullable<typeof child.stdout>, 'data'),
+      once(child, 'exit').then(([code]) => {
+        throw new Error(`the server ended with ${code} before it listened`)
+      }),
+    ])
     return { child, port: Number(said) }
   }
   async function end(child: ChildProcess): Promise<void> {
@@ -429,7 +434,7 @@ describe('a server on SQLite that is killed', () => {
       let { child, port } = await run(file)
       let line = client({ port })
       const opened = await line.open()
-      const total = 500
+      const total = 300
       let acked = 0
       const answers: string[] = []
       // A client by hand: it keeps what is not acknowledged, and counts the answers it has taken.

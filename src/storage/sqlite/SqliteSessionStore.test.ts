@@ -42,10 +42,8 @@ describeSessionStore('sessions on SQLite', {
 })
 
 describe('a session store on SQLite', () => {
-  it('writes what comes in one turn together, and what fails by itself harms no other', async () => {
+  it('of what comes in one turn, what fails by itself harms no other', async () => {
     const store = sqliteSessionStore({ file: newFile() })
-    const before = Number(store.database.prepare('PRAGMA data_version').get()?.data_version)
-    expect(before).toBeGreaterThan(0)
     await store.write('a', 0, [begin('a')])
     const results = await Promise.allSettled([
       store.write('b', 0, [begin('b')]),
@@ -112,15 +110,54 @@ describe('a session store on SQLite', () => {
     store.close()
   })
 
-  it('transactions do not nest', async () => {
+  it('does not write into a transaction that the app has left open, and says so', async () => {
+    const store = sqliteSessionStore({ file: newFile() })
+    store.database.exec('BEGIN')
+    await expect(store.write('a', 0, [begin('a')])).rejects.toThrow(/transaction/)
+    store.database.exec('COMMIT')
+    expect(await store.write('a', 0, [begin('a')])).toBe('stored')
+    store.close()
+  })
+
+  it('a transaction within another is one of its own, after it', async () => {
     const store = sqliteSessionStore({ file: newFile() })
     await store.write('a', 0, [begin('a')])
-    expect(() =>
-      store.transact('a', 1, () => {
-        store.transact('a', 2, () => {})
-      }),
-    ).toThrow(storage('conflict'))
-    expect(store.find('a')?.session.done).toEqual([])
+    const order: string[] = []
+    let inner: Promise<unknown> | undefined
+    await store.transact('a', 1, () => {
+      inner = store.transact('a', 2, () => order.push('inner'))
+      expect(store.find('a')?.session.done).toEqual([1])
+      order.push('outer')
+    })
+    await inner
+    expect(order).toEqual(['outer', 'inner'])
+    expect(store.find('a')?.session.done).toEqual([1, 2])
+    store.close()
+  })
+
+  it('handlers that record in one turn wait for the disk once, and one that throws undoes only itself', async () => {
+    const store = sqliteSessionStore({ file: newFile() })
+    store.database.exec('CREATE TABLE effects (value INTEGER)')
+    const insert = store.database.prepare('INSERT INTO effects VALUES (?)')
+    await store.write('a', 0, [begin('a')])
+    const results = await Promise.allSettled([
+      ...[1, 2, 3].map((number) =>
+        store.transact('a', number, () => {
+          insert.run(number)
+          if (number === 2) throw new Error('not this one')
+          return number
+        }),
+      ),
+      store.write('b', 0, [begin('b')]),
+    ])
+    expect(results).toMatchObject([
+      { value: 1 },
+      { reason: { message: 'not this one' } },
+      { value: 3 },
+      { value: 'stored' },
+    ])
+    expect(store.find('a')?.session.done).toEqual([1, 3])
+    expect(store.database.prepare('SELECT value FROM effects').all()).toEqual([{ value: 1 }, { value: 3 }])
     store.close()
   })
 })

@@ -1,7 +1,7 @@
-// A server's sessions in a file, on `node:sqlite`. What the sessions of a server record in one turn is written in one
-// transaction: the wait for the disk is the same for one session as for a thousand.
+// A server's sessions in a file, on `node:sqlite`. What the sessions and the handlers of a server record in one turn is one
+// transaction: the wait for the disk is the same for one as for a thousand.
 
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import {
   checkOption,
   checkOptions,
@@ -14,7 +14,7 @@ import {
 import type { SessionStore, StoredSession, Write, WriteResult } from '../../session/store.ts'
 import { recordedTwice, refusePromise } from '../outboxHead.ts'
 import { StorageError } from '../StorageError.ts'
-import { openDatabase, storageCall, transaction } from './database.ts'
+import { openDatabase, storageCall, toStorageError, transaction } from './database.ts'
 import { createSessionTables, prepareSessions, type SessionStatements } from './sessionTables.ts'
 
 export interface SqliteSessionStoreOptions {
@@ -47,7 +47,7 @@ export interface SqliteSessionStore extends SessionStore {
   find(sid: string): StoredSession | undefined
   write(sid: string, epoch: number, writes: readonly Write[]): Promise<WriteResult>
   list(): Iterable<StoredSession>
-  transact<T>(sid: string, number: number, run: (database: DatabaseSync) => T): T
+  transact<T>(sid: string, number: number, run: (database: DatabaseSync) => T): Promise<T>
   close(): void
 }
 
@@ -70,12 +70,10 @@ interface Settings {
   readonly busyTimeout: number
 }
 
-/** The writes of one session, and who waits for them. */
-interface Batch {
-  readonly sid: string
-  readonly epoch: number
-  readonly writes: readonly Write[]
-  readonly resolve: (result: WriteResult) => void
+/** Something to do within a transaction, and who waits for it. */
+interface Job {
+  readonly run: () => unknown
+  readonly resolve: (value: never) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -83,16 +81,22 @@ class Store implements SqliteSessionStore {
   readonly #database: DatabaseSync
   readonly #statements: SessionStatements
   readonly #file: string
-  #batches: Batch[] = []
+  readonly #begin: StatementSync
+  readonly #keep: StatementSync
+  readonly #undo: StatementSync
+  #jobs: Job[] = []
+  #working = false
 
   constructor(settings: Settings) {
     this.#file = settings.file
     this.#database = openDatabase(settings.file, settings)
     try {
-      this.#statements = storageCall(`read ${this.#what}`, () => {
-        createSessionTables(this.#database)
-        return prepareSessions(this.#database)
-      })
+      const database = this.#database
+      storageCall(`read ${this.#what}`, () => createSessionTables(database))
+      this.#statements = prepareSessions(database)
+      this.#begin = database.prepare('SAVEPOINT guru_job')
+      this.#keep = database.prepare('RELEASE guru_job')
+      this.#undo = database.prepare('ROLLBACK TO guru_job')
     } catch (error) {
       this.#database.close()
       throw error
@@ -110,10 +114,10 @@ class Store implements SqliteSessionStore {
   }
 
   write(sid: string, epoch: number, writes: readonly Write[]): Promise<WriteResult> {
-    return new Promise((resolve, reject) => {
-      this.#needOpen()
-      if (this.#batches.length === 0) queueMicrotask(() => this.#flush())
-      this.#batches.push({ sid, epoch, writes, resolve, reject })
+    return this.#do(() => {
+      if (this.#isStale(sid, epoch, writes)) return 'stale'
+      for (const write of writes) this.#statements.record(sid, write)
+      return 'stored'
     })
   }
 
@@ -127,12 +131,8 @@ class Store implements SqliteSessionStore {
     }
   }
 
-  transact<T>(sid: string, number: number, run: (database: DatabaseSync) => T): T {
-    this.#needOpen()
-    if (this.#database.isTransaction) {
-      throw new StorageError('a transaction is under way: transactions do not nest', { reason: 'conflict' })
-    }
-    return transaction(this.#database, `write ${this.#what}`, () => {
+  transact<T>(sid: string, number: number, run: (database: DatabaseSync) => T): Promise<T> {
+    return this.#do(() => {
       const known = this.#statements.progress(sid)
       if (!known) {
         throw new StorageError('the session of this message is over: nothing is recorded', {
@@ -164,38 +164,54 @@ class Store implements SqliteSessionStore {
     }
   }
 
-  /** Records all that waits, in one transaction; where that fails, each by itself, so that one harms no other. */
+  #do<T>(run: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#needOpen()
+      if (this.#jobs.length === 0) queueMicrotask(() => this.#flush())
+      this.#jobs.push({ run, resolve, reject })
+    })
+  }
+
+  /** Does all that waits, in order, in one transaction. */
   #flush(): void {
-    const batches = this.#batches
-    if (batches.length === 0) return
-    this.#batches = []
-    let results: WriteResult[]
+    // Asked from within a job: what waits has its turn after it.
+    if (this.#jobs.length === 0 || this.#working) return
+    const jobs = this.#jobs
+    this.#jobs = []
+    this.#working = true
+    const what = `write ${this.#what}`
     try {
-      results = this.#together(batches)
+      const told = transaction(this.#database, what, () =>
+        jobs.length === 1 ? [this.#alone(jobs[0] as Job)] : jobs.map((job) => this.#among(job, what)),
+      )
+      for (const tell of told) tell()
     } catch (error) {
-      if (batches.length === 1) (batches[0] as Batch).reject(error)
-      else for (const batch of batches) this.#alone(batch)
-      return
-    }
-    for (const [index, batch] of batches.entries()) batch.resolve(results[index] as WriteResult)
-  }
-
-  #alone(batch: Batch): void {
-    try {
-      batch.resolve(this.#together([batch])[0] as WriteResult)
-    } catch (error) {
-      batch.reject(error)
+      for (const { reject } of jobs) reject(error)
+    } finally {
+      this.#working = false
     }
   }
 
-  #together(batches: readonly Batch[]): WriteResult[] {
-    return transaction(this.#database, `write ${this.#what}`, () =>
-      batches.map(({ sid, epoch, writes }) => {
-        if (this.#isStale(sid, epoch, writes)) return 'stale'
-        for (const write of writes) this.#statements.record(sid, write)
-        return 'stored'
-      }),
-    )
+  /** Returns how its owner is told, once the transaction is on the disk. */
+  #alone({ run, resolve }: Job): () => void {
+    const value = run() as never
+    return () => resolve(value)
+  }
+
+  /** One that throws undoes itself and harms no other. */
+  #among(job: Job, what: string): () => void {
+    this.#begin.run()
+    try {
+      const tell = this.#alone(job)
+      this.#keep.run()
+      return tell
+    } catch (error) {
+      // On some errors, such as a full disk, SQLite has undone the whole transaction.
+      if (!this.#database.isTransaction) throw error
+      this.#undo.run()
+      this.#keep.run()
+      return () => job.reject(toStorageError(error, what))
+    }
   }
 
   #isStale(sid: string, held: number, writes: readonly Write[]): boolean {
