@@ -33,7 +33,8 @@ export function recorded(box: Box, write: Write): Box | undefined {
   switch (write.kind) {
     case 'number': {
       const { entry, number } = write
-      if (number !== session.acked + session.messages.length + 1) throw new Error(`number ${number} leaves a gap`)
+      if (number !== session.acked + session.messages.length + 1)
+        throw new Error(`number ${number} leaves a gap`)
       return {
         session: { ...session, messages: [...session.messages, { ...entry }] },
         waiting: waiting.filter(({ seq }) => seq !== entry.seq),
@@ -41,7 +42,9 @@ export function recorded(box: Box, write: Write): Box | undefined {
     }
     case 'void': {
       const messages = session.messages.map((entry, index) =>
-        index === write.number - session.acked - 1 ? { ...entry, seq: 0, stream: -1, payload: '', bytes: 0 } : entry,
+        index === write.number - session.acked - 1
+          ? { ...entry, seq: 0, stream: -1, payload: '', bytes: 0 }
+          : entry,
       )
       return { session: { ...session, messages }, waiting }
     }
@@ -55,7 +58,9 @@ export function recorded(box: Box, write: Write): Box | undefined {
     case 'rx':
       return { session: { ...session, rx: Math.max(session.rx, write.rx) }, waiting }
     case 'epoch':
-      return write.epoch > session.epoch ? { session: { ...session, epoch: write.epoch }, waiting } : undefined
+      return write.epoch > session.epoch
+        ? { session: { ...session, epoch: write.epoch }, waiting }
+        : undefined
     case 'end': {
       const freed = write.requeue
         ? session.messages

@@ -19,7 +19,8 @@ export function brokenServer({ table }: ServerProcess, scenario: Scenario): stri
     if (phase !== 'attached') continue
     if (owners.has(sid)) return `connections ${owners.get(sid)} and ${conn} both speak for ${sid}`
     owners.set(sid, conn)
-    if (table.sessions.get(sid)?.conn !== conn) return `connection ${conn} is attached, but ${sid} has another`
+    if (table.sessions.get(sid)?.conn !== conn)
+      return `connection ${conn} is attached, but ${sid} has another`
   }
   for (const [sid, { conn, phase, peer }] of table.sessions) {
     if (phase === 'over') return `${sid} is over and still kept`
@@ -31,7 +32,10 @@ export function brokenServer({ table }: ServerProcess, scenario: Scenario): stri
   return ''
 }
 
-function brokenPeer({ inbox, outbox, waiting }: PeerState, { maxMessages, maxQueueMessages }: Scenario): string {
+function brokenPeer(
+  { inbox, outbox, waiting }: PeerState,
+  { maxMessages, maxQueueMessages }: Scenario,
+): string {
   if (outbox.last - outbox.acked > maxMessages) return 'more than the window is unacknowledged'
   if (outbox.sent > outbox.recorded) return 'a message was sent before its number was recorded'
   if (inbox.taken - inbox.rx > maxMessages) return 'more than the window is being handled'
@@ -42,6 +46,7 @@ function brokenPeer({ inbox, outbox, waiting }: PeerState, { maxMessages, maxQue
   const { acked, sent, last } = outbox
   if (acked > sent || sent > last) return `the outbox is torn: acked ${acked}, sent ${sent}, last ${last}`
   const { rx, settled, taken } = inbox
-  if (rx > settled || settled > taken) return `the inbox is torn: rx ${rx}, settled ${settled}, taken ${taken}`
+  if (rx > settled || settled > taken)
+    return `the inbox is torn: rx ${rx}, settled ${settled}, taken ${taken}`
   return ''
 }
