@@ -261,7 +261,7 @@ describe('two servers on one store', () => {
     await second.acked(2)
     const fenced = session(one).send('from the one that has lost it')
     await expect(fenced.stored).rejects.toMatchObject({ code: 'SESSION_LOST' })
-    expect(await first.closing()).toMatchObject({ code: 4409 })
+    expect(await first.closing()).toMatchObject({ code: 1001 })
     expect(ends).toEqual([{ reason: 'takenOver', inDoubt: [] }])
     session(two).send('from the one that has it')
     expect(await second.heard(1)).toEqual(['1:from the one that has it'])
