@@ -20,7 +20,7 @@ describeSessionStore('sessions on SQLite', {
   makePlace: () => {
     const file = newFile()
     return {
-      open: () => sqliteSessionStore({ file, synchronous: 'normal' }),
+      open: () => sqliteSessionStore({ file, synchronous: 'normal', exclusive: false }),
       remove: () => {
         for (const ending of ['', '-wal', '-shm']) rmSync(`${file}${ending}`, { force: true })
       },
@@ -61,6 +61,20 @@ describe('a session store on SQLite', () => {
     expect(store.find('a')?.session.messages).toEqual([])
     expect(store.find('c')).toBeDefined()
     store.close()
+  })
+
+  it('belongs to one server at a time, by whatever name', async () => {
+    const file = newFile()
+    const store = sqliteSessionStore({ file })
+    expect(() => sqliteSessionStore({ file: join(folder, '.', `${files}.db`) })).toThrow(storage('locked'))
+    await store.write('a', 0, [begin('a')])
+    store.close()
+    const next = sqliteSessionStore({ file })
+    expect(next.find('a')).toBeDefined()
+    next.close()
+    const memory = sqliteSessionStore({ file: ':memory:' })
+    expect([...memory.list()]).toEqual([])
+    memory.close()
   })
 
   it('refuses wrong options', () => {

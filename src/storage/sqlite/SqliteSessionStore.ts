@@ -1,11 +1,13 @@
 // A server's sessions in a file, on `node:sqlite`. What the sessions and the handlers of a server record in one turn is one
 // transaction: the wait for the disk is the same for one as for a thousand.
 
+import { realpathSync } from 'node:fs'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import {
   checkOption,
   checkOptions,
   delay,
+  flag,
   oneOf,
   type Rule,
   type Rules,
@@ -14,7 +16,15 @@ import {
 import type { SessionStore, StoredSession, Write, WriteResult } from '../../session/store.ts'
 import { recordedTwice, refusePromise } from '../outboxHead.ts'
 import { StorageError } from '../StorageError.ts'
-import { openDatabase, storageCall, toStorageError, transaction } from './database.ts'
+import {
+  type FileLock,
+  IN_MEMORY,
+  openDatabase,
+  storageCall,
+  takeLock,
+  toStorageError,
+  transaction,
+} from './database.ts'
 import { createSessionTables, prepareSessions, type SessionStatements } from './sessionTables.ts'
 
 export interface SqliteSessionStoreOptions {
@@ -27,6 +37,11 @@ export interface SqliteSessionStoreOptions {
   synchronous?: 'full' | 'normal' | undefined
   /** Milliseconds to wait for somebody else's write to the same file; the process stands still meanwhile. @default 2000 */
   busyTimeout?: number | undefined
+  /**
+   * Whether it belongs to one server at a time: each takes up all sessions of the file and lets those expire that nobody
+   * resumes, which must not befall those of another. Without it, writes are fenced by epochs all the same. @default true
+   */
+  exclusive?: boolean | undefined
 }
 
 const filled: Rule = {
@@ -37,8 +52,9 @@ const rules: Rules<SqliteSessionStoreOptions> = {
   file: filled,
   synchronous: oneOf('full', 'normal'),
   busyTimeout: delay,
+  exclusive: flag,
 }
-const defaults = { synchronous: 'full', busyTimeout: 2000 } as const
+const defaults = { synchronous: 'full', busyTimeout: 2000, exclusive: true } as const
 
 /** Its transactions work on `database`. */
 export interface SqliteSessionStore extends SessionStore {
@@ -53,7 +69,8 @@ export interface SqliteSessionStore extends SessionStore {
 
 /**
  * A durable store for `SessionServer`'s `store`: a file of SQLite, in write-ahead mode. It is opened at once. Tables of
- * the app may share the file; so may several processes, for the sessions of each are fenced by their epochs.
+ * the app may share the file. Beside it lies an empty file, `<file>-sessions.lock`: who has it open owns the sessions, and the
+ * operating system takes it back when the process dies.
  * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`) for a wrong option; StorageError (`code: 'STORAGE'`) when the
  * file cannot be opened: `locked`, `corrupt`, `full`, `readOnly`, `unavailable`
  */
@@ -68,6 +85,7 @@ interface Settings {
   readonly file: string
   readonly synchronous: 'full' | 'normal'
   readonly busyTimeout: number
+  readonly exclusive: boolean
 }
 
 /** Something to do within a transaction, and who waits for it. */
@@ -81,6 +99,7 @@ class Store implements SqliteSessionStore {
   readonly #database: DatabaseSync
   readonly #statements: SessionStatements
   readonly #file: string
+  readonly #lock: FileLock | undefined
   readonly #begin: StatementSync
   readonly #keep: StatementSync
   readonly #undo: StatementSync
@@ -92,6 +111,7 @@ class Store implements SqliteSessionStore {
     this.#database = openDatabase(settings.file, settings)
     try {
       const database = this.#database
+      this.#lock = settings.exclusive ? this.#takeLock() : undefined
       storageCall(`read ${this.#what}`, () => createSessionTables(database))
       this.#statements = prepareSessions(database)
       this.#begin = database.prepare('SAVEPOINT guru_job')
@@ -99,6 +119,7 @@ class Store implements SqliteSessionStore {
       this.#undo = database.prepare('ROLLBACK TO guru_job')
     } catch (error) {
       this.#database.close()
+      this.#lock?.release()
       throw error
     }
   }
@@ -152,6 +173,18 @@ class Store implements SqliteSessionStore {
     } catch {
       // What was recorded is on the disk: whoever closes has nothing to do about the rest.
     }
+    this.#lock?.release()
+  }
+
+  #takeLock(): FileLock | undefined {
+    if (this.#file === IN_MEMORY) return undefined
+    // The same by whatever path the database was named.
+    const lock = takeLock(`${realpathSync(this.#file)}-sessions.lock`)
+    if (lock) return lock
+    throw new StorageError(
+      `${this.#what} belong to another server, here or in another process: close that one first, or give this one a file of its own`,
+      { reason: 'locked' },
+    )
   }
 
   get #what(): string {
