@@ -307,9 +307,9 @@ export function describeOutbox(name: string, { makePlace, runs, many, transact }
       expect(session?.messages.at(-1)?.seq).toBe(many)
       for (let acked = 0; acked <= many; acked += 5000) await store.write([prune('a', acked)])
       expect((await again()).session).toMatchObject({ acked: many, messages: [] })
-      // The medians of the first and the last tenth: one that goes through all it holds is about 19 times slower there.
-      const median = (times: number[]) => times.sort((a, b) => a - b)[times.length >> 1] as number
-      expect(median(spent.slice(-10))).toBeLessThan(8 * median(spent.slice(0, 10)))
+      // The quickest of the first and of the last tenth, which other work on the machine disturbs least: one that goes through
+      // all it holds is about 19 times slower there.
+      expect(Math.min(...spent.slice(-10))).toBeLessThan(8 * Math.min(...spent.slice(0, 10)))
     }, 120_000)
 
     it('agrees with a model, whatever is written, over restarts', async () => {
