@@ -15,7 +15,7 @@ import {
 import { lazily } from '../core/lazily.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { redactUrl } from '../core/redact.ts'
-import { checkMade } from '../http/body.ts'
+import { makeBody } from '../http/body.ts'
 import { breakerOutcome, isRepeatable } from '../http/classify.ts'
 import { parseBody, parseErrorBody } from '../http/parseBody.ts'
 import { retryAfterMs, shouldRetry } from '../http/retryAfter.ts'
@@ -113,12 +113,16 @@ export class Call extends Deadline implements HttpReceiver, Live {
 
   /** Where the answer came from, secrets in the query replaced. */
   get url(): string {
-    return redactUrl(this.#target.origin + this.#target.path)
+    return redactUrl(this.#href)
   }
 
   /** The same with its secrets: for the caller's own eyes. */
   get finalUrl(): string {
-    return this.#finalUrl ?? this.#target.origin + this.#target.path
+    return this.#finalUrl ?? this.#href
+  }
+
+  get #href(): string {
+    return this.#target.origin + this.#target.path
   }
 
   /** Whether the answer came from elsewhere than was asked. */
@@ -192,10 +196,8 @@ export class Call extends Deadline implements HttpReceiver, Live {
     const hook = this.#core.settings.shouldRetry
     if (!hook) this.#retry(error, retries)
     else
-      this.#then(
-        (async () => hook(error, this.#attempt))(),
-        (wanted) => (wanted ? this.#retry(error, retries) : this.#fail(error)),
-        (thrown) => this.#fail(thrown),
+      this.#then((async () => hook(error, this.#attempt))(), (wanted) =>
+        wanted ? this.#retry(error, retries) : this.#fail(error),
       )
   }
 
@@ -210,7 +212,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
         checkOrigin(new URL(finalUrl), this.#core.requests.rules)
         this.#finalUrl = finalUrl
       }
-      if (this.#isRedirect()) {
+      if (headers.location !== undefined && isRedirect(status) && this.#maxRedirects > 0) {
         this.#follow(response)
       } else if (isSuccess(status)) {
         this.data = this.#read(body)
@@ -353,30 +355,14 @@ export class Call extends Deadline implements HttpReceiver, Live {
       this.#exchange = transport.send(this.#wire, this)
       return
     }
-    this.#then(
-      (async () => checkMade(await content()))(),
-      (body) => {
-        this.#wire = { ...this.#wire, body }
-        this.#exchange = transport.send(this.#wire, this)
-      },
-      (cause) =>
-        this.onFailure(
-          cause instanceof CommsError
-            ? cause
-            : new CommsError('the function that makes the request body failed', {
-                code: 'BAD_REQUEST',
-                cause,
-              }),
-        ),
-    )
+    this.#then(makeBody(content), (body) => {
+      this.#wire = { ...this.#wire, body }
+      this.#exchange = transport.send(this.#wire, this)
+    })
   }
 
   /** Goes on with what work of this attempt came to, unless the attempt or the call has ended meanwhile. */
-  #then<T>(
-    work: T | Promise<T>,
-    onDone: (value: T) => void,
-    onFailed: (error: unknown) => void = (error) => this.onFailure(error),
-  ): void {
+  #then<T>(work: T | Promise<T>, onDone: (value: T) => void): void {
     const [attempt, running] = [this.#attempt, this.#running]
     const isCurrent = () => !this.#over && attempt === this.#attempt && running === this.#running
     Promise.resolve(work).then(
@@ -384,7 +370,9 @@ export class Call extends Deadline implements HttpReceiver, Live {
         if (isCurrent()) onDone(value)
       },
       (error) => {
-        if (isCurrent()) onFailed(error)
+        if (!isCurrent()) return
+        if (running) this.onFailure(error)
+        else this.#fail(error)
       },
     )
   }
@@ -393,9 +381,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
     const timeoutMs = this.#options.timeout ?? this.#core.settings.timeout
     const byDeadline = limitMs < timeoutMs
     const { method, url } = this.#about
-    const what = byDeadline
-      ? 'the deadline of the call has passed'
-      : `not answered in full within ${timeoutMs} ms`
+    const what = byDeadline ? 'the deadline has passed' : `no full answer in ${timeoutMs} ms`
     return new TimeoutError(`timeout: ${method} ${url}: ${what}`, {
       url,
       phase: byDeadline ? 'deadline' : 'attempt',
@@ -405,12 +391,6 @@ export class Call extends Deadline implements HttpReceiver, Live {
 
   get #maxRedirects(): number {
     return this.#options.maxRedirects ?? this.#core.settings.maxRedirects
-  }
-
-  #isRedirect(): boolean {
-    return (
-      /^30[12378]$/.test(String(this.status)) && this.headers.location !== undefined && this.#maxRedirects > 0
-    )
   }
 
   #follow({ body }: HttpResponse): void {
@@ -533,23 +513,16 @@ export class Call extends Deadline implements HttpReceiver, Live {
       this.#deliver()
       return
     }
-    this.#then(
-      guarding(),
-      ({ GuardedStream }) => {
-        this.data = new GuardedStream(data, this.#core, {
-          idleTimeoutMs: idleTimeout ?? this.#core.settings.idleTimeout,
-          deadlineAt: this.#deadlineAt,
-          signal,
-          url: this.url,
-          attempts: this.attempts,
-        }).stream
-        this.#deliver()
-      },
-      (error) => {
-        discard(data)
-        this.#fail(error)
-      },
-    )
+    this.#then(guarding(), ({ GuardedStream }) => {
+      this.data = new GuardedStream(data, this.#core, {
+        idleTimeoutMs: idleTimeout ?? this.#core.settings.idleTimeout,
+        deadlineAt: this.#deadlineAt,
+        signal,
+        url: this.url,
+        attempts: this.attempts,
+      }).stream
+      this.#deliver()
+    })
   }
 
   #deliver(): void {
@@ -572,6 +545,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
       this.#succeed()
       return
     }
+    discard(this.data)
     this.#finish()
     this.#core.counters.failedRequests += 1
     const { attempts } = this
@@ -604,6 +578,10 @@ export class Call extends Deadline implements HttpReceiver, Live {
 
 function isSuccess(status: number): boolean {
   return status >= 200 && status < 300
+}
+
+function isRedirect(status: number): boolean {
+  return /^30[12378]$/.test(String(status))
 }
 
 /** Lets go of a body that nobody will read. */

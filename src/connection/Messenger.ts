@@ -367,11 +367,13 @@ export class Messenger implements LineOwner, LayerHost {
   #derive(event: StatusEvent, message?: unknown): void {
     const before = this.status
     try {
-      this.status = this.#options.deriveStatus(before, event, message)
+      const status = this.#options.deriveStatus(before, event, message)
+      if (status === before) return
+      this.status = status
+      this.#tell('statusChange', status, before)
     } catch (error) {
       this.error(error)
     }
-    if (this.status !== before) this.#tell('statusChange', this.status, before)
   }
 
   /** Sends what kept audio the socket has room for, and sees to it that the rest gets its turn. */

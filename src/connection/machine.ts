@@ -109,11 +109,10 @@ export class ConnectionMachine {
   #take(event: LineEvent, now: number, todo: LineEffect[]): void {
     const { state } = this
     const { kind } = state
-    const hasSocket = kind === 'connecting' || kind === 'open' || kind === 'closing'
     switch (event.type) {
       case 'connect':
         if (kind === 'connecting' || kind === 'open') return
-        if (kind === 'closing') todo.push({ do: 'drop' }, unclean(state.close))
+        if (kind === 'closing') end(todo, { ...state.close, wasClean: false })
         if (kind !== 'waiting') this.attempts = 0
         this.#attempt(now, todo, false)
         return
@@ -122,7 +121,7 @@ export class ConnectionMachine {
         this.state = { ...state, kind: 'open', dueAt: now + this.#options.stableAfter }
         return
       case 'ended':
-        if (hasSocket) this.#ended(event.close, event.error, now, todo)
+        this.#ended(event.close, event.error, now, todo)
         return
       case 'health':
         if (kind === 'waiting' && state.polling) this.#health(event.healthy, now, todo)
@@ -138,24 +137,23 @@ export class ConnectionMachine {
         return
       case 'close': {
         const { code, reason } = event
-        const close = { code, reason, wasClean: true }
+        const close = { code, reason, wasClean: kind !== 'connecting' }
         if (kind === 'open') {
           this.state = { kind: 'closing', close, dueAt: now + CLOSE_TIMEOUT_MS }
           todo.push({ do: 'closeSocket', code, reason })
-          return
+        } else if (kind !== 'closing') {
+          this.state = { kind: 'closed' }
+          if (kind === 'connecting' || kind === 'waiting') end(todo, close)
         }
-        if (kind === 'closing') return
-        this.state = { kind: 'closed' }
-        if (kind === 'connecting') todo.push({ do: 'drop' }, unclean(close))
-        if (kind === 'waiting') todo.push({ do: 'tell', name: 'close', event: close })
         return
       }
       case 'dispose':
         this.state = { kind: 'disposed' }
         // A close frame, if it still goes out, spares the server from taking this for a broken line.
         if (kind === 'open') todo.push({ do: 'closeSocket', code: 1000, reason: '' })
-        todo.push({ do: 'drop' })
-        if (hasSocket) todo.push(unclean({ code: 1000, reason: 'disposed' }))
+        if (kind === 'connecting' || kind === 'open' || kind === 'closing') {
+          end(todo, { code: 1000, reason: 'disposed', wasClean: false })
+        }
         return
       case 'wake':
         if (now >= this.wakeAt) this.#wake(now, todo)
@@ -178,31 +176,28 @@ export class ConnectionMachine {
 
   #ended(close: CloseInfo, error: Error | undefined, now: number, todo: LineEffect[]): void {
     const { state } = this
-    todo.push({ do: 'drop' })
-    if (error) todo.push({ do: 'tell', name: 'error', event: error })
-    todo.push({ do: 'tell', name: 'close', event: close })
+    if (state.kind === 'closing') {
+      this.state = { kind: 'closed' }
+      end(todo, close, error)
+    }
+    if (state.kind !== 'connecting' && state.kind !== 'open') return
+    end(todo, close, error)
     if (state.kind === 'open' && now >= state.dueAt) this.#stable()
-    else if ('byHealth' in state) this.#healthMisled ||= state.byHealth
-    const decision = state.kind === 'closing' ? { action: 'stop' as const } : this.#decide(close, todo)
-    switch (decision.action) {
-      case 'stop':
-        this.state = { kind: 'closed' }
-        return
-      case 'fail':
-        this.state = { kind: 'failed' }
-        return
-      case 'giveUp':
-        this.state = { kind: 'failed' }
-        todo.push({ do: 'announce', name: 'max_reconnect_attempts', event: { attempts: this.attempts } })
-        return
-      case 'wait': {
-        const { delayMs: delay } = decision
-        const { healthUrl, healthInterval } = this.#options
-        // A random phase: a fleet that lost its server at one instant must not come back in step.
-        const pollAt = healthUrl === false ? Infinity : now + healthInterval * this.#random()
-        this.state = { kind: 'waiting', dueAt: now + delay, pollAt, polling: false }
-        todo.push({ do: 'announce', name: 'reconnecting', event: { attempt: this.attempts + 1, delay } })
-      }
+    else this.#healthMisled ||= state.byHealth
+    const decision = this.#decide(close, todo)
+    if (decision.action === 'wait') {
+      const { delayMs: delay } = decision
+      const { healthUrl, healthInterval } = this.#options
+      // A random phase: a fleet that lost its server at one instant must not come back in step.
+      const pollAt = healthUrl === false ? Infinity : now + healthInterval * this.#random()
+      this.state = { kind: 'waiting', dueAt: now + delay, pollAt, polling: false }
+      todo.push({ do: 'announce', name: 'reconnecting', event: { attempt: this.attempts + 1, delay } })
+    } else if (decision.action === 'giveUp') {
+      this.state = { kind: 'failed' }
+      const event = { attempts: this.attempts }
+      todo.push({ do: 'announce', name: 'max_reconnect_attempts', event })
+    } else {
+      this.state = { kind: decision.action === 'fail' ? 'failed' : 'closed' }
     }
   }
 
@@ -272,8 +267,11 @@ export class ConnectionMachine {
   }
 }
 
-function unclean(close: Omit<CloseInfo, 'wasClean'>): LineEffect {
-  return { do: 'tell', name: 'close', event: { ...close, wasClean: false } }
+/** Whatever there is of a socket or an attempt is over; listeners are told. */
+function end(todo: LineEffect[], close: CloseInfo, error?: Error): void {
+  todo.push({ do: 'drop' })
+  if (error) todo.push({ do: 'tell', name: 'error', event: error })
+  todo.push({ do: 'tell', name: 'close', event: close })
 }
 
 /** What the app's functions throw may be anything. */

@@ -61,7 +61,7 @@ export function parseBody(
   } catch (cause) {
     if (!kind) return text
     // The parser quotes the text it stumbled over, which may be anybody's secret: kept as cause, not repeated.
-    throw new CommsError(`the response says it is JSON, but is not (${text.length} characters)`, {
+    throw new CommsError(`the response is no JSON (${text.length} characters)`, {
       code: 'BAD_RESPONSE',
       cause,
     })

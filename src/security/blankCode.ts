@@ -1,23 +1,33 @@
 // The `allowCode` profile: code that a text shows, in Markdown's fences and backticks, is not looked at.
 // Blanked instead of cut, so that offsets stay true.
 
+/** A line that can close a fence: nothing but the fence's character, at least three times. */
+interface Closer {
+  readonly at: number
+  readonly run: string
+}
+
 /** The text with fenced and inline code blanked (CommonMark 4.5 and 6.1). What never closes is no code. */
 export function blankCode(text: string): string {
   if (!text.includes('`') && !text.includes('~~~')) return text
   const lines = text.split('\n')
+  // Gathered once: looking through all lines again for every fence would take the square of their number.
+  const closers: Closer[] = []
+  lines.forEach((line, at) => {
+    const run = /^\s*(`{3,}|~{3,})\s*$/.exec(line)?.[1]
+    if (run) closers.push({ at, run })
+  })
   const pieces: string[] = []
-  /** By the fence's character: the shortest fence known to have no close in the rest of the text. */
-  const unclosed: Record<string, number> = {}
   let plainFrom = 0
+  let next = 0 // the first closer that is not behind us
   for (let at = 0; at < lines.length; at++) {
     const mark = /^ {0,3}(`{3,}|~{3,})/.exec(lines[at] as string)?.[1]
-    if (mark === undefined || mark.length >= (unclosed[mark[0] as string] ?? Infinity)) continue
-    let close = at + 1
-    while (close < lines.length && !closes(lines[close] as string, mark)) close++
-    if (close === lines.length) {
-      unclosed[mark[0] as string] = mark.length
-      continue
-    }
+    if (mark === undefined) continue
+    while (next < closers.length && (closers[next] as Closer).at <= at) next++
+    let found = next
+    while (found < closers.length && !(closers[found] as Closer).run.startsWith(mark)) found++
+    const close = closers[found]?.at
+    if (close === undefined) continue
     if (at > plainFrom) pieces.push(blankSpans(lines.slice(plainFrom, at).join('\n')))
     pieces.push(blank(lines.slice(at, close + 1).join('\n')))
     plainFrom = close + 1
@@ -29,12 +39,6 @@ export function blankCode(text: string): string {
 
 function blank(text: string): string {
   return text.replace(/[^\n]/g, ' ')
-}
-
-/** A closing fence: nothing but the fence's character, at least as often. */
-function closes(line: string, mark: string): boolean {
-  const text = line.trim()
-  return text.startsWith(mark) && text === (mark[0] as string).repeat(text.length)
 }
 
 /** Blanks code spans: a run of backticks is closed by the next run of the same length. */

@@ -77,8 +77,20 @@ class Tab implements Tabs {
     if (!this.site.members.has(this)) return
     const copy = structuredClone(message)
     setImmediate(() => {
-      for (const member of this.site.members) if (member !== this) member.#listener?.(copy)
+      for (const member of this.site.members) {
+        if (member === this) continue
+        if (member.late) member.late.push(copy)
+        else member.#listener?.(copy)
+      }
     })
+  }
+
+  /** What it has not heard yet: it is busy. */
+  late: Message[] | undefined
+  catchUp(): void {
+    const late = this.late ?? []
+    this.late = undefined
+    for (const message of late) this.#listener?.(message)
   }
 
   listen(listener: (message: Message) => void): void {
@@ -106,6 +118,11 @@ class Tab implements Tabs {
   release(): void {
     this.hold = false
     for (const record of this.#held.splice(0)) record()
+  }
+
+  /** The oldest write that is held back reaches the disk. */
+  releaseOne(): void {
+    this.#held.shift()?.()
   }
 
   #marked(): MarkedOutbox {
@@ -245,6 +262,35 @@ describe('a connection that tabs share', () => {
     leader.kill()
     await receipt.delivered
     expect(handled).toEqual(['first', 'second'])
+  })
+
+  it('sends anew what the leader had taken and not yet recorded, when only what came before it was', async () => {
+    const [leader, follower] = [open(), open()] as const
+    await follower.connection.send('first').delivered
+    leader.hold = true
+    follower.connection.send('second')
+    await until(() => leader.line?.getStats().unacknowledgedMessages === 1, 'a number')
+    const third = follower.connection.send('third')
+    await until(() => leader.line?.getStats().unacknowledgedMessages === 2, 'another number')
+    site.members.delete(leader)
+    leader.releaseOne()
+    await until(() => [...site.marks.values()].some(({ n }) => n >= 2), 'the mark')
+    leader.kill()
+    await third.delivered
+    expect(handled).toEqual(['first', 'second', 'third'])
+  })
+
+  it('does not take again what it hears late from a tab that is gone and forgotten', async () => {
+    const [first, second, third] = [open(), open(), open()] as const
+    await third.connection.send('one').delivered
+    second.late = []
+    await third.connection.send('two').delivered
+    third.kill()
+    first.kill()
+    await until(() => second.connection.leads && site.marks.size === 0, 'the tab is forgotten')
+    second.catchUp()
+    await second.connection.send('three').delivered
+    expect(handled).toEqual(['one', 'two', 'three'])
   })
 
   it('tells tabs of the fate of messages that an older leader recorded', async () => {

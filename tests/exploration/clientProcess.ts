@@ -13,7 +13,7 @@ import type { Box } from './disk.ts'
 import { type Effect, type Outcome, type Running, Violation } from './effects.ts'
 import type { Engine } from './engine.ts'
 import { copy, Interner } from './interner.ts'
-import { ACK_AT, GIVE_UP_AT, LEAVE_AT, TTL_AT } from './times.ts'
+import { ACK_AT, dueAt, GIVE_UP_AT, LEAVE_AT, TTL_AT, withoutAck } from './times.ts'
 
 export interface ClientProcess {
   state: ClientState
@@ -64,6 +64,7 @@ export class ClientProcesses {
       const violation = error instanceof Violation ? error.message : `it throws: ${(error as Error).stack}`
       return { next: from, effects, violation }
     }
+    dueAt(process.state.peer.inbox)
     return { next: this.all.id(process), effects, violation: '' }
   }
 
@@ -118,7 +119,7 @@ export class ClientProcesses {
       case 'settle': {
         const [one] = process.running.splice(event.index, 1)
         const { sid, number, message } = one as Running
-        note(`settled ${message} ${sid}`)
+        note(`settled ${message} ${sid} BY`)
         session.peer.settled(sid, number, 0)
         return
       }
@@ -136,13 +137,13 @@ export class ClientProcesses {
         session.wake(ACK_AT)
         return
       case 'leave':
-        withoutAck(state, () => session.wake(LEAVE_AT))
+        withoutAck(state.peer.inbox, () => session.wake(LEAVE_AT))
         return
       case 'ttlIsOver':
-        withoutAck(state, () => withoutLeaving(state, () => session.wake(TTL_AT)))
+        withoutAck(state.peer.inbox, () => withoutLeaving(state, () => session.wake(TTL_AT)))
         return
       case 'giveUp':
-        withoutAck(state, () => withoutLeaving(state, () => session.wake(GIVE_UP_AT)))
+        withoutAck(state.peer.inbox, () => withoutLeaving(state, () => session.wake(GIVE_UP_AT)))
         return
       case 'close':
         if (!session.close()) process.stopped = 'closed'
@@ -208,14 +209,6 @@ function nameOf({ names }: { names: ClientProcess['names'] }, seq: number): stri
 
 function forget(process: { names: ClientProcess['names'] }, seq: number): void {
   process.names = process.names.filter(([known]) => known !== seq)
-}
-
-/** The alarm for an ack is put off. */
-function withoutAck({ peer }: ClientState, ring: () => void): void {
-  const { tellAt } = peer.inbox
-  peer.inbox.tellAt = -1
-  ring()
-  if (peer.inbox.tellAt === -1 && peer.inbox.rx !== peer.inbox.told) peer.inbox.tellAt = tellAt
 }
 
 /** The alarm of a `goaway` is put off. */

@@ -9,7 +9,7 @@ import type { Box, Shelf } from './disk.ts'
 import { type Effect, type Outcome, type Running, Violation } from './effects.ts'
 import type { Engine } from './engine.ts'
 import { copy, Interner } from './interner.ts'
-import { ACK_AT, EXPIRES_AT, GIVE_UP_AT, LEAVE_AT } from './times.ts'
+import { ACK_AT, dueAt, EXPIRES_AT, GIVE_UP_AT, LEAVE_AT, withoutAck } from './times.ts'
 
 /** A write of a session, and the epoch that its process held then. */
 export interface ServerWrite {
@@ -43,6 +43,7 @@ export type ServerEvent =
   | { readonly do: 'found' | 'checked' | 'refused'; readonly index: number }
   | { readonly do: 'firstFrameIsLate' }
   | { readonly do: 'restart'; readonly shelf: Shelf }
+  | { readonly do: 'takeUp'; readonly box: Box }
 
 export class ServerProcesses {
   readonly all = new Interner<ServerProcess>(keyOf)
@@ -80,6 +81,17 @@ export class ServerProcesses {
     )
   }
 
+  /** The same process with a connection's name taken out: later ones are one less from now on. */
+  withoutConn(from: number, conn: number): number {
+    const process = copy(this.all.get(from))
+    const { table, lookUps, checks } = process
+    const less = (one: number) => (one > conn ? one - 1 : one)
+    const connections = new Map([...table.connections].map(([one, state]) => [less(one), state]))
+    for (const session of table.sessions.values()) session.conn = less(session.conn)
+    for (const one of [...lookUps, ...checks]) one.conn = less(one.conn)
+    return this.all.id({ ...process, table: { ...table, connections } })
+  }
+
   #blank(made: number): ServerProcess {
     return {
       table: this.#engine.newTable(),
@@ -103,9 +115,7 @@ export class ServerProcesses {
         table.frame(event.conn, event.frame, 0)
         return
       case 'gone':
-        table.gone(event.conn, 0)
-        process.lookUps = process.lookUps.filter(({ conn }) => conn !== event.conn)
-        process.checks = process.checks.filter(({ conn }) => conn !== event.conn)
+        table.gone(event.conn, 0, event.code)
         return
       case 'send': {
         const { sid, message, bytes } = event
@@ -119,7 +129,7 @@ export class ServerProcesses {
       }
       case 'settle': {
         const [{ sid, number, message }] = process.running.splice(event.index, 1) as [Running]
-        note(`settled ${message} ${sid}`)
+        note(`settled ${message} ${sid} BY`)
         table.sessions.get(sid)?.peer.settled(sid, number, 0)
         return
       }
@@ -146,11 +156,7 @@ export class ServerProcesses {
       case 'giveUp': {
         const session = table.sessions.get(event.sid)
         const inbox = session?.state.peer.inbox
-        if (!session || !inbox) return
-        const { tellAt } = inbox
-        inbox.tellAt = -1
-        session.wake(GIVE_UP_AT)
-        if (inbox.tellAt === -1 && inbox.rx !== inbox.told) inbox.tellAt = tellAt
+        if (session && inbox) withoutAck(inbox, () => session.wake(GIVE_UP_AT))
         return
       }
       case 'expire':
@@ -184,6 +190,11 @@ export class ServerProcesses {
       case 'firstFrameIsLate':
         table.wake(Number.MAX_SAFE_INTEGER)
         return
+      case 'takeUp': {
+        const { session, waiting } = event.box
+        if (session) table.restore(copy({ session, waiting }), 0)
+        return
+      }
       case 'restart':
         for (const box of Object.values(event.shelf))
           if (box.session) table.restore(copy({ session: box.session, waiting: box.waiting }), 0)
@@ -302,8 +313,13 @@ function keyOf({ table, running, queue, names, lookUps, checks, made }: ServerPr
  * of others do.
  */
 function tidy(process: ServerProcess): void {
+  // Answers for connections that are over are ignored: real ones never share a name.
+  const { connections } = process.table
+  process.lookUps = process.lookUps.filter(({ conn }) => connections.get(conn)?.phase === 'lookingUp')
+  process.checks = process.checks.filter(({ conn }) => connections.get(conn)?.phase === 'authenticating')
   for (const session of process.table.sessions.values()) {
     session.heard = true
+    dueAt(session.peer.inbox)
     if (session.phase !== 'recordingEpoch') session.theirRx = 0
     if (session.phase !== 'detached') session.expiresAt = 0
   }

@@ -96,6 +96,8 @@ export class World {
   readonly #witnessed = new Map<number, number | string>()
   readonly #changes = new Map<number, number>()
   readonly #spent = new Map<string, number>()
+  readonly #named = new Map<string, number>()
+  readonly #renamed = new Map<number, number>()
   readonly #busy = new Map<number, boolean>()
   readonly #clientMenus: Item<ClientEvent>[][] = []
   readonly #serverMenus: Item<ServerEvent>[][] = []
@@ -247,7 +249,7 @@ export class World {
     }
     for (const item of menu) this.#clientDoes(row, who, item, visit)
     if (stopped !== '') return
-    if (this.#slotOf(row, who) < 0)
+    if (this.#slotOf(row, who) < 0 && !this.#isRefusing(row, who))
       for (let node = 0; node < 2; node += 1)
         if (row[NODE + node] !== NOBODY) this.#connect(row, who, node, visit)
     const sends: keyof Budget = who === 0 ? 'sends' : 'sends2'
@@ -275,7 +277,7 @@ export class World {
     const next = this.#begin(row)
     if (spend) this.#spend(next, spend)
     const violation = this.#clientStep(next, who, code, () => event)
-    visit(next, spend === undefined, () => `client ${who} ${label}`, violation)
+    this.#tell(visit, next, spend === undefined, () => `client ${who} ${label}`, violation)
   }
 
   /** What a client can do whatever the rest of the world is like. */
@@ -316,7 +318,13 @@ export class World {
       after === REFUSED
         ? `the client's store is asked for what it must refuse: ${JSON.stringify(write)}`
         : this.#clientStep(next, who, this.#events.id('stored'), () => ({ do: 'stored' }))
-    visit(next, true, () => `the store of client ${who} has recorded ${JSON.stringify(write)}`, violation)
+    this.#tell(
+      visit,
+      next,
+      true,
+      () => `the store of client ${who} has recorded ${JSON.stringify(write)}`,
+      violation,
+    )
   }
 
   #boxAfter(before: number, write: Write): number {
@@ -351,7 +359,13 @@ export class World {
         auth: this.#scenario.asks ? 'someone' : '',
       })) ||
       ((next[ATTEMPTS] as number) > this.#scenario.attempts ? 'the client reconnects endlessly' : '')
-    visit(next, true, () => `client ${who} connects to node ${node}: connection ${conn}`, violation)
+    this.#tell(
+      visit,
+      next,
+      true,
+      () => `client ${who} connects to node ${node}: connection ${conn}`,
+      violation,
+    )
   }
 
   #clientDies(row: Int32Array, who: number, budget: keyof Budget, visit: Visit): void {
@@ -371,7 +385,7 @@ export class World {
         box,
       }))
     this.#forgetDisks(next)
-    visit(next, false, () => `client ${who} dies, and starts again`, violation)
+    this.#tell(visit, next, false, () => `client ${who} dies, and starts again`, violation)
   }
 
   #ofNode(row: Int32Array, node: number, visit: Visit): void {
@@ -386,7 +400,8 @@ export class World {
     for (let index = 0; index < queue.length; index += 1)
       if (index === 0 || queue[index - 1]?.sid !== queue[index]?.sid) this.#record(row, node, index, visit)
     lookUps.forEach(({ sid, read }, index) => {
-      if (read || this.#isHeldElsewhere(row, node, sid)) return
+      // It is read after all that this process had written of it.
+      if (read || this.#isHeldElsewhere(row, node, sid) || queue.some((one) => one.sid === sid)) return
       const box = this.#shelfOf(row)[sid]
       const code = this.#events.id(`read ${index} ${box ? this.#boxes.id(box) : -1}`)
       const event: ServerEvent = { do: 'read', index, box }
@@ -412,8 +427,28 @@ export class World {
           visit,
         )
       }
+    if (this.#scenario.lookUp || this.#scenario.nodes === 2) this.#takeUp(row, node, visit)
     if (this.#left(row, 'serverDeaths') > 0) this.#nodeDies(row, node, 'serverDeaths', visit)
     if (this.#left(row, 'deaths') > 0) this.#nodeDies(row, node, 'deaths', visit)
+  }
+
+  /** Sessions that nobody asks for any more are taken up in the end, so that they expire. */
+  #takeUp(row: Int32Array, node: number, visit: Visit): void {
+    for (const [sid, box] of Object.entries(this.#shelfOf(row))) {
+      const isKnown = [0, 1].some((one) => {
+        if (row[NODE + one] === NOBODY) return false
+        const { table, queue } = this.#servers.all.get(row[NODE + one] as number)
+        return table.sessions.has(sid) || queue.some((write) => write.sid === sid)
+      })
+      if (isKnown || !this.#isAbandoned(row, sid)) continue
+      const code = this.#events.id(`takeUp ${sid} ${this.#boxes.id(box)}`)
+      this.#nodeDoes(
+        row,
+        node,
+        { code, event: { do: 'takeUp', box }, label: `takes ${sid} up`, spend: undefined },
+        visit,
+      )
+    }
   }
 
   #nodeDoes(row: Int32Array, node: number, item: Item<ServerEvent>, visit: Visit): void {
@@ -422,7 +457,7 @@ export class World {
     const next = this.#begin(row)
     if (spend) this.#spend(next, spend)
     const violation = this.#serverStep(next, node, code, () => event)
-    visit(next, spend === undefined, () => `node ${node} ${label}`, violation)
+    this.#tell(visit, next, spend === undefined, () => `node ${node} ${label}`, violation)
   }
 
   /** What a server can do whatever the rest of the world is like. */
@@ -476,11 +511,12 @@ export class World {
       do: outcome,
       index,
     }))
-    visit(
+    this.#tell(
+      visit,
       next,
       true,
       () => `the store of node ${node} ${after ? 'has recorded' : 'refuses'} ${JSON.stringify(write)}`,
-      violation || (after || this.#mayBeStale() ? '' : 'a write of the only owner is refused'),
+      violation || (after || this.#isShared ? '' : 'a write of the only owner is refused'),
     )
   }
 
@@ -519,7 +555,7 @@ export class World {
         }),
       )
     this.#forgetDisks(next)
-    visit(next, false, () => `node ${node} dies, and starts again`, violation)
+    this.#tell(visit, next, false, () => `node ${node} dies, and starts again`, violation)
   }
 
   // What connections do.
@@ -531,8 +567,9 @@ export class World {
       const [item] = up
       if (item !== undefined && item > 0 && !this.#isBusy(row, node, slot + 1))
         this.#toServer(row, slot, item, visit)
-      if (!clientOpen)
-        this.#serverNotices(row, slot, true, up.length === 1 && (item as number) < 0 ? item : 0, visit)
+      const said = up.length === 1 && item !== undefined && item < 0 ? item : 0
+      if (!clientOpen && (said !== 0 || !up.includes(-1009)))
+        this.#serverNotices(row, slot, true, said, visit)
       else if (this.#left(row, 'cuts') > 0) this.#serverNotices(row, slot, false, 0, visit)
     }
     if (clientOpen && client >= 0) {
@@ -558,7 +595,7 @@ export class World {
         conn,
         code: 1006,
       }))
-      visit(next, true, () => `connection ${conn} ends with 1009 because of ${frame}`, violation)
+      this.#tell(visit, next, true, () => `connection ${conn} ends with 1009 because of ${frame}`, violation)
       return
     }
     this.#change(next, slot, CHANGE.arriveUp, 0)
@@ -567,7 +604,7 @@ export class World {
       conn,
       frame,
     }))
-    visit(next, true, () => `node ${node} gets ${frame} on connection ${conn}`, violation)
+    this.#tell(visit, next, true, () => `node ${node} gets ${frame} on connection ${conn}`, violation)
   }
 
   #toClient(row: Int32Array, slot: number, item: number, visit: Visit): void {
@@ -582,7 +619,13 @@ export class World {
         do: 'closed',
         code: 1006,
       }))
-      visit(next, true, () => `the client ends connection ${conn} with 1009 because of ${frame}`, violation)
+      this.#tell(
+        visit,
+        next,
+        true,
+        () => `the client ends connection ${conn} with 1009 because of ${frame}`,
+        violation,
+      )
       return
     }
     this.#change(next, slot, CHANGE.arriveDown, 0)
@@ -590,14 +633,14 @@ export class World {
       do: 'frame',
       frame,
     }))
-    visit(next, true, () => `client ${client} gets ${frame} on connection ${conn}`, violation)
+    this.#tell(visit, next, true, () => `client ${client} gets ${frame} on connection ${conn}`, violation)
   }
 
   #isTooLarge(frame: string, sender: string, places: readonly number[]): boolean {
     return places.some((place) => frame.endsWith(`:${sender}${place}`))
   }
 
-  #serverNotices(row: Int32Array, slot: number, free: boolean, item: number | undefined, visit: Visit): void {
+  #serverNotices(row: Int32Array, slot: number, free: boolean, item: number, visit: Visit): void {
     const next = this.#begin(row)
     if (!free && !this.#spend(next, 'cuts')) return
     const { node } = this.#conns.get(row[CONNS + slot] as number) as Connection
@@ -609,7 +652,13 @@ export class World {
       conn,
       code,
     }))
-    visit(next, free, () => `node ${node} notices that connection ${conn} is over (${code})`, violation)
+    this.#tell(
+      visit,
+      next,
+      free,
+      () => `node ${node} notices that connection ${conn} is over (${code})`,
+      violation,
+    )
   }
 
   #clientNotices(row: Int32Array, slot: number, free: boolean, code: number, visit: Visit): void {
@@ -621,7 +670,8 @@ export class World {
       do: 'closed',
       code,
     }))
-    visit(
+    this.#tell(
+      visit,
       next,
       free,
       () => `client ${client} notices that connection ${slot + 1} is over (${code})`,
@@ -639,7 +689,7 @@ export class World {
         this.#stranger(row, sid, `k${sid.slice(1)}`, 'somebody else', visit)
       }
     }
-    if (row[CLIENT + 1] === NOBODY && this.#left(row, 'copies') > 0) {
+    if (row[CLIENT + 1] === NOBODY && this.#left(row, 'copies') > 0 && this.#isAtRest(row)) {
       const next = this.#begin(row)
       this.#spend(next, 'copies')
       next[BOX + 1] = next[BOX] as number
@@ -650,9 +700,15 @@ export class World {
         box,
       }))
       this.#forgetDisks(next)
-      visit(next, false, () => 'a second process begins with a copy of the outbox', violation)
+      this.#tell(visit, next, false, () => 'a second process begins with a copy of the outbox', violation)
     }
     if (row[NODE + 1] !== NOBODY) for (let node = 0; node < 2; node += 1) this.#letGo(row, node, visit)
+  }
+
+  /** All that the client ever sends has its number, and is recorded: a copy that is taken later knows of everything. */
+  #isAtRest(row: Int32Array): boolean {
+    const { queue, state } = this.#clients.all.get(row[CLIENT] as number)
+    return queue.length === 0 && state.peer.waiting.entries.length === 0 && this.#left(row, 'sends') === 0
   }
 
   #stranger(row: Int32Array, sid: string, key: string, principal: string, visit: Visit): void {
@@ -675,7 +731,7 @@ export class World {
       conn,
       principal,
     }))
-    visit(next, false, () => `a stranger says ${frame} on connection ${conn}`, violation)
+    this.#tell(visit, next, false, () => `a stranger says ${frame} on connection ${conn}`, violation)
   }
 
   /** A node that has been asked for a session by another gives it up, once its handlers have settled and all is recorded. */
@@ -689,7 +745,7 @@ export class World {
       const violation =
         this.#serverStep(next, node, this.#events.id(`letGo ${sid}`), () => ({ do: 'letGo', sid })) ||
         this.#witness(next, this.#facts.id(`letGo node${node} ${rx} ${sid}`))
-      visit(next, true, () => `node ${node} lets go of ${sid}`, violation)
+      this.#tell(visit, next, true, () => `node ${node} lets go of ${sid}`, violation)
     }
   }
 
@@ -701,7 +757,6 @@ export class World {
 
   /** No client is ever going to resume the session, and no frame on its way names it. */
   #isAbandoned(row: Int32Array, sid: string): boolean {
-    if (this.#left(row, 'strangers') > 0) return false
     for (let who = 0; who < 2; who += 1) {
       if (row[CLIENT + who] === NOBODY) continue
       const { stopped, state } = this.#clients.all.get(row[CLIENT + who] as number)
@@ -719,6 +774,18 @@ export class World {
     return true
   }
 
+  /**
+   * A client that refused a message for its size has said so on the old connection before it makes the next one; that this
+   * is heard first is taken for granted. Else the server could be made to send the same message again and again.
+   */
+  #isRefusing(row: Int32Array, who: number): boolean {
+    for (let slot = 0; slot < MAX_CONNS; slot += 1) {
+      const conn = this.#conns.get(row[CONNS + slot] as number)
+      if (conn?.client === who && conn.up.includes(-1009)) return true
+    }
+    return false
+  }
+
   /** The sessions that frames under way name. */
   #mentionsOf(id: number): readonly string[] {
     if (id === 0) return []
@@ -733,11 +800,29 @@ export class World {
     return sids
   }
 
-  #mayBeStale(): boolean {
-    return this.#scenario.nodes === 2 || this.#scenario.lookUp
+  // The parts.
+
+  /** Connections are called by their age, the oldest 1: which names were free before makes no difference between states. */
+  #tell(visit: Visit, next: Int32Array, free: boolean, label: () => string, violation: string): void {
+    for (let slot = MAX_CONNS - 2; slot >= 0; slot -= 1) {
+      if (next[CONNS + slot] !== 0 || next[CONNS + slot + 1] === 0) continue
+      next.copyWithin(CONNS + slot, CONNS + slot + 1)
+      next[WIDTH - 1] = 0
+      for (let node = NODE; node < NODE + 2; node += 1)
+        if (next[node] !== NOBODY) next[node] = this.#withoutConn(next[node] as number, slot + 1)
+    }
+    visit(next, free, label, violation)
   }
 
-  // The parts.
+  #withoutConn(process: number, conn: number): number {
+    const key = process * 16 + conn
+    let after = this.#renamed.get(key)
+    if (after === undefined) {
+      after = this.#servers.withoutConn(process, conn)
+      this.#renamed.set(key, after)
+    }
+    return after
+  }
 
   #begin(row: Int32Array): Int32Array {
     this.#next.set(row)
@@ -776,11 +861,22 @@ export class World {
     if (deaths + serverDeaths === 0 && !this.#looksUp) row[SHELF] = UNREAD
   }
 
+  /** Whether the server's store may refuse a write: another node owns the session, or it ended while it was looked up. */
+  get #isShared(): boolean {
+    return this.#scenario.nodes === 2 || this.#scenario.lookUp
+  }
+
   /** Whether a session can be looked for that is not in memory: it has ended, is elsewhere, or is not taken up at start. */
   get #looksUp(): boolean {
-    const { nodes, lookUp, budget } = this.#scenario
-    const { expiries = 0, ends = 0, closes = 0, disposals = 0, strangers = 0 } = budget
-    return nodes === 2 || lookUp || expiries + ends + closes + disposals + strangers > 0
+    const {
+      expiries = 0,
+      ends = 0,
+      closes = 0,
+      disposals = 0,
+      strangers = 0,
+      copies = 0,
+    } = this.#scenario.budget
+    return this.#isShared || expiries + ends + closes + disposals + strangers + copies > 0
   }
 
   #boxOf(row: Int32Array, who: number): Box {
@@ -854,7 +950,7 @@ export class World {
   }
 
   #small(outcome: Outcome, violation: string, _kind: string): Step {
-    const effects: Small[] = outcome.effects.map((effect): Small => {
+    const effects = outcome.effects.map((effect): Small => {
       const none = { do: effect.do, conn: 0, item: 0, sid: '', number: 0 }
       switch (effect.do) {
         case 'send':
@@ -869,8 +965,6 @@ export class World {
           const item = this.#facts.id(`start ${message} ${sid} ${number} BY ${flagged ? 'flagged' : 'new'}`)
           return { ...none, item, sid, number }
         }
-        default:
-          return effect satisfies never
       }
     })
     return { next: outcome.next, effects, violation }
@@ -884,7 +978,7 @@ export class World {
           const slot = node === NOBODY ? this.#slotOf(next, who) : conn - 1
           if (slot < 0) return `${by} sends ${this.#frames.get(item)} without a connection`
           const connection = this.#conns.get(next[CONNS + slot] as number)
-          if (node !== NOBODY && (!connection?.serverOpen || connection.node !== node))
+          if (node !== NOBODY && !(connection?.serverOpen && connection.node === node))
             return `${by} sends ${this.#frames.get(item)} on a connection that is over`
           if (connection?.client === NOBODY) return `a stranger is told ${this.#frames.get(item)}`
           this.#change(next, slot, node === NOBODY ? CHANGE.up : CHANGE.down, item)
@@ -893,6 +987,8 @@ export class World {
         case 'hangUp': {
           const slot = node === NOBODY ? this.#slotOf(next, who) : conn - 1
           if (slot < 0) break
+          if (node !== NOBODY && !this.#conns.get(next[CONNS + slot] as number)?.serverOpen)
+            return `${by} hangs up connection ${conn}, which is over`
           // 1006 is no word: the line is dropped.
           const said = item === -1006 ? 0 : item
           this.#change(next, slot, node === NOBODY ? CHANGE.clientEnds : CHANGE.serverEnds, said)
@@ -903,18 +999,28 @@ export class World {
           const box = node === NOBODY ? this.#boxOf(next, who) : this.#shelfOf(next)[sid]
           if (box?.session?.sid === sid && box.session.rx >= number)
             return `message ${number} of ${sid} is handled again although that it was had been recorded`
-          const fact = this.#facts.get(item).replace('BY', by)
-          const violation = this.#witness(next, this.#facts.id(fact))
+          const violation = this.#witness(next, this.#by(item, by))
           if (violation) return violation
           break
         }
         case 'note': {
-          const violation = this.#note(next, item)
+          const violation = this.#note(next, this.#by(item, by))
           if (violation) return violation
         }
       }
     }
     return ''
+  }
+
+  /** A fact in which it is written which process it is about. */
+  #by(item: number, by: string): number {
+    const key = `${item} ${by}`
+    let fact = this.#named.get(key)
+    if (fact === undefined) {
+      fact = this.#facts.id(this.#facts.get(item).replace('BY', by))
+      this.#named.set(key, fact)
+    }
+    return fact
   }
 
   #note(next: Int32Array, item: number): string {
@@ -934,7 +1040,7 @@ export class World {
     if (after === undefined) {
       const history = copy(this.#histories.get(before))
       try {
-        witness(history, this.#facts.get(item))
+        witness(history, this.#facts.get(item), (this.#scenario.budget.copies ?? 0) > 0)
         after = this.#histories.id(history)
       } catch (error) {
         if (!(error instanceof Violation)) throw error

@@ -17,6 +17,8 @@ export interface Command {
 
 /** What a command's introduction may be. Single `&` too: it runs the left side in the background, or both in cmd. */
 const START = /\$\(|[<>]\(|[;|&\n\r`]+/g
+/** Something that could be a command's name, as opposed to the next introduction. */
+const NAME = /[^\S\n\r]*(?![;|&)`\n\r]|\$\(|[<>]\()\S/y
 const LIMIT = 160
 const SPACES = /\$(?:\{IFS[^}]{0,12}\}|IFS(?:\$\d)?)/g
 /** What expands to nothing, and quoting, within a word. */
@@ -34,6 +36,8 @@ export function* commandsIn(text: string): Generator<Command> {
     if (last === '`' && !inTicks) continue // this one closes
     const by = sign === '$(' ? '$(' : last === '(' ? '<(' : last === '\r' ? '\n' : last
     const from = match.index + sign.length
+    NAME.lastIndex = from
+    if (!NAME.test(text)) continue
     const piece = text.slice(from, from + LIMIT).replace(SPACES, ' ')
     const body = piece.trimStart().replace(/^[({!@]\s*|^\w+=\S*\s+/, '')
     const stop = body.search(OTHER_SEPARATOR)

@@ -365,7 +365,13 @@ export class SqlReading {
     const strict = this.#depth === 0
     if (strict) {
       if (operand && this.#count > 1 && word !== 'end') return null
-      if (this.#count === 1 && this.#place === 'number' && word !== 'asc' && word !== 'desc') return null
+      if (
+        this.#count === 1 &&
+        this.#place === 'number' &&
+        !/^(?:asc|desc|having|where|order|group)$/.test(word)
+      ) {
+        return null
+      }
     }
     const next = this.#advance()
     switch (word) {
@@ -379,7 +385,11 @@ export class SqlReading {
       case 'having':
         this.#clause = word
         this.#logicAt ||= this.#count
-        if (word === 'having' && next.kind !== 'word') this.#literal = true
+        if (
+          word === 'having' ? next.kind !== 'word' : this.#first.kind === 'clause' && next.kind === 'number'
+        ) {
+          this.#literal = true
+        }
         return true
       case 'limit':
       case 'offset':
@@ -452,12 +462,16 @@ export class SqlReading {
       if (
         complete &&
         (how === 'comment' || quote || this.#previous.kind === 'number') &&
-        (out || firstKind === 'number')
+        (out || firstKind === 'number' || (firstKind === 'clause' && how === 'comment'))
       ) {
         return this.#hit('ordering probe')
       }
     }
-    const bare = firstKind !== 'word' && firstKind !== '(' && this.#text[this.#first.start] !== '['
+    const bare =
+      firstKind !== 'word' &&
+      firstKind !== 'clause' &&
+      firstKind !== '(' &&
+      this.#text[this.#first.start] !== '['
     if (logic && (complete || how === 'comment')) {
       const direct =
         out ||
@@ -472,7 +486,7 @@ export class SqlReading {
       if (
         (direct && (this.#compared || this.#probed || (this.#constant && (quote || how === 'comment')))) ||
         (direct && how === 'comment' && trailing.length < 3) ||
-        (out && (this.#called || how !== 'end')) ||
+        (out && (quote || firstKind !== 'word') && (this.#called || how !== 'end')) ||
         (this.#called && this.#compared && this.#probed && !/^(?:if|while)$/.test(this.#first.text)) ||
         (how === 'comment' && firstKind === '(') ||
         (this.#literal && this.#clause === 'having')

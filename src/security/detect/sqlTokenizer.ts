@@ -133,23 +133,28 @@ export class SqlTokenizer {
     }
     if ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a ? true : code === 0x5f || code > 0xa0)
       return this.#word(at)
-    let end = match(DOLLAR, text, at)
-    if (end > 0) {
-      const tag = text.slice(at, end)
-      const close = text.indexOf(tag, end)
-      return close < 0 ? this.#token('open', at, text.length) : this.#token('string', at, close + tag.length)
-    }
-    end = match(VARIABLE, text, at)
-    if (end > 0) {
-      const quote = text[end] as string
-      if (
-        end < text.length &&
-        (quote === '`' || ((quote === '"' || quote === "'") && text[end - 1] === '@'))
-      ) {
-        const close = text.indexOf(quote, end + 1)
-        if (close > 0) end = close + 1
+    let end = -1
+    if ('$@:?\\'.includes(char)) {
+      end = match(DOLLAR, text, at)
+      if (end > 0) {
+        const tag = text.slice(at, end)
+        const close = text.indexOf(tag, end)
+        return close < 0
+          ? this.#token('open', at, text.length)
+          : this.#token('string', at, close + tag.length)
       }
-      return this.#token('variable', at, end)
+      end = match(VARIABLE, text, at)
+      if (end > 0) {
+        const quote = text[end] as string
+        if (
+          end < text.length &&
+          (quote === '`' || ((quote === '"' || quote === "'") && text[end - 1] === '@'))
+        ) {
+          const close = text.indexOf(quote, end + 1)
+          if (close > 0) end = close + 1
+        }
+        return this.#token('variable', at, end)
+      }
     }
     end = match(COMPARE, text, at)
     // `<<` and `>>` shift.

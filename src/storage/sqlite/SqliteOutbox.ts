@@ -164,8 +164,13 @@ class Outbox implements SqliteOutbox {
     const loaded = this.#loaded
     if (!loaded) return
     this.#loaded = undefined
-    loaded.database.close()
-    loaded.lock?.release()
+    try {
+      loaded.database.close()
+    } catch {
+      // From within a transaction, say. What was recorded is on the disk; the lock is what matters now.
+    } finally {
+      loaded.lock?.release()
+    }
   }
 
   get #what(): string {

@@ -1,0 +1,22 @@
+import { rm } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { mutated, mutations } from './mutations.ts'
+import { run } from './run.ts'
+
+describe('exploring finds an engine that', { timeout: 600_000 }, () => {
+  it.each(mutations)('$name', async ({ scenario, edits }) => {
+    const directory = await mutated(edits)
+    const { violation, trace } = await run(scenario, directory)
+    await rm(directory, { recursive: true })
+    expect(violation).not.toBe('')
+    expect(trace).not.toEqual([])
+  })
+
+  it('finds nothing in a copy that nobody has touched', async () => {
+    const directory = await mutated([])
+    const { violation, states } = await run('memory', directory)
+    await rm(directory, { recursive: true })
+    expect(violation).toBe('')
+    expect(states).toBeGreaterThan(1000)
+  })
+})
