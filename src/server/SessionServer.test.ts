@@ -301,6 +301,21 @@ describe('a session', () => {
     await expect(two.open()).rejects.toThrow('closed with 4429')
   })
 
+  it('a listener that sends again what was dropped holds up nobody', async () => {
+    await start({ maxTotalQueueBytes: 10 }, (made) => {
+      made.on('dropped', ({ data }) => made.send(data))
+    })
+    const one = client()
+    await one.open()
+    session().send('much too much for it')
+    one.say({ t: 'ping', at: 1 })
+    await until(() => one.control('pong') !== undefined, 'the server answers')
+    session().close()
+    const dropped = server.getStats().dropped
+    session().send('late')
+    expect(server.getStats().dropped).toBe(dropped + 1)
+  })
+
   it('refuses what cannot be sent', async () => {
     await start({ maxFrame: 10 })
     await client().open()

@@ -96,6 +96,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   #waiting: PromiseWithResolvers<void> | undefined
   #recorded: PromiseWithResolvers<void> | undefined
   #kept = 0
+  #refused = 0
   #lossReason: SessionLossReason | undefined
   readonly #withdraw = (seq: number) => this.#cancel(seq)
 
@@ -187,12 +188,15 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     if (volatile) return this.#sendVolatile(on, payload)
     const server = this.#server
     const { peer } = this.#engine
-    if (this.over) return this.#refuse(payload, 'closed', 'the session is over')
+    // Its end has been told: who listens for drops and sends them again would do so for ever.
+    if (this.over) return this.#refuse('the session is over')
     const bytes = payloadBytes(payload)
     if (!server.mayKeep(bytes)) {
       const what = 'the server keeps as much as it may (maxTotalQueueBytes)'
       if (server.overflow === 'reject') throw new CommsError(`send: ${what}`, { code: 'QUEUE_FULL' })
-      return this.#refuse(payload, 'overflow', what)
+      const receipt = this.#refuse(what)
+      server.notify(this.session, 'dropped', { id: receipt.id, reason: 'overflow', data: payload })
+      return receipt
     }
     const now = server.now()
     const receipt = new LiveReceipt(peer.state.seq + 1, this.#withdraw)
@@ -257,12 +261,11 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   }
 
   /** A message that finds no place at all: it has no number in the machine. */
-  #refuse(data: Payload, reason: DroppedSessionMessage['reason'], why: string): SessionReceipt {
-    const id = 'refused'
+  #refuse(why: string): SessionReceipt {
+    this.#refused += 1
     this.#server.counts.dropped += 1
-    this.#server.notify(this.session, 'dropped', { id, reason, data })
     const error = new CommsError(`the message was dropped: ${why}`, { code: 'DROPPED' })
-    return new SettledReceipt(id, error, error)
+    return new SettledReceipt(`refused${this.#refused}`, error, error)
   }
 
   #cancel(seq: number): boolean {

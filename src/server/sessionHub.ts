@@ -86,6 +86,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   readonly #pruneWaker = new Waker(() => this.#prune())
   #conns = 0
   #told: (() => void)[] = []
+  #telling = false
   #toWrite: SessionWriter[] = []
   #toPrune = new Set<SessionWriter>()
   #onRest: (() => void)[] = []
@@ -397,7 +398,11 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     ...args: SessionEvents[Name]
   ): void {
     // A listener may do anything; a machine in the middle of a step may be called for nothing.
-    if (this.#told.length === 0) queueMicrotask(() => this.#tell())
+    if (this.#told.length === 0) {
+      // One that sends what was dropped, and has it dropped again, must not keep all others from their turn.
+      if (this.#telling) setImmediate(() => this.#tell())
+      else queueMicrotask(() => this.#tell())
+    }
     this.#told.push(() => session.emit(name, ...args))
   }
 
@@ -433,9 +438,11 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   }
 
   #tell(): void {
-    // What listeners cause is told in this round, too.
-    for (let next = 0; next < this.#told.length; next += 1) (this.#told[next] as () => void)()
+    const told = this.#told
     this.#told = []
+    this.#telling = true
+    for (const tell of told) tell()
+    this.#telling = false
   }
 
   #show(host: SessionHost): void {
