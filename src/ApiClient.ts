@@ -1,47 +1,23 @@
 // The HTTP client: its public face. What it decides stands in http/ and policies/, how a call runs in client/.
 
-import { createHttpTransport } from '#http-transport'
-import { Call } from './client/call.ts'
-import { ClientCore, disposedError } from './client/core.ts'
+import { ClientCore, type InterceptorLists, noOptions } from './client/core.ts'
 import type { ApiClientEvents } from './client/events.ts'
-import { runFetch } from './client/fetch.ts'
 import { guardRequests } from './client/guardCalls.ts'
-import {
-  type ClientResponse,
-  type ErrorInterceptor,
-  type InterceptedConfig,
-  Interceptors,
-  interceptError,
-  interceptRequest,
-  interceptResponse,
-  type RequestInterceptor,
-  type ResponseInterceptor,
-} from './client/interceptors.ts'
+import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './client/interceptors.ts'
 import {
   type ApiClientOptions,
-  type CallOptions,
-  type ClientSettings,
-  checkRequestOptions,
-  clientDefaults,
+  checkStreamOptions,
   clientRules,
   type RequestConfig,
   type RequestOptions,
   type StreamOptions,
 } from './client/options.ts'
-import { applySchema } from './client/schema.ts'
-import { Sharing } from './client/sharing.ts'
-import { type Ask, openStream } from './client/streaming.ts'
 import { Emitter } from './core/emitter.ts'
-import { checkOption, checkOptions } from './core/options.ts'
-import { systemRandom } from './core/random.ts'
-import type { StandardSchema } from './core/standardSchema.ts'
-import { systemClock } from './core/systemClock.ts'
-import type { HeaderFields } from './http/headers.ts'
-import { emptyFields, setHeaders } from './http/headers.ts'
+import { lazily } from './core/lazily.ts'
+import { callable, checkOption, checkOptions, withDefaults } from './core/options.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
 import type { CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
 import type { ResolvedCircuitBreakerOptions } from './policies/circuitBreaker/options.ts'
-import type { Policy } from './policies/Policy.ts'
 import type { RateLimiter, RateLimiterStats } from './policies/rateLimiter/RateLimiter.ts'
 
 export type { ApiClientEvents, AttemptTimings } from './client/events.ts'
@@ -61,9 +37,9 @@ export {
   CommsError,
   NetworkError,
   RateLimitError,
-  SchemaError,
   TimeoutError,
 } from './core/errors.ts'
+export { SchemaError } from './core/schemaError.ts'
 export type { StandardSchema } from './core/standardSchema.ts'
 export type { ServerSentEvent } from './http/serverSentEvents.ts'
 export { CircuitBreaker, type CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
@@ -86,7 +62,9 @@ export interface ApiClientStats {
   rateLimiter: RateLimiterStats
 }
 
-const noOptions: RequestOptions = Object.freeze({})
+const asking = lazily(() => import('./client/asking.ts'))
+const streaming = lazily(() => import('./client/streaming.ts'))
+const fetching = lazily(() => import('./client/fetch.ts'))
 
 /**
  * A resilient HTTP client: retries what may be repeated, stops calling what is down, keeps to limits, ends in time.
@@ -95,43 +73,13 @@ const noOptions: RequestOptions = Object.freeze({})
  */
 export class ApiClient extends Emitter<ApiClientEvents> {
   readonly #core: ClientCore
-  readonly #settings: ClientSettings
-  readonly #onRequest = new Interceptors<RequestInterceptor>()
-  readonly #onResponse = new Interceptors<ResponseInterceptor>()
-  readonly #onError = new Interceptors<ErrorInterceptor>()
-  readonly #given: ApiClientOptions
-  readonly #policy: Policy | undefined
+  /** Looks at what is sent, when there is a validator. */
   readonly #guard: RequestInterceptor | undefined
-  /** Only where hedging or coalescing was asked for. */
-  readonly #sharing: Sharing | undefined
 
   /** @throws TypeError or RangeError naming the option; CommsError when `baseURL` or a header cannot be used */
   constructor(options: ApiClientOptions = {}) {
     super()
-    checkOptions('ApiClient', options, clientRules)
-    const settings = settingsOf(options)
-    const transport =
-      options.transport ??
-      createHttpTransport({
-        connectTimeout: settings.connectTimeout,
-        maxHeaderBytes: settings.maxHeaderBytes,
-        dispatcher: options.dispatcher,
-        fetch: options.fetch,
-        credentials: options.credentials,
-      })
-    this.#settings = settings
-    this.#given = options
-    this.#policy = options.policy
-    const { hedge, coalesce = false } = options
-    this.#sharing = hedge || coalesce ? new Sharing({ hedge, coalesce }) : undefined
-    this.#core = new ClientCore(options, {
-      settings,
-      clock: options.clock ?? systemClock,
-      random: options.random ?? systemRandom,
-      transport,
-      events: this,
-      logger: options.logger ?? console,
-    })
+    this.#core = new ClientCore(options, this)
     this.#guard = options.validate && guardRequests(options.validate)
     if (this.#guard) this.addRequestInterceptor(this.#guard)
   }
@@ -183,8 +131,13 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     options: StreamOptions & { format: 'ndjson' },
   ): AsyncIterableIterator<T>
   stream(url: string | URL, options: StreamOptions = {}): AsyncIterableIterator<unknown> {
-    const ask: Ask = async (method, data, asked) => (await this.#ask(method, url, data, asked)).call.answer
-    return openStream(this.#core, ask, options)
+    checkStreamOptions(options)
+    return this.#stream(url, options)
+  }
+
+  async *#stream(url: string | URL, options: StreamOptions): AsyncGenerator<unknown, void, undefined> {
+    const { openStream } = await streaming()
+    yield* openStream(this.#core, url, options)
   }
 
   /**
@@ -194,13 +147,10 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    */
   readonly fetch = (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const given = init?.signal ?? (input instanceof Request ? input.signal : undefined)
-    return this.#guarded(given, (signal) =>
-      runFetch(
-        async (url, method, data, options) => (await this.#ask(method, url, data, options)).call.answer,
-        input,
-        signal === given ? init : { ...init, signal: signal ?? null },
-      ),
-    )
+    return this.#guarded(given, async (signal) => {
+      const { runFetch } = await fetching()
+      return runFetch(this.#core, input, signal === given ? init : { ...init, signal: signal ?? null })
+    })
   }
 
   /**
@@ -210,82 +160,74 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    */
   extend(options: ApiClientOptions = {}): ApiClient {
     checkOptions('ApiClient.extend', options, clientRules)
-    const { baseURL, timeout, retries, enableLogging } = this
-    const headers = emptyFields()
-    setHeaders(headers, this.#given.headers)
-    setHeaders(headers, options.headers)
-    const current = { timeout, retries, enableLogging, ...(baseURL !== undefined && { baseURL }) }
-    const extended = new ApiClient({ ...this.#given, ...current, ...options, headers })
-    for (const interceptor of this.#onRequest.list) {
-      // The other has its own, made of the options.
-      if (interceptor !== this.#guard) extended.addRequestInterceptor(interceptor)
-    }
-    for (const interceptor of this.#onResponse.list) extended.addResponseInterceptor(interceptor)
-    for (const interceptor of this.#onError.list) extended.addErrorInterceptor(interceptor)
+    const { settings, requests, interceptors } = this.#core
+    const headers = requests.fieldsOf(settings.headers, options.headers)
+    const extended = new ApiClient({ ...withDefaults(settings, options), headers })
+    // The other has a guard of its own, made of the options.
+    const own = extended.#core.interceptors.request
+    const others = interceptors.request.filter((interceptor) => interceptor !== this.#guard)
+    Object.assign(extended.#core.interceptors, interceptors, { request: [...own, ...others] })
     return extended
   }
 
   /** Runs before every call, in the order added. @returns a function that removes it */
   addRequestInterceptor(interceptor: RequestInterceptor): () => void {
-    return this.#onRequest.add('addRequestInterceptor', interceptor)
+    return this.#add('request', interceptor)
   }
 
   /** Runs after every answered call. @returns a function that removes it */
   addResponseInterceptor(interceptor: ResponseInterceptor): () => void {
-    return this.#onResponse.add('addResponseInterceptor', interceptor)
+    return this.#add('response', interceptor)
   }
 
   /** Runs after every failed call. @returns a function that removes it */
   addErrorInterceptor(interceptor: ErrorInterceptor): () => void {
-    return this.#onError.add('addErrorInterceptor', interceptor)
+    return this.#add('error', interceptor)
   }
 
   removeRequestInterceptor(interceptor: RequestInterceptor): boolean {
-    return this.#onRequest.remove(interceptor)
+    return this.#remove('request', interceptor)
   }
 
   removeResponseInterceptor(interceptor: ResponseInterceptor): boolean {
-    return this.#onResponse.remove(interceptor)
+    return this.#remove('response', interceptor)
   }
 
   removeErrorInterceptor(interceptor: ErrorInterceptor): boolean {
-    return this.#onError.remove(interceptor)
+    return this.#remove('error', interceptor)
   }
 
   get baseURL(): string | undefined {
-    return this.#core.baseURL
+    return this.#core.settings.baseURL
   }
 
   set baseURL(value: string) {
     checkOption('ApiClient', 'baseURL', value, clientRules.baseURL)
-    this.#core.baseURL = value
+    this.#core.rebase(value)
   }
 
   get timeout(): number {
-    return this.#settings.timeout
+    return this.#core.settings.timeout
   }
 
   set timeout(value: number) {
-    checkOption('ApiClient', 'timeout', value, clientRules.timeout)
-    this.#settings.timeout = value
+    this.#set('timeout', value)
   }
 
   get retries(): number {
-    return this.#settings.retries
+    return this.#core.settings.retries
   }
 
   set retries(value: number) {
-    checkOption('ApiClient', 'retries', value, clientRules.retries)
-    this.#settings.retries = value
+    this.#set('retries', value)
   }
 
   get enableLogging(): boolean {
-    return this.#settings.enableLogging
+    return this.#core.settings.enableLogging
   }
 
   set enableLogging(value: boolean) {
-    checkOption('ApiClient', 'enableLogging', value, clientRules.enableLogging)
-    this.#settings.enableLogging = value
+    this.#set('enableLogging', value)
   }
 
   /** The options of the breakers; each can be assigned and takes effect at once. */
@@ -326,14 +268,8 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   getStats(): ApiClientStats {
     const { counters, live } = this.#core
     return {
-      totalRequests: counters.requests,
-      successfulRequests: counters.succeeded,
-      failedRequests: counters.failed,
+      ...counters,
       inFlight: live.size,
-      attempts: counters.attempts,
-      retries: counters.retries,
-      timeouts: counters.timeouts,
-      aborted: counters.aborted,
       circuitBreaker: this.getCircuitBreakerState(),
       rateLimiter: this.getRateLimiterStats(),
     }
@@ -354,8 +290,33 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     try {
       return new URL(origin).origin
     } catch {
-      throw new TypeError(`ApiClient: origin must be a URL such as "https://example.com", got "${origin}"`)
+      throw new TypeError(`ApiClient: origin must be a URL, got "${origin}"`)
     }
+  }
+
+  #set<K extends 'timeout' | 'retries' | 'enableLogging'>(
+    name: K,
+    value: Required<ApiClientOptions>[K],
+  ): void {
+    checkOption('ApiClient', name, value, clientRules[name])
+    this.#core.settings[name] = value
+  }
+
+  #add<K extends keyof InterceptorLists>(kind: K, interceptor: InterceptorLists[K][number]): () => void {
+    checkOption('ApiClient', `${kind} interceptor`, interceptor, callable)
+    const lists = this.#core.interceptors
+    lists[kind] = [...lists[kind], interceptor] as unknown as InterceptorLists[K]
+    return () => {
+      this.#remove(kind, interceptor)
+    }
+  }
+
+  /** @returns whether it was there */
+  #remove<K extends keyof InterceptorLists>(kind: K, interceptor: InterceptorLists[K][number]): boolean {
+    const list: readonly unknown[] = this.#core.interceptors[kind]
+    const index = list.indexOf(interceptor)
+    if (index >= 0) this.#core.interceptors[kind] = list.toSpliced(index, 1) as unknown as InterceptorLists[K]
+    return index >= 0
   }
 
   #run(
@@ -364,7 +325,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     data: unknown,
     options: RequestOptions = noOptions,
   ): Promise<unknown> {
-    if (!this.#policy) return this.#answer(method, url, data, options)
+    if (!this.#core.settings.policy) return this.#answer(method, url, data, options)
     return this.#guarded(options.signal, (signal) => this.#answer(method, url, data, { ...options, signal }))
   }
 
@@ -373,113 +334,27 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     signal: AbortSignal | undefined,
     operation: (signal: AbortSignal | undefined) => Promise<T>,
   ): Promise<T> {
-    if (!this.#policy) return operation(signal)
-    const context = { signal, attempt: 1, deadlineAt: Number.POSITIVE_INFINITY }
-    return this.#policy.execute((inner) => operation(inner.signal), context)
+    const { policy } = this.#core.settings
+    if (!policy) return operation(signal)
+    return policy.execute((inner) => operation(inner.signal), { signal, attempt: 1, deadlineAt: Infinity })
   }
 
   #answer(method: string, url: string | URL, data: unknown, options: RequestOptions): Promise<unknown> {
-    if (
-      this.#sharing ||
-      this.#onRequest.list.length > 0 ||
-      this.#onResponse.list.length > 0 ||
-      this.#onError.list.length > 0
-    ) {
-      return this.#runIntercepted(method, url, data, options)
-    }
+    const core = this.#core
+    if (options.schema || core.intercepts) return this.#intercepted(method, url, data, options)
     // What is thrown in here rejects the promise.
     return new Promise((resolve, reject) => {
-      const { schema } = options
-      const onAnswer = schema
-        ? (call: Call) => resolve(checked(call, schema, reject))
-        : (call: Call) => resolve(call.answer.data)
-      this.#start(method, url, data, options, onAnswer, reject)
+      core.start(method, url, data, options, (call) => resolve(call.data), reject)
     })
   }
 
-  #start(
-    method: string,
-    url: string | URL,
-    data: unknown,
-    options: RequestOptions,
-    resolve: (call: Call) => void,
-    reject: (error: unknown) => void,
-  ): void {
-    const core = this.#core
-    if (core.disposed) throw disposedError()
-    if (options !== noOptions) checkRequestOptions(options)
-    const prepared = core.requests.prepare(method, url, data, options)
-    // A category that does not exist is a mistake of the caller, whether or not there is a token left.
-    if (options.rateCategory !== undefined) core.limiter.getInfo(prepared.endpoint, options.rateCategory)
-    new Call(core, prepared, options, resolve, reject).start()
-  }
-
-  async #runIntercepted(
+  async #intercepted(
     method: string,
     url: string | URL,
     data: unknown,
     options: RequestOptions,
   ): Promise<unknown> {
-    try {
-      const { call, config } = await this.#ask(method, url, data, options)
-      const response = responseOf(call, config)
-      const { schema } = config
-      if (schema) response.data = await applySchema(schema, response.data, response.url)
-      return await interceptResponse(this.#onResponse.list, response)
-    } catch (error) {
-      return interceptError(this.#onError.list, error)
-    }
+    const { askIntercepted } = await asking()
+    return askIntercepted(this.#core, method, url, data, options)
   }
-
-  /** A call that the request interceptors have seen. */
-  async #ask(
-    method: string,
-    url: string | URL,
-    data: unknown,
-    options: RequestOptions,
-  ): Promise<{ call: Call; config: InterceptedConfig }> {
-    if (this.#core.disposed) throw disposedError()
-    checkRequestOptions(options)
-    const headers: HeaderFields = emptyFields()
-    setHeaders(headers, options.headers)
-    const config = await interceptRequest(this.#onRequest.list, {
-      ...options,
-      url,
-      method,
-      data,
-      headers: { ...headers },
-    })
-    const asked = config.method.toUpperCase()
-    const start = (given: CallOptions) =>
-      new Promise<Call>((resolve, reject) => {
-        this.#start(asked, config.url, config.data, given, resolve, reject)
-      })
-    const sharing = this.#sharing
-    const call = sharing ? await sharing.run(asked, config.url, config, start) : await start(config)
-    return { call, config }
-  }
-}
-
-/** The body as the schema has it; a mismatch goes to `reject`. */
-function checked(call: Call, schema: StandardSchema, reject: (error: unknown) => void): unknown {
-  try {
-    return applySchema(schema, call.answer.data, call.answer.url)
-  } catch (error) {
-    reject(error)
-    return undefined
-  }
-}
-
-function responseOf(call: Call, config: InterceptedConfig): ClientResponse {
-  const { status, headers, data, url } = call.answer
-  return { status, headers, data, url, config, attempts: call.attempts, timings: call.timings }
-}
-
-function settingsOf(options: ApiClientOptions): ClientSettings {
-  const settings: Record<string, unknown> = { ...clientDefaults }
-  for (const name of Object.keys(clientDefaults)) {
-    const given = (options as Record<string, unknown>)[name]
-    if (given !== undefined) settings[name] = given
-  }
-  return settings as unknown as ClientSettings
 }

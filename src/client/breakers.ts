@@ -2,11 +2,7 @@
 
 import type { Clock } from '../core/clock.ts'
 import { checkedView } from '../core/options.ts'
-import {
-  BreakerMachine,
-  type BreakerReason,
-  type BreakerStateName,
-} from '../policies/circuitBreaker/breakerMachine.ts'
+import { BreakerMachine } from '../policies/circuitBreaker/breakerMachine.ts'
 import { type CircuitBreakerState, describeBreaker } from '../policies/circuitBreaker/CircuitBreaker.ts'
 import {
   type CircuitBreakerOptions,
@@ -14,6 +10,7 @@ import {
   type ResolvedCircuitBreakerOptions,
   resolveCircuitBreakerOptions,
 } from '../policies/circuitBreaker/options.ts'
+import type { ApiClientEvents } from './events.ts'
 
 /** A client without a base may meet any number of origins: the oldest closed breakers beyond this are forgotten. */
 const MAX_ORIGINS = 256
@@ -21,15 +18,15 @@ const MAX_ORIGINS = 256
 export class Breakers {
   readonly #values: ResolvedCircuitBreakerOptions
   readonly #clock: Clock
-  readonly #onChange: (origin: string, state: BreakerStateName, reason: BreakerReason) => void
+  readonly #onChange: (event: ApiClientEvents['breaker'][0]) => void
   #machines: Map<string, BreakerMachine> | undefined
   #view: ResolvedCircuitBreakerOptions | undefined
 
   /** @throws TypeError or RangeError naming the option */
   constructor(
-    options: CircuitBreakerOptions,
+    options: CircuitBreakerOptions = {},
     clock: Clock,
-    onChange: (origin: string, state: BreakerStateName, reason: BreakerReason) => void,
+    onChange: (event: ApiClientEvents['breaker'][0]) => void,
   ) {
     this.#values = resolveCircuitBreakerOptions(options, 'ApiClient circuitBreakerOptions')
     this.#clock = clock
@@ -49,31 +46,25 @@ export class Breakers {
   }
 
   state(origin: string): CircuitBreakerState {
-    const machine = this.#machines?.get(origin)
-    if (machine) return describeBreaker(machine, this.#clock)
-    return { state: 'CLOSED', failureCount: 0, requestCount: 0, nextAttempt: null }
+    return describeBreaker(this.#machines?.get(origin), this.#clock)
   }
 
   /** Closes the breaker of one origin, or all of them. */
   reset(origin?: string): void {
-    if (origin !== undefined) this.#machines?.get(origin)?.reset()
-    else for (const machine of this.#machines?.values() ?? []) machine.reset()
-  }
-
-  /** The origins that have been called. */
-  origins(): string[] {
-    return [...(this.#machines?.keys() ?? [])]
+    for (const [name, machine] of this.#machines ?? []) if (name === (origin ?? name)) machine.reset()
   }
 
   #make(machines: Map<string, BreakerMachine>, origin: string): BreakerMachine {
     if (machines.size >= MAX_ORIGINS) {
-      for (const [name, machine] of machines) {
-        if (machine.state !== 'CLOSED') continue
+      for (const [name, { state }] of machines) {
+        if (state !== 'CLOSED') continue
         machines.delete(name)
         break
       }
     }
-    const machine = new BreakerMachine(this.#values, (state, reason) => this.#onChange(origin, state, reason))
+    const machine = new BreakerMachine(this.#values, (state, reason) =>
+      this.#onChange({ origin, state, reason }),
+    )
     machines.set(origin, machine)
     return machine
   }

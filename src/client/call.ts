@@ -1,28 +1,59 @@
-// One call: attempts, the waits between them, and how it ends. The decisions are `isRepeatable` and `retryDecision`.
+// One call: its attempts, the waits between them, and how it ends. An attempt goes breaker, token, time limit, transport;
+// what its end means is decided by `breakerOutcome`, `isRepeatable` and `retryDecision`.
 
 import { onAbort } from '../core/abort.ts'
 import type { TimerHandle } from '../core/clock.ts'
 import {
-  AbortError,
   ApiError,
+  abortedBy,
   CircuitBreakerError,
   CommsError,
+  NetworkError,
   RateLimitError,
   TimeoutError,
 } from '../core/errors.ts'
+import { lazily } from '../core/lazily.ts'
+import type { Outcome } from '../core/outcome.ts'
 import { redactUrl } from '../core/redact.ts'
-import { isRepeatable } from '../http/classify.ts'
-import { shouldRetry } from '../http/retryAfter.ts'
+import { makeBody } from '../http/body.ts'
+import { breakerOutcome, isRepeatable } from '../http/classify.ts'
+import { parseBody, parseErrorBody } from '../http/parseBody.ts'
+import { retryAfterMs, shouldRetry } from '../http/retryAfter.ts'
+import { checkOrigin, type Target } from '../http/url.ts'
+import { type BreakerMachine, REFUSED } from '../policies/circuitBreaker/breakerMachine.ts'
+import { circuitOpenError } from '../policies/circuitBreaker/CircuitBreaker.ts'
+import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
+import type { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
 import { retryDecision } from '../policies/retry/retryDecision.ts'
-import { Attempt, type AttemptOwner } from './attempt.ts'
+import { Deadline } from '../policies/timeout/Deadlines.ts'
+import type {
+  HttpExchange,
+  HttpHeaders,
+  HttpReceiver,
+  HttpRequest,
+  HttpResponse,
+} from '../transport/HttpTransport.ts'
 import type { ClientCore, Live } from './core.ts'
-import type { AttemptTimings } from './events.ts'
-import { GuardedStream } from './guardedStream.ts'
+import type { ApiClientEvents, AttemptTimings } from './events.ts'
 import type { CallOptions } from './options.ts'
 import type { PreparedRequest } from './requests.ts'
 
+const redirects = lazily(() => import('../http/redirects.ts'))
+const guarding = lazily(() => import('./guardedStream.ts'))
+
+const noHeaders: HttpHeaders = Object.freeze({})
+
 /** Runs one call to its end. Settles once, through one of the two functions it is given. */
-export class Call implements AttemptOwner, Live {
+export class Call extends Deadline implements HttpReceiver, Live {
+  place = 0
+  /** Attempts that left the client. */
+  attempts = 0
+  // The answer, or what there is of it.
+  status = 0
+  headers: HttpHeaders = noHeaders
+  setCookie: readonly string[] | undefined
+  /** The parsed body, or its stream. */
+  data: unknown
   readonly #core: ClientCore
   readonly #prepared: PreparedRequest
   readonly #options: CallOptions
@@ -30,16 +61,36 @@ export class Call implements AttemptOwner, Live {
   readonly #reject: (error: unknown) => void
   readonly #startedAt: number
   readonly #deadlineAt: number
-  place = 0
-  #attempt: Attempt | undefined
-  #started = 0
-  #sent = 0
-  #lastError: unknown
+  #over = false
+  /** The last failure. */
+  #error: unknown
   #pause: TimerHandle | undefined
   #pauseMs = 0
+  /** Tokens taken that are not there yet. */
+  #owed: { bucket: Bucket; cost: number } | undefined
   #release: (() => void) | undefined
   #earlier: AttemptTimings[] | undefined
-  #over = false
+  // The attempt, from here on.
+  /** 1 for the first. */
+  #attempt = 0
+  #running = false
+  #attemptAt = Number.NaN
+  /** When the request began to be written; NaN while no byte can have reached a server. */
+  #sentAt = Number.NaN
+  #headersAt = Number.NaN
+  #endedAt = Number.NaN
+  #target: Target
+  #wire: HttpRequest
+  /** Redirects followed. */
+  #hops = 0
+  /** A redirect has been followed that ended the original request. */
+  #answered = false
+  #finalUrl: string | undefined
+  #exchange: HttpExchange | undefined
+  #breaker: BreakerMachine | undefined
+  #permit = REFUSED
+  /** How long it may take. */
+  #limitMs = 0
 
   constructor(
     core: ClientCore,
@@ -48,196 +99,459 @@ export class Call implements AttemptOwner, Live {
     resolve: (call: Call) => void,
     reject: (error: unknown) => void,
   ) {
+    super()
     this.#core = core
     this.#prepared = prepared
     this.#options = options
     this.#resolve = resolve
     this.#reject = reject
-    this.#startedAt = core.clock.now()
+    this.#target = prepared.target
+    this.#wire = prepared.wire
+    this.#startedAt = core.settings.clock.now()
     this.#deadlineAt = this.#startedAt + (options.deadline ?? core.settings.deadline)
   }
 
-  /** The attempt that was answered, once there is one. */
-  get answer(): Attempt {
-    return this.#attempt as Attempt
+  /** Where the answer came from, secrets in the query replaced. */
+  get url(): string {
+    return redactUrl(this.#href)
   }
 
-  /** Attempts that left the client. */
-  get attempts(): number {
-    return this.#sent
+  /** The same with its secrets: for the caller's own eyes. */
+  get finalUrl(): string {
+    return this.#finalUrl ?? this.#href
+  }
+
+  get #href(): string {
+    return this.#target.origin + this.#target.path
+  }
+
+  /** Whether the answer came from elsewhere than was asked. */
+  get redirected(): boolean {
+    return this.#hops > 0 || this.#finalUrl !== undefined
   }
 
   /** Of every attempt, in order. */
   get timings(): AttemptTimings[] {
-    const last = this.#attempt
-    return [...(this.#earlier ?? []), ...(last ? [last.timings] : [])]
+    return [
+      ...(this.#earlier ?? []),
+      {
+        attempt: this.#attempt,
+        untilSent: this.#sentAt - this.#attemptAt,
+        untilHeaders: this.#headersAt - this.#attemptAt,
+        total: this.#endedAt - this.#attemptAt,
+      },
+    ]
   }
 
   start(): void {
     const { signal } = this.#options
-    this.#core.counters.requests += 1
-    this.#core.live.add(this)
+    const { counters, live, tools } = this.#core
+    counters.totalRequests += 1
+    live.add(this)
     if (signal) {
-      this.#release = onAbort(signal, () => this.#abort(signal))
+      this.#release = onAbort(signal, () => {
+        counters.aborted += 1
+        this.end(abortedBy(signal))
+      })
       if (this.#over) return
     }
-    this.#core.budget.deposit(this.#startedAt)
-    this.#startAttempt()
+    tools.budget.deposit(this.#startedAt)
+    this.#startAttempt(this.#startedAt)
   }
 
+  /** Stops it, wherever it is. */
   end(error: CommsError): void {
-    this.#stop(error)
+    if (this.#over) return
+    if (this.#pause !== undefined) this.#core.settings.clock.clearTimeout(this.#pause)
+    if (this.#owed) this.#owed.bucket.tokens += this.#owed.cost
+    if (this.#running) this.#endAttempt('ignored')
+    this.#exchange?.cancel(error)
     this.#fail(error)
   }
 
-  attemptSent(): void {
-    this.#sent += 1
+  onSent(): void {
+    if (this.#hops === 0) this.#sentAt = this.#now()
   }
 
-  attemptSucceeded(attempt: Attempt): void {
-    if (this.#over) return
-    const { responseType, raw } = this.#options
-    if (attempt.data instanceof ReadableStream && (raw || responseType === 'stream')) {
-      attempt.data = this.#guard(attempt.data as ReadableStream<Uint8Array>, attempt)
-    }
-    this.#finish()
-    this.#core.counters.succeeded += 1
-    this.#tellResponse(attempt)
-    this.#resolve(this)
+  onHead(status: number): boolean {
+    this.#headersAt = this.#now()
+    return this.#options.raw || (this.#options.responseType === 'stream' && isSuccess(status))
   }
 
-  attemptFailed(attempt: Attempt, error: unknown): void {
-    if (this.#over) return
+  onFailure(error: unknown): void {
+    if (!this.#running) return
+    this.#endAttempt(breakerOutcome(error))
     if (error instanceof TimeoutError) this.#core.counters.timeouts += 1
     // A refusal in front of a retry is not the news: what the last attempt met is.
-    if (this.#lastError && (error instanceof CircuitBreakerError || error instanceof RateLimitError)) {
-      this.#fail(this.#lastError)
+    if (this.#error && (error instanceof CircuitBreakerError || error instanceof RateLimitError)) {
+      this.#fail(this.#error)
       return
     }
-    this.#lastError = error
+    this.#error = error
     const retries = this.#options.retries ?? this.#core.settings.retries
-    if (attempt.number > retries || !this.#isRepeatable(attempt, error)) {
+    if (this.#attempt > retries || !this.#isRepeatable(error)) {
       this.#fail(error)
       return
     }
-    const { shouldRetry: hook } = this.#core.settings
-    if (!hook) {
-      this.#retryOrFail(attempt, error, retries)
+    const hook = this.#core.settings.shouldRetry
+    if (!hook) this.#retry(error, retries)
+    else
+      this.#then((async () => hook(error, this.#attempt))(), (wanted) =>
+        wanted ? this.#retry(error, retries) : this.#fail(error),
+      )
+  }
+
+  onResponse(response: HttpResponse): void {
+    if (!this.#running) return
+    const { status, headers, body, finalUrl } = response
+    this.status = status
+    this.headers = headers
+    this.setCookie = response.setCookie
+    try {
+      if (finalUrl !== undefined) {
+        checkOrigin(new URL(finalUrl), this.#core.requests.rules)
+        this.#finalUrl = finalUrl
+      }
+      if (headers.location !== undefined && isRedirect(status) && this.#maxRedirects > 0) {
+        this.#follow(response)
+      } else if (isSuccess(status)) {
+        this.data = this.#read(body)
+        this.#endAttempt('success')
+        this.#succeed()
+      } else {
+        if (this.#options.raw) this.data = body
+        this.onFailure(this.#statusError(body))
+      }
+    } catch (error) {
+      this.onFailure(error)
+    }
+  }
+
+  /** Its time has run out. */
+  override onDue(): void {
+    const error = this.#timeoutError(this.#limitMs)
+    const exchange = this.#exchange
+    this.onFailure(error)
+    exchange?.cancel(error)
+  }
+
+  #now(): number {
+    return this.#core.settings.clock.now()
+  }
+
+  #startAttempt(now: number): void {
+    const { limiter, settings } = this.#core
+    const { endpoint, target, wire } = this.#prepared
+    this.#attempt += 1
+    this.#running = true
+    this.#target = target
+    this.#wire = wire
+    this.#hops = this.status = 0
+    this.headers = noHeaders
+    this.#answered = false
+    this.#finalUrl = this.#exchange = undefined
+    this.#sentAt = this.#headersAt = Number.NaN
+    if (!this.#enter(now)) return
+    if (settings.rateLimitMode === 'wait') {
+      this.#queueForToken()
       return
     }
-    const ask = async () => hook(error, attempt.number)
-    ask().then(
-      (wanted) => {
-        if (this.#over) return
-        if (wanted) this.#retryOrFail(attempt, error, retries)
+    const { rateCategory, rateCost = 1 } = this.#options
+    const sameTime = limiter.clock === settings.clock ? now : undefined
+    const bucket = limiter.take(endpoint, rateCategory, rateCost, sameTime)
+    if (!bucket) {
+      this.#send(now)
+      return
+    }
+    const error = limiter.refusal(endpoint, bucket, limiter.waitMs(bucket, rateCost))
+    const isRetry = this.#attempt > 1 && now + error.retryAfter < this.#deadlineAt
+    const { category, retryAfter } = error
+    this.#tell('debug', 'limited', { endpoint, category, waiting: isRetry, retryAfter })
+    if (isRetry) this.#reserve(bucket, rateCost, retryAfter)
+    else this.onFailure(error)
+  }
+
+  /** A retry is not turned away: its tokens are taken before they are there, and it goes when they are. */
+  #reserve(bucket: Bucket, cost: number, waitMs: number): void {
+    this.#giveBack('ignored', this.#attemptAt)
+    bucket.tokens -= cost
+    this.#owed = { bucket, cost }
+    this.#wait(waitMs, () => {
+      this.#owed = undefined
+      this.#goOn()
+    })
+  }
+
+  /** Asks the breaker; false when it refused and the attempt is over. */
+  #enter(now: number): boolean {
+    const { settings, breakers } = this.#core
+    this.#attemptAt = now
+    this.#limitMs = Math.min(this.#options.timeout ?? settings.timeout, this.#deadlineAt - now)
+    if (!settings.circuitBreaker) return true
+    const { origin } = this.#target
+    const breaker = breakers.of(origin)
+    this.#permit = breaker.acquire(now, this.#limitMs)
+    this.#breaker = breaker
+    if (this.#permit !== REFUSED) return true
+    this.onFailure(circuitOpenError(breaker, now, origin))
+    return false
+  }
+
+  /** In its turn, which may be at once. */
+  #queueForToken(queue: TokenQueue | undefined = this.#core.queue): void {
+    if (!queue) {
+      this.#then(this.#core.makeQueue(), (made) => this.#queueForToken(made))
+      return
+    }
+    const { endpoint } = this.#prepared
+    const { rateCategory: category = 'api', rateCost: cost, priority, signal } = this.#options
+    const turn = queue.acquire(endpoint, { category, cost, priority, signal, deadlineAt: this.#deadlineAt })
+    if (!turn) {
+      this.#send(this.#attemptAt)
+      return
+    }
+    this.#giveBack('ignored', this.#attemptAt)
+    const { retryAfter } = this.#core.limiter.getInfo(endpoint, category)
+    this.#tell('debug', 'limited', { endpoint, category, waiting: true, retryAfter })
+    this.#then(turn, () => this.#goOn())
+  }
+
+  /** After a wait. Others may have probed, and the circuit may have opened: it is asked again. */
+  #goOn(): void {
+    const now = this.#now()
+    if (this.#enter(now)) this.#send(now)
+  }
+
+  #wait(ms: number, then: () => void): void {
+    const { clock, unref } = this.#core.settings
+    this.#pause = clock.setTimeout(
+      () => {
+        this.#pause = undefined
+        then()
+      },
+      ms,
+      unref,
+    )
+  }
+
+  #send(now: number): void {
+    const core = this.#core
+    if (this.#limitMs <= 0) {
+      this.onFailure(this.#timeoutError(0))
+      return
+    }
+    if (this.#limitMs !== Number.POSITIVE_INFINITY) core.tools.deadlines.add(this, this.#limitMs, now)
+    core.counters.attempts += 1
+    this.attempts += 1
+    this.#tell('debug', 'attempt', { attempt: this.#attempt })
+    this.#dispatch()
+  }
+
+  /** To the transport; a body that is a function is made anew each time. */
+  #dispatch(): void {
+    const { content } = this.#prepared.body
+    const { transport } = this.#core
+    if (typeof content !== 'function' || this.#answered) {
+      this.#exchange = transport.send(this.#wire, this)
+      return
+    }
+    this.#then(makeBody(content), (body) => {
+      this.#wire = { ...this.#wire, body }
+      this.#exchange = transport.send(this.#wire, this)
+    })
+  }
+
+  /** Goes on with what work of this attempt came to, unless the attempt or the call has ended meanwhile. */
+  #then<T>(work: T | Promise<T>, onDone: (value: T) => void): void {
+    const [attempt, running] = [this.#attempt, this.#running]
+    const isCurrent = () => !this.#over && attempt === this.#attempt && running === this.#running
+    Promise.resolve(work).then(
+      (value) => {
+        if (isCurrent()) onDone(value)
+      },
+      (error) => {
+        if (!isCurrent()) return
+        if (running) this.onFailure(error)
         else this.#fail(error)
       },
-      (thrown) => this.#fail(thrown),
     )
   }
 
-  #startAttempt(): void {
-    this.#started += 1
-    this.#attempt = new Attempt(
-      this.#core,
-      this,
-      this.#prepared,
-      this.#options,
-      this.#started,
-      this.#deadlineAt,
-    )
-    this.#attempt.start()
+  #timeoutError(limitMs: number): TimeoutError {
+    const timeoutMs = this.#options.timeout ?? this.#core.settings.timeout
+    const byDeadline = limitMs < timeoutMs
+    const { method, url } = this.#about
+    const what = byDeadline ? 'the deadline has passed' : `no full answer in ${timeoutMs} ms`
+    return new TimeoutError(`timeout: ${method} ${url}: ${what}`, {
+      url,
+      phase: byDeadline ? 'deadline' : 'attempt',
+      timeoutMs: byDeadline ? Math.round(limitMs) : timeoutMs,
+    })
   }
 
-  #isRepeatable(attempt: Attempt, error: unknown): boolean {
+  get #maxRedirects(): number {
+    return this.#options.maxRedirects ?? this.#core.settings.maxRedirects
+  }
+
+  #follow({ body }: HttpResponse): void {
+    // What came with the redirect is of no use.
+    discard(body)
+    this.#then(redirects(), ({ redirect }) => {
+      try {
+        const { requests } = this.#core
+        const next = redirect(this.#wire, {
+          status: this.status,
+          location: this.headers.location,
+          target: this.#target,
+          hops: this.#hops,
+          maxRedirects: this.#maxRedirects,
+          replayable: this.#prepared.body.replayable,
+          resolve: (url) => requests.targetOf(url),
+          sensitive: requests.sensitive,
+        })
+        this.#hops += 1
+        this.#answered ||= next.answered
+        this.#target = next.target
+        this.#wire = next.wire
+        this.#dispatch()
+      } catch (error) {
+        this.onFailure(error)
+      }
+    })
+  }
+
+  /** @throws CommsError `BAD_RESPONSE` */
+  #read(body: HttpResponse['body']): unknown {
+    if (!(body instanceof Uint8Array)) return body
+    try {
+      return parseBody(body, this.headers['content-type'], this.#options.responseType, this.#core.transport)
+    } catch (error) {
+      const { message, code, cause } = error as CommsError
+      const { method, url } = this.#about
+      throw new CommsError(`${method} ${url}: ${message}`, { code, cause })
+    }
+  }
+
+  #statusError(body: HttpResponse['body']): ApiError {
+    const { status, headers } = this
+    const { method, url } = this.#about
+    const { settings, transport } = this.#core
+    return new ApiError(`HTTP ${status}: ${method} ${url}`, {
+      status,
+      headers,
+      url,
+      body: body instanceof Uint8Array ? parseErrorBody(body, headers['content-type'], transport) : undefined,
+      retryAfter: retryAfterMs(headers, settings.clock.wallNow()),
+    })
+  }
+
+  #isRepeatable(error: unknown): boolean {
     return isRepeatable({
       error,
       method: this.#prepared.wire.method,
       retryStatusCodes: this.#core.settings.retryStatusCodes,
-      serverSays: shouldRetry(attempt.headers),
+      serverSays: shouldRetry(this.headers),
       safeToRepeat: this.#prepared.safeToRepeat,
       replayable: this.#prepared.body.replayable,
-      neverSent: attempt.neverSent(error),
-      answered: attempt.answered,
-      attempt: attempt.number,
+      neverSent:
+        this.#hops === 0 &&
+        (Number.isNaN(this.#sentAt) || (error instanceof NetworkError && error.neverSent)),
+      answered: this.#answered,
+      attempt: this.#attempt,
     })
   }
 
-  #retryOrFail(attempt: Attempt, error: unknown, retries: number): void {
-    const { settings, clock } = this.#core
+  #retry(error: unknown, retries: number): void {
+    const core = this.#core
+    const { clock, maxRetryAfter, jitter, random } = core.settings
     const decision = retryDecision({
-      attempt: attempt.number,
+      attempt: this.#attempt,
       retries,
       retryable: true,
       retryAfterMs: (error as { retryAfter?: number }).retryAfter,
-      maxRetryAfterMs: settings.maxRetryAfter,
-      backoff: this.#core.backoff,
-      decorrelated: settings.jitter === 'decorrelated',
+      maxRetryAfterMs: maxRetryAfter,
+      backoff: core.tools.backoff,
+      decorrelated: jitter === 'decorrelated',
       previousDelayMs: this.#pauseMs,
       now: clock.now(),
       deadlineAt: this.#deadlineAt,
-      budget: this.#core.budget,
-      random: this.#core.random,
+      budget: core.tools.budget,
+      random,
     })
     if (decision.action === 'stop') {
-      this.#core.log(
-        'debug',
-        () => `${this.#prepared.wire.method} ${this.#url}: no retry (${decision.reason})`,
-      )
+      if (core.settings.enableLogging)
+        core.log('debug', 'no retry', { ...this.#about, reason: decision.reason })
       this.#fail(error)
       return
     }
-    attempt.discard()
-    this.#pauseMs = decision.delayMs
-    this.#core.counters.retries += 1
-    this.#tellRetry(attempt, error, decision.delayMs)
-    this.#earlier ??= []
-    this.#earlier.push(attempt.timings)
-    this.#pause = clock.setTimeout(
-      () => {
-        this.#pause = undefined
-        this.#startAttempt()
-      },
-      decision.delayMs,
-      settings.unref,
-    )
+    const { delayMs: delay } = decision
+    discard(this.data)
+    this.#pauseMs = delay
+    core.counters.retries += 1
+    this.#tell('warn', 'retry', { attempt: this.#attempt, delay, error })
+    this.#earlier = this.timings
+    this.#wait(delay, () => this.#startAttempt(this.#now()))
   }
 
-  #guard(source: ReadableStream<Uint8Array>, attempt: Attempt): ReadableStream<Uint8Array> {
-    return new GuardedStream(source, this.#core, {
-      idleTimeoutMs: this.#options.idleTimeout ?? this.#core.settings.idleTimeout,
-      deadlineAt: this.#deadlineAt,
-      signal: this.#options.signal,
-      url: attempt.url,
-      attempts: this.#sent,
-    }).stream
+  #endAttempt(outcome: Outcome): void {
+    this.#running = false
+    this.#endedAt = this.#now()
+    this.#core.tools.deadlines.cancel(this)
+    this.#giveBack(outcome, this.#endedAt)
   }
 
-  #abort(signal: AbortSignal): void {
-    const error = new AbortError('aborted by the caller', { cause: signal.reason })
-    this.#core.counters.aborted += 1
-    this.#stop(error)
-    this.#fail(error)
+  #giveBack(outcome: Outcome, now: number): void {
+    if (this.#permit === REFUSED) return
+    this.#breaker?.record(this.#permit, outcome, now, now - this.#attemptAt)
+    this.#permit = REFUSED
   }
 
-  /** Ends what is under way. */
-  #stop(reason: unknown): void {
-    if (this.#over) return
-    if (this.#pause !== undefined) this.#core.clock.clearTimeout(this.#pause)
-    this.#attempt?.cancel(reason)
+  #succeed(): void {
+    const { data } = this
+    const { raw, responseType, idleTimeout, signal } = this.#options
+    if (!(data instanceof ReadableStream && (raw || responseType === 'stream'))) {
+      this.#deliver()
+      return
+    }
+    this.#then(guarding(), ({ GuardedStream }) => {
+      this.data = new GuardedStream(data, this.#core, {
+        idleTimeoutMs: idleTimeout ?? this.#core.settings.idleTimeout,
+        deadlineAt: this.#deadlineAt,
+        signal,
+        url: this.url,
+        attempts: this.attempts,
+      }).stream
+      this.#deliver()
+    })
+  }
+
+  #deliver(): void {
+    const core = this.#core
+    this.#finish()
+    core.counters.successfulRequests += 1
+    if (core.hears('response')) {
+      const { status, attempts, timings } = this
+      const duration = this.#endedAt - this.#startedAt
+      this.#tell('debug', 'response', { status, attempts, duration, timings })
+    }
+    this.#resolve(this)
   }
 
   #fail(error: unknown): void {
     if (this.#over) return
+    const { raw } = this.#options
     // Who asked for the answer as it is gets it, whatever its status.
-    if (this.#options.raw && error instanceof ApiError && this.#attempt?.status === error.status) {
-      this.attemptSucceeded(this.#attempt)
+    if (raw && error instanceof ApiError && this.status === error.status) {
+      this.#succeed()
       return
     }
+    discard(this.data)
     this.#finish()
-    this.#core.counters.failed += 1
-    if (error instanceof CommsError) error.attempts = this.#sent
-    this.#tellFailure(error)
+    this.#core.counters.failedRequests += 1
+    const { attempts } = this
+    if (error instanceof CommsError) error.attempts = attempts
+    const duration = this.#now() - this.#startedAt
+    this.#tell('warn', 'failure', { error, attempts, duration })
     this.#reject(error)
   }
 
@@ -247,38 +561,30 @@ export class Call implements AttemptOwner, Live {
     this.#core.live.delete(this)
   }
 
-  get #url(): string {
-    return redactUrl(this.#prepared.target.origin + this.#prepared.target.path)
+  #tell<K extends Exclude<keyof ApiClientEvents, 'breaker'>>(
+    level: 'debug' | 'warn',
+    event: K,
+    fields: Omit<ApiClientEvents[K][0], 'method' | 'url'>,
+  ): void {
+    if (!this.#core.hears(event)) return
+    this.#core.tell(level, event, { ...this.#about, ...fields } as ApiClientEvents[K][0])
   }
 
-  #tellRetry(attempt: Attempt, error: unknown, delay: number): void {
-    const { events } = this.#core
-    const { method } = this.#prepared.wire
-    if (events.listenerCount('retry') > 0) {
-      events.emit('retry', { method, url: this.#url, attempt: attempt.number, delay, error })
-    }
-    this.#core.log('warn', () => `${method} ${this.#url}: retry in ${Math.round(delay)} ms after ${error}`)
+  /** What events and errors go by: the method as it was asked, the URL as redirects have made it. */
+  get #about() {
+    return { method: this.#prepared.wire.method, url: this.url }
   }
+}
 
-  #tellResponse(attempt: Attempt): void {
-    const { events } = this.#core
-    const { method } = this.#prepared.wire
-    const duration = attempt.endedAt - this.#startedAt
-    const { status } = attempt
-    if (events.listenerCount('response') > 0) {
-      const { url, attempts, timings } = { url: attempt.url, attempts: this.#sent, timings: this.timings }
-      events.emit('response', { method, url, status, attempts, duration, timings })
-    }
-    this.#core.log('debug', () => `${method} ${attempt.url}: ${status} after ${Math.round(duration)} ms`)
-  }
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300
+}
 
-  #tellFailure(error: unknown): void {
-    const { events } = this.#core
-    const { method } = this.#prepared.wire
-    const duration = this.#core.clock.now() - this.#startedAt
-    if (events.listenerCount('failure') > 0) {
-      events.emit('failure', { method, url: this.#url, error, attempts: this.#sent, duration })
-    }
-    this.#core.log('warn', () => `${method} ${this.#url}: failed after ${Math.round(duration)} ms: ${error}`)
-  }
+function isRedirect(status: number): boolean {
+  return /^30[12378]$/.test(String(status))
+}
+
+/** Lets go of a body that nobody will read. */
+function discard(body: unknown): void {
+  if (body instanceof ReadableStream) body.cancel().catch(() => {})
 }

@@ -1,21 +1,30 @@
 // What the calls of one client share. Made bit by bit, when first needed: a client that is only configured should weigh little.
 
-import type { Clock } from '../core/clock.ts'
+import { createHttpTransport } from '#http-transport'
 import type { Emitter } from '../core/emitter.ts'
 import { CommsError } from '../core/errors.ts'
-import type { Logger } from '../core/logger.ts'
-import type { Random } from '../core/random.ts'
+import { lazily } from '../core/lazily.ts'
+import { checkOptions, withDefaults } from '../core/options.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
-import type { Backoff } from '../policies/backoff.ts'
-import { RateLimiter, type RateLimiterOptions } from '../policies/rateLimiter/RateLimiter.ts'
-import { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
-import { retryBackoff, retryDefaults } from '../policies/retry/options.ts'
+import { RateLimiter } from '../policies/rateLimiter/RateLimiter.ts'
+import type { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
+import { retryBackoff } from '../policies/retry/options.ts'
 import { RetryBudget } from '../policies/retry/retryBudget.ts'
 import { Deadlines } from '../policies/timeout/Deadlines.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
+import { Call } from './call.ts'
 import type { ApiClientEvents } from './events.ts'
-import type { ApiClientOptions, ClientSettings } from './options.ts'
+import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './interceptors.ts'
+import {
+  type ApiClientOptions,
+  type CallOptions,
+  type ClientSettings,
+  clientDefaults,
+  clientRules,
+  requestRules,
+} from './options.ts'
+
 import { Requests } from './requests.ts'
 
 /** Something under way that has to end when the client is disposed of. */
@@ -23,158 +32,166 @@ export interface Live extends Slotted {
   end(error: CommsError): void
 }
 
-/** Counts since the start. */
-export interface Counters {
-  requests: number
-  succeeded: number
-  failed: number
-  attempts: number
-  retries: number
-  timeouts: number
-  aborted: number
+/** What runs around calls. */
+export interface InterceptorLists {
+  request: readonly RequestInterceptor[]
+  response: readonly ResponseInterceptor[]
+  error: readonly ErrorInterceptor[]
 }
 
+export const noOptions: CallOptions = Object.freeze({})
+const none: readonly never[] = Object.freeze([])
+const queueing = lazily(() => import('../policies/rateLimiter/TokenQueue.ts'))
+
 export class ClientCore {
+  /** In force; `Call` reads them anew. */
   readonly settings: ClientSettings
-  readonly clock: Clock
-  readonly random: Random
   readonly transport: HttpTransport
   readonly breakers: Breakers
-  readonly events: Emitter<ApiClientEvents>
-  readonly sensitiveHeaders: ReadonlySet<string>
-  readonly counters: Counters = {
-    requests: 0,
-    succeeded: 0,
-    failed: 0,
+  /** Calls under way, streams that are being read included. */
+  readonly live = new SlotList<Live>()
+  /** Counts since the start. */
+  readonly counters = {
+    totalRequests: 0,
+    successfulRequests: 0,
+    failedRequests: 0,
     attempts: 0,
     retries: 0,
     timeouts: 0,
     aborted: 0,
   }
-  readonly live = new SlotList<Live>()
-  readonly #options: ApiClientOptions
-  readonly #logger: Logger
-  #baseURL: string | undefined
+  /** Lists are replaced, never changed: a call that walks one is not disturbed. */
+  readonly interceptors: InterceptorLists = { request: none, response: none, error: none }
+  /** Those who wait for a token, where that is allowed; `makeQueue` makes it. */
+  queue: TokenQueue | undefined
+  disposed = false
+  readonly #events: Emitter<ApiClientEvents>
   #requests: Requests
   #limiter: RateLimiter | undefined
-  #tokens: TokenQueue | undefined
-  #deadlines: Deadlines | undefined
-  #budget: RetryBudget | undefined
-  #backoff: Backoff | undefined
-  disposed = false
+  #tools: ReturnType<typeof makeTools> | undefined
 
   /** @throws TypeError, RangeError or CommsError for options that cannot be used */
-  constructor(
-    options: ApiClientOptions,
-    parts: {
-      settings: ClientSettings
-      clock: Clock
-      random: Random
-      transport: HttpTransport
-      events: Emitter<ApiClientEvents>
-      logger: Logger
-    },
-  ) {
-    this.#options = options
-    this.settings = parts.settings
-    this.clock = parts.clock
-    this.random = parts.random
-    this.transport = parts.transport
-    this.events = parts.events
-    this.#logger = parts.logger
-    this.sensitiveHeaders = new Set(options.sensitiveHeaders?.map((name) => name.toLowerCase()))
-    this.breakers = new Breakers(options.circuitBreakerOptions ?? {}, this.clock, (origin, state, reason) => {
-      this.events.emit('breaker', { origin, state, reason })
-      if (this.settings.enableLogging)
-        this.#logger.warn(`circuit breaker of ${origin} is ${state}: ${reason}`)
-    })
-    this.#baseURL = options.baseURL
-    this.#requests = this.#makeRequests()
+  constructor(options: ApiClientOptions, events: Emitter<ApiClientEvents>) {
+    checkOptions('ApiClient', options, clientRules)
+    this.settings = withDefaults<ClientSettings>(clientDefaults, options)
+    this.#events = events
+    this.transport = options.transport ?? createHttpTransport(this.settings)
+    this.#requests = new Requests(this.settings, this.transport)
+    this.breakers = new Breakers(options.circuitBreakerOptions, this.settings.clock, (event) =>
+      this.tell('warn', 'breaker', event),
+    )
     // Options that were given are checked now, not at the first call.
-    if (options.rateLimiterOptions) this.#limiter = this.#makeLimiter(options.rateLimiterOptions)
-  }
-
-  get baseURL(): string | undefined {
-    return this.#baseURL
-  }
-
-  /** @throws CommsError when it is no URL to be based on; the old one stays */
-  set baseURL(value: string | undefined) {
-    const before = this.#baseURL
-    this.#baseURL = value
-    try {
-      this.#requests = this.#makeRequests()
-    } catch (error) {
-      this.#baseURL = before
-      throw error
-    }
+    if (options.rateLimiterOptions) this.#limiter = makeLimiter(this.settings)
   }
 
   get requests(): Requests {
     return this.#requests
   }
 
-  /** A setting that prepared requests depend on has changed. */
-  forgetRequests(): void {
-    this.#requests = this.#makeRequests()
+  /** @throws CommsError when it is no URL to be based on; the old one stays */
+  rebase(baseURL: string): void {
+    this.#requests = new Requests({ ...this.settings, baseURL }, this.transport)
+    this.settings.baseURL = baseURL
+  }
+
+  /** Whether more happens to calls than being sent. */
+  get intercepts(): boolean {
+    const { request, response, error } = this.interceptors
+    const { hedge, coalesce } = this.settings
+    return !!hedge || !!coalesce || request.length + response.length + error.length > 0
+  }
+
+  /** @throws CommsError `DISPOSED`; TypeError or RangeError naming the option */
+  check(options: CallOptions): void {
+    if (this.disposed) throw disposedError()
+    if (options !== noOptions) checkOptions('ApiClient', options, requestRules)
+  }
+
+  /**
+   * Starts a call, which ends through one of the two functions.
+   * @throws what is wrong with what was asked for
+   */
+  start(
+    method: string,
+    url: string | URL,
+    data: unknown,
+    options: CallOptions,
+    resolve: (call: Call) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    this.check(options)
+    const prepared = this.#requests.prepare(method, url, data, options)
+    // A category that does not exist is a mistake of the caller, whether or not there is a token left.
+    if (options.rateCategory !== undefined) this.limiter.getInfo(prepared.endpoint, options.rateCategory)
+    new Call(this, prepared, options, resolve, reject).start()
   }
 
   get limiter(): RateLimiter {
-    this.#limiter ??= this.#makeLimiter({})
+    this.#limiter ??= makeLimiter(this.settings)
     return this.#limiter
   }
 
-  /** Those who wait for a token. */
-  get tokens(): TokenQueue {
-    this.#tokens ??= new TokenQueue(this.limiter, this.clock, this.settings.unref)
-    return this.#tokens
+  /** What runs calls: made at the first one. */
+  get tools(): ReturnType<typeof makeTools> {
+    this.#tools ??= makeTools(this.settings)
+    return this.#tools
   }
 
-  get deadlines(): Deadlines {
-    this.#deadlines ??= new Deadlines(this.clock, this.settings.unref)
-    return this.#deadlines
+  /** @throws CommsError `LOAD_FAILED` */
+  async makeQueue(): Promise<TokenQueue> {
+    const { TokenQueue } = await queueing()
+    this.queue ??= new TokenQueue(this.limiter, this.settings.clock, this.settings.unref)
+    return this.queue
   }
 
-  get budget(): RetryBudget {
-    this.#budget ??= new RetryBudget()
-    return this.#budget
+  /** Whether anybody would hear of this: telling costs more than asking. */
+  hears(event: keyof ApiClientEvents): boolean {
+    return this.settings.enableLogging || this.#events.listenerCount(event) > 0
   }
 
-  get backoff(): Backoff {
-    const { retryDelay, maxRetryDelay, jitter } = this.settings
-    this.#backoff ??= retryBackoff({ ...retryDefaults, retryDelay, maxRetryDelay, jitter })
-    return this.#backoff
+  /** An event, and a line for the developer. What is told has been freed of secrets. */
+  tell<K extends keyof ApiClientEvents>(
+    level: 'debug' | 'warn',
+    event: K,
+    fields: ApiClientEvents[K][0],
+  ): void {
+    this.#events.emit(event, ...([fields] as ApiClientEvents[K]))
+    this.log(level, event, fields)
   }
 
-  /** A line for the developer, already free of secrets; the parts are only made when somebody reads them. */
-  log(level: 'debug' | 'warn', line: () => string): void {
-    if (this.settings.enableLogging) this.#logger[level](line())
+  /** `GET https://example.com/: retry, attempt 1, delay 500, ...` */
+  log(level: 'debug' | 'warn', what: string, fields: object): void {
+    if (!this.settings.enableLogging) return
+    const { method = '', url = '', ...rest } = fields as Record<string, unknown>
+    const parts = Object.entries(rest)
+      .filter(([, value]) => !Array.isArray(value))
+      .map(([name, value]) => `, ${name} ${value}`)
+    this.settings.logger[level](`${method} ${url}: ${what}${parts.join('')}`)
   }
 
   dispose(): void {
     if (this.disposed) return
     this.disposed = true
     const error = disposedError()
-    this.#tokens?.clear(error)
     for (const live of this.live.snapshot()) live.end(error)
+    this.queue?.clear(error)
     this.transport.dispose()
-  }
-
-  #makeRequests(): Requests {
-    return new Requests(this.settings, {
-      baseURL: this.#baseURL,
-      headers: this.#options.headers,
-      allowedOrigins: this.#options.allowedOrigins,
-      sensitive: this.sensitiveHeaders,
-      acceptEncoding: this.transport.acceptEncoding,
-    })
-  }
-
-  #makeLimiter(options: RateLimiterOptions): RateLimiter {
-    return new RateLimiter({ enabled: this.settings.rateLimiter, clock: this.clock, ...options })
   }
 }
 
-export function disposedError(): CommsError {
-  return new CommsError('the client has been disposed of: make a new one', { code: 'DISPOSED' })
+function makeLimiter({ rateLimiter, clock, rateLimiterOptions }: ClientSettings): RateLimiter {
+  return new RateLimiter({ enabled: rateLimiter, clock, ...rateLimiterOptions })
+}
+
+function makeTools(settings: ClientSettings) {
+  const { clock, unref } = settings
+  return {
+    deadlines: new Deadlines(clock, unref),
+    budget: new RetryBudget(),
+    backoff: retryBackoff(settings),
+  }
+}
+
+function disposedError(): CommsError {
+  return new CommsError('the client has been disposed of', { code: 'DISPOSED' })
 }

@@ -2,11 +2,9 @@
 // A Response for every status; a body that streams; `signal.reason` when aborted; a TypeError when the network fails.
 
 import { AbortError, CommsError } from '../core/errors.ts'
-import type { Attempt } from './attempt.ts'
-import type { CallOptions } from './options.ts'
-
-/** Runs a call to its answer, whatever its status. */
-export type Ask = (url: string | URL, method: string, data: unknown, options: CallOptions) => Promise<Attempt>
+import { ask } from './asking.ts'
+import type { Call } from './call.ts'
+import type { ClientCore } from './core.ts'
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([101, 103, 204, 205, 304])
@@ -22,7 +20,7 @@ interface Asked {
 
 /** @throws as fetch does: `signal.reason`, a TypeError for the network; a CommsError where a policy refused or time ran out */
 export async function runFetch(
-  ask: Ask,
+  core: ClientCore,
   input: string | URL | Request,
   init: RequestInit = {},
 ): Promise<Response> {
@@ -30,7 +28,7 @@ export async function runFetch(
   const { signal } = asked
   signal?.throwIfAborted()
   try {
-    const answer = await ask(asked.url, asked.method, asked.data, {
+    const { call: answer } = await ask(core, asked.method, asked.url, asked.data, {
       headers: asked.headers,
       signal,
       raw: true,
@@ -83,7 +81,7 @@ function plainHeaders(given: RequestInit['headers']): Record<string, string> {
   return headers
 }
 
-function toResponse(answer: Attempt, method: string): Response {
+function toResponse(answer: Call, method: string): Response {
   const { status, data } = answer
   const headers = new Headers()
   for (const [name, value] of Object.entries(answer.headers)) {

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
+import { accepts } from '../core/options.ts'
 import { InputValidator, ValidationError } from '../security/InputValidator.ts'
 import { guardRequests, validateRule } from './guardCalls.ts'
 
@@ -103,9 +104,9 @@ describe('for the clients', () => {
   })
 
   it('a validator is what has validateFields', () => {
-    expect(validateRule.accepts({ validator })).toBe(true)
+    expect(accepts(validateRule, { validator })).toBe(true)
     for (const wrong of [null, undefined, 7, {}, { validator: {} }, validator])
-      expect(validateRule.accepts(wrong)).toBe(false)
+      expect(accepts(validateRule, wrong)).toBe(false)
   })
 
   it('what is found in warn mode is reported and sent', () => {

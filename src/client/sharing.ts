@@ -13,9 +13,9 @@ export class Sharing {
   readonly #hedge: Policy | undefined
   readonly #coalescer: Coalescer<Call> | undefined
 
-  constructor(options: { hedge: Policy | undefined; coalesce: boolean }) {
-    this.#hedge = options.hedge
-    this.#coalescer = options.coalesce ? new Coalescer() : undefined
+  constructor({ hedge, coalesce }: { hedge?: Policy; coalesce?: boolean }) {
+    this.#hedge = hedge
+    this.#coalescer = coalesce ? new Coalescer() : undefined
   }
 
   run(method: string, url: string | URL, options: CallOptions, start: Start): Promise<Call> {

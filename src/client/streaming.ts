@@ -1,52 +1,41 @@
 // Asking for a stream: what is sent, what is taken for one, and from where it goes on.
 
 import { CommsError } from '../core/errors.ts'
-import { checkOptions } from '../core/options.ts'
-import { emptyFields, setHeaders } from '../http/headers.ts'
-import { isIdempotent } from '../http/idempotency.ts'
-import { mediaType } from '../http/parseBody.ts'
 import { NdjsonDecoder, SseDecoder, type SsePosition } from '../http/serverSentEvents.ts'
-import type { Attempt } from './attempt.ts'
+import { ask } from './asking.ts'
 import type { ClientCore } from './core.ts'
 import { readEventStream } from './eventStream.ts'
-import { type RequestOptions, type StreamOptions, streamRules } from './options.ts'
+import type { StreamOptions } from './options.ts'
 
-/** Runs a call and resolves to the attempt that was answered. */
-export type Ask = (method: string, data: unknown, options: RequestOptions) => Promise<Attempt>
-
-/** @throws TypeError or RangeError naming the option */
+/** The events of a stream whose options have been checked; asked for when the first is wanted. */
 export function openStream(
   core: ClientCore,
-  ask: Ask,
+  url: string | URL,
   options: StreamOptions,
 ): AsyncGenerator<unknown, void, undefined> {
-  checkOptions('ApiClient.stream', options, streamRules)
-  const { method: given = 'GET', data, format = 'sse', reconnect = false, ...rest } = options
-  const method = given.toUpperCase()
-  if (reconnect && !isIdempotent(method) && rest.idempotencyKey === undefined) {
-    const message = `ApiClient.stream: option "reconnect" must be false for ${method} without an "idempotencyKey": it could run twice`
-    throw Object.assign(new TypeError(message), { code: 'INVALID_OPTION', option: 'reconnect' })
-  }
+  const { method = 'GET', data, format = 'sse', reconnect = false, ...rest } = options
   const position: SsePosition = { lastEventId: '', retryMs: undefined }
   return readEventStream<unknown>(core, {
     async open() {
-      const {
-        status,
-        headers,
-        data: body,
-        url,
-      } = await ask(method, data, {
+      const { call } = await ask(core, method.toUpperCase(), url, data, {
         rateCategory: 'streaming',
         ...rest,
-        headers: streamHeaders(format, position, rest.headers),
+        headers: core.requests.fieldsOf(
+          {
+            accept: format === 'sse' ? 'text/event-stream' : 'application/x-ndjson',
+            'last-event-id': position.lastEventId || undefined,
+          },
+          rest.headers,
+        ),
         responseType: 'stream',
       })
-      if (status === 204) return { body: undefined, decoder: new NdjsonDecoder(), url }
-      if (format === 'sse') checkEventStream(headers['content-type'], url, body)
+      const { status, headers, data: body, url: from } = call
+      if (status === 204) return { body: undefined, decoder: new NdjsonDecoder(), url: from }
+      if (format === 'sse') checkEventStream(headers['content-type'], from, body)
       return {
         body: body as ReadableStream<Uint8Array>,
         decoder: format === 'sse' ? new SseDecoder(position) : new NdjsonDecoder(),
-        url,
+        url: from,
       }
     },
     reopenings: reconnect ? Math.max(1, rest.retries ?? core.settings.retries) : 0,
@@ -56,17 +45,9 @@ export function openStream(
   })
 }
 
-function streamHeaders(format: 'sse' | 'ndjson', position: SsePosition, given: RequestOptions['headers']) {
-  const headers = emptyFields()
-  headers.accept = format === 'sse' ? 'text/event-stream' : 'application/x-ndjson'
-  if (position.lastEventId) headers['last-event-id'] = position.lastEventId
-  setHeaders(headers, given)
-  return headers
-}
-
 /** Anything else would be read for ever without an event. @throws CommsError `BAD_RESPONSE` */
 function checkEventStream(contentType: string | undefined, url: string, body: unknown): void {
-  if (mediaType(contentType) === 'text/event-stream') return
+  if (/^\s*text\/event-stream\s*(;|$)/i.test(contentType ?? '')) return
   if (body instanceof ReadableStream) body.cancel().catch(() => {})
   throw new CommsError(
     `${url} answered with ${contentType ?? 'no content type'} instead of text/event-stream`,

@@ -10,6 +10,7 @@ const ATTACK = '<img src=x onerror=steal()>'
 let sent: HttpRequest[]
 /** Keeps every request and answers it with an empty object. */
 const transport = {
+  acceptEncoding: undefined,
   capabilities: {
     tellsSent: true,
     connectTimeout: true,

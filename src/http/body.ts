@@ -1,7 +1,8 @@
 // What a call's data becomes on the wire: bytes, their content type, and whether they can be sent twice.
 
-import { CommsError } from '../core/errors.ts'
-import { encodeMultipart } from './multipart.ts'
+import { badRequest, CommsError } from '../core/errors.ts'
+import { lazily } from '../core/lazily.ts'
+import { randomId } from '../core/randomId.ts'
 
 /** What transports can send. */
 export type WireBody =
@@ -23,6 +24,10 @@ export interface PreparedBody {
   readonly replayable: boolean
 }
 
+export const JSON_TYPE = 'application/json'
+
+const BYTES = 'application/octet-stream'
+
 export const NO_BODY: PreparedBody = Object.freeze({
   content: undefined,
   contentType: undefined,
@@ -40,46 +45,46 @@ export function prepareBody(data: unknown): PreparedBody {
     case 'string':
       return replayable(data, 'text/plain;charset=UTF-8')
     case 'function':
-      return replayable(data as BodyFactory, 'application/octet-stream')
+      return replayable(data as BodyFactory, BYTES)
     case 'object':
       return prepareObject(data)
     case 'symbol':
     case 'bigint':
       throw refused(`a ${typeof data} cannot be sent`)
     default:
-      return replayable(toJson(data), 'application/json')
+      return replayable(toJson(data), JSON_TYPE)
   }
 }
 
 function prepareObject(data: object): PreparedBody {
-  if (data instanceof Uint8Array) return replayable(data, 'application/octet-stream')
-  if (data instanceof ArrayBuffer) return replayable(new Uint8Array(data), 'application/octet-stream')
+  if (data instanceof ArrayBuffer) return replayable(new Uint8Array(data), BYTES)
   if (ArrayBuffer.isView(data)) {
-    return replayable(
-      new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-      'application/octet-stream',
-    )
+    const bytes =
+      data instanceof Uint8Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    return replayable(bytes, BYTES)
   }
-  if (data instanceof Blob) return replayable(data, data.type || 'application/octet-stream')
+  if (data instanceof Blob) return replayable(data, data.type || BYTES)
   if (data instanceof URLSearchParams)
     return replayable(data.toString(), 'application/x-www-form-urlencoded;charset=UTF-8')
-  if (data instanceof FormData) {
-    const blob = encodeMultipart(data)
-    return replayable(blob, blob.type)
-  }
-  if (data instanceof ReadableStream || Symbol.asyncIterator in data) {
-    return {
-      content: data as ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>,
-      contentType: 'application/octet-stream',
-      replayable: false,
-    }
-  }
+  if (data instanceof FormData) return prepareForm(data)
+  if (isStream(data)) return { content: data, contentType: BYTES, replayable: false }
   if (typeof (data as PromiseLike<unknown>).then === 'function')
     throw refused('it is a promise: await it first')
   if (data instanceof Map || data instanceof Set) {
-    throw refused('a Map or Set has no JSON form: make it an object or array')
+    throw refused('a Map or Set has no JSON form')
   }
-  return replayable(toJson(data), 'application/json')
+  return replayable(toJson(data), JSON_TYPE)
+}
+
+const multipart = lazily(() => import('./multipart.ts'))
+
+/** As it is now: every attempt sends the same bytes. */
+function prepareForm(data: FormData): PreparedBody {
+  const fields = [...data]
+  const boundary = `----guru-comms-${randomId()}`
+  let encoded: Promise<Blob> | undefined
+  const encode = async () => (await multipart()).encodeMultipart(fields, boundary)
+  return replayable(() => (encoded ??= encode()), `multipart/form-data; boundary=${boundary}`)
 }
 
 function toJson(data: unknown): string {
@@ -101,19 +106,29 @@ function replayable(content: WireBody | BodyFactory, contentType: string): Prepa
 }
 
 function refused(why: string, cause?: unknown): CommsError {
-  return new CommsError(`the request body cannot be sent: ${why}`, { code: 'BAD_REQUEST', cause })
+  return badRequest(`the request body cannot be sent: ${why}`, cause)
 }
 
-/** @throws CommsError `BAD_REQUEST` when a factory made something else than a body */
-export function checkMade(made: unknown): WireBody {
-  if (
-    typeof made === 'string' ||
-    made instanceof Uint8Array ||
-    made instanceof Blob ||
-    made instanceof ReadableStream ||
-    (typeof made === 'object' && made !== null && Symbol.asyncIterator in made)
-  ) {
-    return made as WireBody
+/**
+ * The body that a function makes for one attempt.
+ * @throws CommsError `BAD_REQUEST` when it fails, or makes something else than a body
+ */
+export async function makeBody(make: BodyFactory): Promise<WireBody> {
+  let made: unknown
+  try {
+    made = await make()
+  } catch (cause) {
+    if (cause instanceof CommsError) throw cause
+    throw refused('its function failed', cause)
   }
-  throw refused('the function given as body must return a string, bytes, a Blob or a stream')
+  if (typeof made === 'string' || made instanceof Uint8Array || made instanceof Blob || isStream(made))
+    return made as WireBody
+  throw refused('its function must return a string, bytes, a Blob or a stream')
+}
+
+function isStream(data: unknown): data is ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> {
+  return (
+    data instanceof ReadableStream ||
+    (typeof data === 'object' && data !== null && Symbol.asyncIterator in data)
+  )
 }

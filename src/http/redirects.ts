@@ -3,7 +3,44 @@
 
 import { CommsError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
-import { type OriginRules, resolveRedirect, type Target } from './url.ts'
+import type { Target } from './url.ts'
+
+/** The part of a request that redirects may change. */
+export interface Hop {
+  readonly method: string
+  readonly origin: string
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: unknown
+}
+
+/**
+ * Resolves where a redirect points to.
+ * @param resolve takes a URL apart, and throws when requests may not go there
+ * @throws as `resolve`; `BAD_REQUEST` for what is no URL; `INSECURE_URL` when it leads from https to http
+ */
+export function resolveRedirect(location: string, from: Target, resolve: (url: string) => Target): Target {
+  const base = from.origin + from.path
+  let url: URL
+  try {
+    url = new URL(location, base)
+  } catch (cause) {
+    throw new CommsError(
+      `invalid URL: the redirect: got ${JSON.stringify(redactUrl(location).slice(0, 200))}`,
+      {
+        code: 'BAD_REQUEST',
+        cause,
+      },
+    )
+  }
+  const target = resolve(url.href)
+  if (url.protocol === 'http:' && from.origin.startsWith('https:')) {
+    throw new CommsError(`a redirect from https to http is not followed (${redactUrl(base)})`, {
+      code: 'INSECURE_URL',
+    })
+  }
+  return target
+}
 
 export interface RedirectQuestion {
   readonly status: number
@@ -16,7 +53,8 @@ export interface RedirectQuestion {
   readonly maxRedirects: number
   readonly hasBody: boolean
   readonly replayable: boolean
-  readonly rules: OriginRules
+  /** Takes a URL apart, and throws when requests may not go there. */
+  readonly resolve: (url: string) => Target
 }
 
 export type RedirectDecision =
@@ -43,7 +81,7 @@ export function redirectDecision(question: RedirectQuestion): RedirectDecision {
       { code: 'TOO_MANY_REDIRECTS' },
     )
   }
-  const next = resolveRedirect(location, target, question.rules)
+  const next = resolveRedirect(location, target, question.resolve)
   // RFC 9110 15.4: 303 is fetched with GET; 301 and 302 turn POST into GET, as every browser does.
   const toGet =
     (status === 303 && method !== 'HEAD' && method !== 'GET') ||
@@ -83,4 +121,30 @@ export function redirectHeaders(
     next[name] = headers[name] as string
   }
   return next
+}
+
+/**
+ * The request that a redirect asks for in place of `wire`, and whether the original one has thereby been answered.
+ * @throws as `redirectDecision`; `BAD_RESPONSE` where there is nothing to follow
+ */
+export function redirect<Wire extends Hop>(
+  wire: Wire,
+  question: Omit<RedirectQuestion, 'method' | 'hasBody'> & { readonly sensitive: ReadonlySet<string> },
+): { readonly wire: Wire; readonly target: Target; readonly answered: boolean } {
+  const { method, headers, body } = wire
+  const decision = redirectDecision({ ...question, method, hasBody: body !== undefined })
+  if (decision.action === 'deliver') throw new CommsError('this is no redirect', { code: 'BAD_RESPONSE' })
+  const { target, keepBody } = decision
+  return {
+    target,
+    answered: !keepBody,
+    wire: {
+      ...wire,
+      method: decision.method,
+      origin: target.origin,
+      path: target.path,
+      headers: redirectHeaders(headers, decision, question.sensitive),
+      body: keepBody ? body : undefined,
+    },
+  }
 }

@@ -1,7 +1,7 @@
 // Where a request goes: joins a call's URL with the base and never lets it leave the origins it may reach.
 // (axios CVE-2024-39338 and CVE-2025-27152: absolute and `//host` URLs escaped the base, with the base's credentials.)
 
-import { CommsError } from '../core/errors.ts'
+import { badRequest, CommsError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
 
 /** A URL taken apart once, as requests need it. */
@@ -38,7 +38,7 @@ const HAS_HOST = /^[\\/]{2}/
 
 /** @throws CommsError `BAD_REQUEST` when it is no URL, or not one a client may be based on */
 export function parseBase(baseURL: string, platformBase?: string): BaseUrl {
-  const url = parse(baseURL.replace(IGNORED, ''), platformBase, 'baseURL')
+  const url = parseHttpUrl(baseURL.replace(IGNORED, ''), platformBase, 'baseURL')
   if (url.search || url.hash) throw invalid('baseURL', 'it must have neither query nor fragment')
   return { origin: url.origin, prefix: url.pathname.replace(/\/+$/, '') }
 }
@@ -49,38 +49,24 @@ export function parseBase(baseURL: string, platformBase?: string): BaseUrl {
  * @throws CommsError `BAD_REQUEST`, `ORIGIN_NOT_ALLOWED` or `INSECURE_URL`
  */
 export function resolveTarget(url: string | URL, query: string, rules: OriginRules): Target {
+  if (typeof url !== 'string' && !(url instanceof URL))
+    throw invalid('url', `it must be a string or URL, got ${typeof url}`)
   const text = String(url).replace(IGNORED, '')
   const { base } = rules
   let parsed: URL
   if (HAS_SCHEME.test(text)) {
     // Without a base: `https:host` would otherwise be a path under it.
-    parsed = parse(text, undefined, 'url')
+    parsed = parseHttpUrl(text, undefined, 'url')
   } else if (HAS_HOST.test(text)) {
-    parsed = parse(text, base?.origin, 'url')
+    parsed = parseHttpUrl(text, base?.origin, 'url')
   } else if (base) {
     const separator = text === '' || /^[\\/?#]/.test(text) ? '' : '/'
-    parsed = parse(base.prefix + separator + text, base.origin, 'url')
+    parsed = parseHttpUrl(base.prefix + separator + text, base.origin, 'url')
   } else {
-    throw invalid('url', 'it is relative and there is no baseURL')
+    throw invalid('url', 'relative, and there is no baseURL')
   }
   checkOrigin(parsed, rules)
   return asTarget(parsed, query)
-}
-
-/**
- * Resolves where a redirect points to.
- * @throws as `resolveTarget`; also `INSECURE_URL` when it leads from https to http
- */
-export function resolveRedirect(location: string, from: Target, rules: OriginRules): Target {
-  const parsed = parse(location.replace(IGNORED, ''), from.origin + from.path, 'the redirect')
-  checkOrigin(parsed, rules)
-  if (parsed.protocol === 'http:' && from.origin.startsWith('https:')) {
-    throw new CommsError(
-      `a redirect from https to http is not followed (${redactUrl(from.origin + from.path)})`,
-      { code: 'INSECURE_URL' },
-    )
-  }
-  return asTarget(parsed, '')
 }
 
 /** @throws CommsError when requests may not go to this origin */
@@ -88,13 +74,12 @@ export function checkOrigin(url: URL, rules: OriginRules): void {
   const { base, allowedOrigins, allowInsecure } = rules
   const restricted = base !== undefined || allowedOrigins.size > 0
   if (restricted && url.origin !== base?.origin && !allowedOrigins.has(url.origin)) {
-    throw new CommsError(
-      `origin ${url.origin} is not allowed: requests go to ${base?.origin ?? 'allowedOrigins'} only, unless "allowedOrigins" names others`,
-      { code: 'ORIGIN_NOT_ALLOWED' },
-    )
+    throw new CommsError(`origin ${url.origin} is not allowed: "allowedOrigins" does not name it`, {
+      code: 'ORIGIN_NOT_ALLOWED',
+    })
   }
   if (!allowInsecure && url.protocol === 'http:' && !isLoopback(url.hostname)) {
-    throw new CommsError(`plain http to ${url.origin} is refused: use https, or set "allowInsecure"`, {
+    throw new CommsError(`plain http to ${url.origin} needs "allowInsecure"`, {
       code: 'INSECURE_URL',
     })
   }
@@ -115,7 +100,8 @@ function asTarget(url: URL, query: string): Target {
   return { origin: url.origin, path: url.pathname + search, pathname: url.pathname }
 }
 
-function parse(text: string, base: string | undefined, what: string): URL {
+/** @throws CommsError `BAD_REQUEST` for what cannot be requested */
+function parseHttpUrl(text: string, base: string | undefined, what: string): URL {
   let url: URL
   try {
     url = new URL(text, base)
@@ -123,14 +109,14 @@ function parse(text: string, base: string | undefined, what: string): URL {
     throw invalid(what, `got ${JSON.stringify(redactUrl(text).slice(0, 200))}`, cause)
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw invalid(what, `only http: and https: can be requested, got ${url.protocol}`)
+    throw invalid(what, `only http: and https:, got ${url.protocol}`)
   }
   if (url.username || url.password) {
-    throw invalid(what, 'user name and password do not belong there: use the "authorization" header')
+    throw invalid(what, 'no user name and password: use the "authorization" header')
   }
   return url
 }
 
 function invalid(what: string, why: string, cause?: unknown): CommsError {
-  return new CommsError(`invalid URL: ${what}: ${why}`, { code: 'BAD_REQUEST', cause })
+  return badRequest(`invalid URL: ${what}: ${why}`, cause)
 }

@@ -1,6 +1,7 @@
 // What the methods of InputValidator may be told: interfaces, defaults and checks side by side.
 
 import {
+  accepts,
   callable,
   either,
   flag,
@@ -121,7 +122,8 @@ const depth: Rule = numberRule(1, 1000, 'levels', true)
 const specRule: Rule = either(plainObject, callable)
 const fieldsRule: Rule = {
   expected: 'an object of specifications, Standard Schemas or functions',
-  accepts: (value) => plainObject.accepts(value) && Object.values(value as object).every(specRule.accepts),
+  accepts: (value) =>
+    plainObject.accepts(value) && Object.values(value as object).every((spec) => accepts(specRule, spec)),
 }
 const rulesRule: Rule = either(plainObject, { expected: 'false', accepts: (value) => value === false })
 const named = { field: text }
@@ -169,7 +171,8 @@ export const kindRules: Readonly<Record<string, Readonly<Record<string, Rule>>>>
     fields: {
       expected: 'an object of rules, or false, by path',
       accepts: (value) =>
-        plainObject.accepts(value) && Object.values(value as object).every(rulesRule.accepts),
+        plainObject.accepts(value) &&
+        Object.values(value as object).every((rule) => accepts(rulesRule, rule)),
     },
   } satisfies Rules<FieldsOptions>,
   array: {

@@ -4,7 +4,7 @@
 
 import type { Clock } from '../../core/clock.ts'
 import { CommsError } from '../../core/errors.ts'
-import { callable, checkOptions, clockRule, interval, numberRule, withDefaults } from '../../core/options.ts'
+import { callable, checkOptions, clockRule, interval, withDefaults } from '../../core/options.ts'
 import { type Random, systemRandom } from '../../core/random.ts'
 import { systemClock } from '../../core/systemClock.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
@@ -23,7 +23,7 @@ export interface AdaptiveThrottleOptions {
 
 const defaults = { k: 2, window: 120_000 }
 const rules = {
-  k: numberRule(1, 1000),
+  k: 'a number from 1 to 1000',
   window: interval,
   isOverload: callable,
   clock: clockRule,
@@ -40,25 +40,25 @@ function looksOverloaded(error: unknown): boolean {
 /** The decision alone: counts what was asked for and what was accepted. */
 export class ThrottleWindow {
   readonly #k: number
-  // `failed` counts what the backend, or this throttle before it, did not accept.
+  /** What was asked for, and what the backend accepted. */
   readonly #window: SlidingWindow
 
   constructor(k: number, windowMs: number) {
     this.#k = k
-    this.#window = new SlidingWindow(windowMs)
+    this.#window = new SlidingWindow(windowMs, 2)
   }
 
   /** The share of requests to turn away at this moment. */
   rejectProbability(now: number): number {
     this.#window.advance(now)
-    const requests = this.#window.calls
-    const accepts = requests - this.#window.failed
+    const [requests, accepts] = this.#window.sums as [number, number]
     return Math.max(0, (requests - this.#k * accepts) / (requests + 1))
   }
 
   /** Counts one request, sent or turned away. */
   record(accepted: boolean, now: number): void {
-    this.#window.add(now, !accepted, false)
+    this.#window.add(now, 0, 1)
+    if (accepted) this.#window.add(now, 1, 1)
   }
 }
 

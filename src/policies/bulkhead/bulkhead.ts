@@ -1,10 +1,11 @@
 // So many at a time, so many waiting, no more: one slow dependency cannot take every resource with it.
 
 import { onAbort } from '../../core/abort.ts'
-import { AbortError, BulkheadError } from '../../core/errors.ts'
+import { abortedBy, BulkheadError } from '../../core/errors.ts'
 import { checkOptions, count, positiveCount, withDefaults } from '../../core/options.ts'
 import { RingBuffer } from '../../core/ringBuffer.ts'
-import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
+import { type Ending, type Inner, type Layer, type Run, runWithin, within } from '../layer.ts'
+import { type AttemptContext, firstAttempt, type Operation } from '../Policy.ts'
 
 export interface BulkheadOptions {
   /** Operations that may run at once. @default 10 */
@@ -21,7 +22,7 @@ interface Waiter {
 }
 
 /** Limits how many operations run at once; those beyond wait in order of arrival, or are refused. */
-export class Bulkhead implements Policy {
+export class Bulkhead implements Layer {
   readonly #maxConcurrent: number
   readonly #maxQueue: number
   readonly #waiters = new RingBuffer<Waiter>()
@@ -72,7 +73,7 @@ export class Bulkhead implements Policy {
       if (signal) {
         stopListening = onAbort(signal, () => {
           this.#waiters.remove((other) => other === waiter)
-          reject(new AbortError('aborted while waiting in the bulkhead', { cause: signal.reason }))
+          reject(abortedBy(signal, 'aborted while waiting in the bulkhead'))
         })
       }
     })
@@ -85,13 +86,39 @@ export class Bulkhead implements Policy {
     else this.#running -= 1
   }
 
-  async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-    await this.acquire(context.signal)
-    try {
-      return await operation(context)
-    } finally {
-      this.release()
+  execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
+    return runWithin(this, operation, context)
+  }
+
+  [within](inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
+    const placed: Ending = {
+      resolve: (value) => {
+        this.release()
+        ending.resolve(value)
+      },
+      reject: (error) => {
+        this.release()
+        ending.reject(error)
+      },
     }
+    let turn: Promise<void> | undefined
+    try {
+      turn = this.acquire(context.signal)
+    } catch (error) {
+      ending.reject(error)
+      return
+    }
+    if (!turn) {
+      inner.enter(run, context, placed)
+      return
+    }
+    turn.then(
+      () => {
+        run.later()
+        inner.enter(run, context, placed)
+      },
+      (error) => ending.reject(error),
+    )
   }
 }
 

@@ -9,14 +9,14 @@ import {
   clockRule,
   flag,
   interval,
-  numberRule,
+  optionError,
   plainObject,
+  positive,
   positiveCount,
   type Rules,
-  text,
 } from '../../core/options.ts'
 import { systemClock } from '../../core/systemClock.ts'
-import { refill, retryAfterMs, tryTake } from './bucketArithmetic.ts'
+import { retryAfterMs, tryTake } from './bucketArithmetic.ts'
 import { type Bucket, KeyedBuckets } from './keyedBuckets.ts'
 import { checkedLimit, DEFAULT_LIMITS, isCheckedLimit, type Limit, type Limits } from './options.ts'
 import type { BucketInfo } from './TokenBucket.ts'
@@ -78,27 +78,14 @@ export interface EndpointStats {
   rateLimited: number
 }
 
-const costRule = numberRule(Number.MIN_VALUE, Number.MAX_SAFE_INTEGER)
 const noRequest: RateLimitRequest = Object.freeze({})
-
-/** Limits by category: a new one, or a changed one, is checked and takes effect at once. */
-function liveLimits(given: Record<string, Partial<Limit>>): Limits {
-  const limits: Limits = Object.create(null)
-  for (const [name, limit] of Object.entries(DEFAULT_LIMITS)) {
-    limits[name] = checkedLimit('RateLimiter', `limits.${name}`, limit)
-  }
-  for (const [name, limit] of Object.entries(given)) {
-    limits[name] = checkedLimit('RateLimiter', `limits.${name}`, limit, limits[name])
-  }
-  return limits
-}
 
 /** A token bucket per endpoint (any string) and category. */
 export class RateLimiter {
   /** The limits in force, by category. */
-  readonly limits: Limits
+  readonly limits: Limits = Object.create(null)
   readonly #keyed: KeyedBuckets
-  readonly #clock: Clock
+  readonly clock: Clock
   readonly #onRateLimited: RateLimiterOptions['onRateLimited']
   readonly #onRequestAllowed: RateLimiterOptions['onRequestAllowed']
   #enabled: boolean
@@ -108,23 +95,27 @@ export class RateLimiter {
   /** @throws TypeError or RangeError naming the option */
   constructor(options: RateLimiterOptions = {}) {
     checkOptions('RateLimiter', options, rateLimiterRules)
-    const { windowMs, maxRequests, limits = {} } = options
-    if ((windowMs === undefined) !== (maxRequests === undefined)) {
-      throw Object.assign(
-        new TypeError('RateLimiter: option "windowMs" must be given together with "maxRequests"'),
-        { code: 'INVALID_OPTION', option: 'windowMs' },
+    const { enabled = true, windowMs, maxRequests, maxEndpoints = 10_000, clock = systemClock } = options
+    let { limits } = options
+    if (windowMs !== undefined && maxRequests !== undefined)
+      limits = {
+        api: { tokensPerSecond: (maxRequests / windowMs) * 1000, burstCapacity: maxRequests },
+        ...limits,
+      }
+    else if (windowMs !== maxRequests)
+      throw optionError('RateLimiter', 'windowMs', 'must be given together with "maxRequests"', windowMs)
+    for (const [name, limit] of Object.entries({ ...DEFAULT_LIMITS, ...limits }))
+      this.limits[name] = checkedLimit(
+        'RateLimiter',
+        `limits.${name}`,
+        limit,
+        (DEFAULT_LIMITS as Limits)[name],
       )
-    }
-    const short =
-      windowMs !== undefined && maxRequests !== undefined
-        ? { api: { tokensPerSecond: (maxRequests / windowMs) * 1000, burstCapacity: maxRequests } }
-        : {}
-    this.limits = liveLimits({ ...short, ...limits })
-    this.#keyed = new KeyedBuckets(options.maxEndpoints ?? 10_000)
-    this.#clock = options.clock ?? systemClock
+    this.#keyed = new KeyedBuckets(maxEndpoints)
+    this.clock = clock
     this.#onRateLimited = options.onRateLimited
     this.#onRequestAllowed = options.onRequestAllowed
-    this.#enabled = options.enabled ?? true
+    this.#enabled = enabled
   }
 
   /** The buckets by endpoint; keys of other categories than `api` are `category`, a line feed and the endpoint. */
@@ -160,21 +151,15 @@ export class RateLimiter {
    */
   check(endpoint: string, request: RateLimitRequest = noRequest): void {
     const bucket = this.take(endpoint, request.category, request.cost)
-    if (bucket)
-      throw rateLimitError(
-        endpoint,
-        bucket,
-        retryAfterMs(bucket, bucket.limit, request.cost ?? 1, this.#clock.now()),
-      )
+    if (bucket) throw this.refusal(endpoint, bucket, this.waitMs(bucket, request.cost))
   }
 
   /** Takes the tokens, or says how long to wait. */
-  tryConsume(endpoint: string, request: RateLimitRequest = noRequest): RateLimitResult {
-    const { category = 'api', cost = 1 } = request
+  tryConsume(endpoint: string, { category, cost = 1 }: RateLimitRequest = noRequest): RateLimitResult {
     const refusedBy = this.take(endpoint, category, cost)
     return {
-      allowed: refusedBy === undefined,
-      retryAfter: refusedBy ? retryAfterMs(refusedBy, refusedBy.limit, cost, this.#clock.now()) : 0,
+      allowed: !refusedBy,
+      retryAfter: refusedBy ? this.waitMs(refusedBy, cost) : 0,
       info: this.getInfo(endpoint, category),
     }
   }
@@ -183,40 +168,50 @@ export class RateLimiter {
    * The hot path of both: takes `cost` tokens and returns `undefined`, or returns the bucket that refused.
    * Nobody is served past callers that already wait for the same bucket.
    */
-  take(endpoint: string, category = 'api', cost = 1): Bucket | undefined {
-    if (cost !== 1) checkOption('RateLimiter', 'cost', cost, costRule)
-    const now = this.#clock.now()
+  take(endpoint: string, category = 'api', cost = 1, now: number = this.clock.now()): Bucket | undefined {
+    if (cost !== 1) checkOption('RateLimiter', 'cost', cost, positive)
     const limit = this.#limit(category)
     this.#totalRequests += 1
     if (!this.#enabled) return undefined
     const bucket = this.#keyed.get(endpoint, category, limit, now)
     bucket.requests += 1
     if (bucket.waiting === 0 && tryTake(bucket, limit, cost, now)) {
-      if (this.#onRequestAllowed) this.#onRequestAllowed(endpoint, infoOf(bucket, now))
+      this.#onRequestAllowed?.(endpoint, infoOf(bucket, now))
       return undefined
     }
     bucket.limited += 1
     this.#rateLimited += 1
-    if (this.#onRateLimited) this.#onRateLimited(endpoint, infoOf(bucket, now))
+    this.#onRateLimited?.(endpoint, infoOf(bucket, now))
     return bucket
   }
 
-  /** The bucket of an endpoint; made when missing. For queues that wait on it. */
-  bucketOf(endpoint: string, category = 'api'): Bucket {
-    return this.#keyed.get(endpoint, category, this.#limit(category), this.#clock.now())
+  /** Takes `cost` tokens of a bucket, if they are there: for whoever's turn it is. */
+  takeFrom(bucket: Bucket, cost: number): boolean {
+    return tryTake(bucket, bucket.limit, cost, this.clock.now())
+  }
+
+  /** Milliseconds until a bucket will hold `cost` tokens; `Infinity` when it never does. */
+  waitMs(bucket: Bucket, cost = 1): number {
+    return retryAfterMs(bucket, bucket.limit, cost, this.clock.now())
+  }
+
+  /** The error of a request that a bucket refused. */
+  refusal(endpoint: string, { category, limit }: Bucket, retryAfter: number): RateLimitError {
+    const remedy = retryAfter === Infinity ? 'it never holds so many' : `try again in ${retryAfter} ms`
+    return new RateLimitError(
+      `Rate limit exceeded for ${endpoint} (${category}: ${limit.tokensPerSecond}/s, burst ${limit.burstCapacity}): ${remedy}`,
+      { retryAfter, endpoint, category },
+    )
   }
 
   /** The state of a bucket; looking takes nothing and makes none. */
   getInfo(endpoint: string, category = 'api'): BucketInfo {
     const limit = this.#limit(category)
-    const bucket = this.#keyed.peek(endpoint, category)
-    if (bucket) return infoOf(bucket, this.#clock.now())
-    return {
-      tokens: limit.burstCapacity,
-      capacity: limit.burstCapacity,
-      rate: limit.tokensPerSecond,
-      retryAfter: 0,
-    }
+    const now = this.clock.now()
+    return infoOf(
+      this.#keyed.peek(endpoint, category) ?? { limit, tokens: limit.burstCapacity, refilledAt: now },
+      now,
+    )
   }
 
   getStats(): RateLimiterStats
@@ -224,22 +219,19 @@ export class RateLimiter {
   getStats(endpoint: string): EndpointStats | undefined
   getStats(endpoint?: string): RateLimiterStats | EndpointStats | undefined {
     const byEndpoint: Record<string, EndpointStats> = Object.create(null)
-    for (const [key, bucket] of this.#keyed.buckets) {
+    for (const [key, { requests, limited }] of this.buckets) {
       const name = key.slice(key.indexOf('\n') + 1)
-      if (endpoint !== undefined && name !== endpoint) continue
-      const entry = byEndpoint[name] ?? { totalRequests: 0, rateLimited: 0 }
-      byEndpoint[name] = entry
-      entry.totalRequests += bucket.requests
-      entry.rateLimited += bucket.limited
+      byEndpoint[name] ??= { totalRequests: 0, rateLimited: 0 }
+      byEndpoint[name].totalRequests += requests
+      byEndpoint[name].rateLimited += limited
     }
     if (endpoint !== undefined) return byEndpoint[endpoint]
     return { totalRequests: this.#totalRequests, rateLimited: this.#rateLimited, byEndpoint }
   }
 
   resetStats(): void {
-    this.#totalRequests = 0
-    this.#rateLimited = 0
-    for (const bucket of this.#keyed.buckets.values()) bucket.requests = bucket.limited = 0
+    this.#totalRequests = this.#rateLimited = 0
+    for (const bucket of this.buckets.values()) bucket.requests = bucket.limited = 0
   }
 
   /** Forgets every bucket: all are full again. Statistics of single endpoints go with them. */
@@ -248,45 +240,27 @@ export class RateLimiter {
   }
 
   #limit(category: string): Limit {
-    const limit = this.limits[category]
-    if (limit && isCheckedLimit(limit)) return limit
-    if (limit) {
-      // Assigned as a plain object since: checked now, and from then on whenever it is changed.
-      const checked = checkedLimit('RateLimiter', `limits.${category}`, limit)
-      this.limits[category] = checked
-      return checked
-    }
-    checkOption('RateLimiter', 'category', category, text)
-    throw Object.assign(
-      new TypeError(
-        `RateLimiter: option "category" must be one of ${Object.keys(this.limits).join(', ')}, got "${category}"`,
-      ),
-      { code: 'INVALID_OPTION', option: 'category' },
-    )
+    const { limits } = this
+    const limit = limits[category]
+    if (!limit)
+      throw optionError(
+        'RateLimiter',
+        'category',
+        `must be one of ${Object.keys(limits).join(', ')}`,
+        category,
+      )
+    if (isCheckedLimit(limit)) return limit
+    // Assigned as a plain object since: checked now, and from then on whenever it is changed.
+    const checked = checkedLimit('RateLimiter', `limits.${category}`, limit)
+    limits[category] = checked
+    return checked
   }
 }
 
 /** What a bucket tells of itself. */
-export function infoOf(bucket: Bucket, now: number): BucketInfo {
+function infoOf(bucket: Pick<Bucket, 'tokens' | 'refilledAt' | 'limit'>, now: number): BucketInfo {
   const { limit } = bucket
-  refill(bucket, limit, now)
-  return {
-    tokens: bucket.tokens,
-    capacity: limit.burstCapacity,
-    rate: limit.tokensPerSecond,
-    retryAfter: retryAfterMs(bucket, limit, 1, now),
-  }
-}
-
-/** The error of a request that a bucket refused. */
-export function rateLimitError(endpoint: string, bucket: Bucket, retryAfter: number): RateLimitError {
-  const { tokensPerSecond, burstCapacity } = bucket.limit
-  const remedy =
-    retryAfter === Number.POSITIVE_INFINITY
-      ? 'it costs more than the bucket ever holds'
-      : `try again in ${retryAfter} ms`
-  return new RateLimitError(
-    `Rate limit exceeded for ${endpoint} (${bucket.category}: ${tokensPerSecond}/s, burst ${burstCapacity}): ${remedy}`,
-    { retryAfter, endpoint, category: bucket.category },
-  )
+  const retryAfter = retryAfterMs(bucket, limit, 1, now)
+  const { burstCapacity: capacity, tokensPerSecond: rate } = limit
+  return { tokens: Math.max(0, bucket.tokens), capacity, rate, retryAfter }
 }

@@ -3,11 +3,14 @@
 import { onAbort } from '../../core/abort.ts'
 import type { Clock, TimerHandle } from '../../core/clock.ts'
 import { AbortError } from '../../core/errors.ts'
-import { retryAfterMs, tryTake } from './bucketArithmetic.ts'
 import type { Bucket } from './keyedBuckets.ts'
-import { type RateLimiter, type RateLimitRequest, rateLimitError } from './RateLimiter.ts'
+import type { RateLimiter } from './RateLimiter.ts'
 
-export interface TokenRequest extends RateLimitRequest {
+export interface TokenRequest {
+  /** @default 'api' */
+  category?: string | undefined
+  /** @default 1 */
+  cost?: number | undefined
   /** Higher goes first; equals go in order of arrival. @default 0 */
   priority?: number | undefined
   signal?: AbortSignal | undefined
@@ -77,9 +80,9 @@ export class TokenQueue {
     const place = atEnd ? waiters.length : waiters.findIndex((waiter) => waiter.priority < priority)
     const ahead = atEnd ? line.cost : sumOfCosts(waiters.slice(0, place))
     const turnMs =
-      cost > bucket.limit.burstCapacity ? Number.POSITIVE_INFINITY : turnInMs(bucket, ahead + cost, now)
+      cost > bucket.limit.burstCapacity ? Number.POSITIVE_INFINITY : this.#turnInMs(bucket, ahead + cost)
     if (turnMs === Number.POSITIVE_INFINITY || now + turnMs > deadlineAt || waiters.length >= MAX_WAITERS) {
-      return Promise.reject(rateLimitError(endpoint, bucket, turnMs))
+      return Promise.reject(this.#limiter.refusal(endpoint, bucket, turnMs))
     }
     return new Promise((resolve, reject) => {
       const waiter: Waiter = { endpoint, cost, priority, resolve, reject, deadlineAt, release: undefined }
@@ -97,6 +100,13 @@ export class TokenQueue {
     for (const [bucket, line] of this.#lines) {
       for (const waiter of [...line.waiters]) this.#leave(bucket, line, waiter, error)
     }
+  }
+
+  /** When `cost` tokens, those of everyone ahead included, will have come: a line may need more than one burst. */
+  #turnInMs(bucket: Bucket, cost: number): number {
+    const { tokensPerSecond, burstCapacity } = bucket.limit
+    const waitMs = this.#limiter.waitMs(bucket, Math.min(cost, burstCapacity))
+    return cost <= burstCapacity ? waitMs : Math.ceil(((cost - bucket.tokens) / tokensPerSecond) * 1000)
   }
 
   #leave(bucket: Bucket, line: Line, waiter: Waiter, error: unknown): void {
@@ -118,7 +128,7 @@ export class TokenQueue {
       this.#lines.delete(bucket)
       return
     }
-    const waitMs = retryAfterMs(bucket, bucket.limit, first.cost, this.#clock.now())
+    const waitMs = this.#limiter.waitMs(bucket, first.cost)
     line.timer = this.#clock.setTimeout(
       () => this.#serve(bucket, line),
       Math.min(waitMs, RECHECK_MS),
@@ -137,11 +147,11 @@ export class TokenQueue {
           bucket,
           line,
           first,
-          rateLimitError(first.endpoint, bucket, retryAfterMs(bucket, bucket.limit, first.cost, now)),
+          this.#limiter.refusal(first.endpoint, bucket, this.#limiter.waitMs(bucket, first.cost)),
         )
         continue
       }
-      if (this.#limiter.enabled && !tryTake(bucket, bucket.limit, first.cost, now)) break
+      if (this.#limiter.enabled && !this.#limiter.takeFrom(bucket, first.cost)) break
       line.waiters.shift()
       line.cost -= first.cost
       bucket.waiting -= 1
@@ -154,13 +164,6 @@ export class TokenQueue {
 
 /** A limit may be raised, or switched off, while somebody waits: look again at least this often. */
 const RECHECK_MS = 1000
-
-/** When `cost` tokens, those of everyone ahead included, will have come: a line may need more than one burst. */
-function turnInMs(bucket: Bucket, cost: number, now: number): number {
-  const { tokensPerSecond, burstCapacity } = bucket.limit
-  if (cost <= burstCapacity) return retryAfterMs(bucket, bucket.limit, cost, now)
-  return Math.ceil(((cost - bucket.tokens) / tokensPerSecond) * 1000)
-}
 
 function sumOfCosts(waiters: readonly Waiter[]): number {
   return waiters.reduce((sum, waiter) => sum + waiter.cost, 0)

@@ -1,9 +1,10 @@
 // Rate limiting any operation: the shell around RateLimiter and TokenQueue.
 
 import type { Clock } from '../../core/clock.ts'
-import { checkOptions, clockRule, numberRule, oneOf, text } from '../../core/options.ts'
+import { checkOptions, clockRule, text } from '../../core/options.ts'
 import { systemClock } from '../../core/systemClock.ts'
-import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
+import { type Layer, runWithin, within } from '../layer.ts'
+import { firstAttempt, type Policy } from '../Policy.ts'
 import { RateLimiter, type RateLimiterOptions } from './RateLimiter.ts'
 import { TokenQueue } from './TokenQueue.ts'
 
@@ -24,8 +25,8 @@ export interface RateLimitPolicyOptions {
 const rules = {
   endpoint: text,
   category: text,
-  cost: numberRule(Number.MIN_VALUE, Number.MAX_SAFE_INTEGER),
-  mode: oneOf('reject', 'wait'),
+  cost: 'a number above 0',
+  mode: '"reject" or "wait"',
   clock: clockRule,
 }
 
@@ -39,15 +40,34 @@ export function rateLimit(options: RateLimitPolicyOptions = {}): Policy {
   const { endpoint = 'default', category = 'api', cost = 1, mode = 'reject', clock = systemClock } = rest
   const limiter = given instanceof RateLimiter ? given : new RateLimiter({ clock, ...given })
   const queue = mode === 'wait' ? new TokenQueue(limiter, clock) : undefined
-  return {
-    async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-      if (queue) {
-        const { signal, deadlineAt } = context
-        await queue.acquire(endpoint, { category, cost, signal, deadlineAt })
-      } else {
-        limiter.check(endpoint, { category, cost })
+  const layer: Layer = {
+    execute: (operation, context = firstAttempt) => runWithin(layer, operation, context),
+    [within](inner, run, context, ending) {
+      if (!queue) {
+        try {
+          const refusedBy = limiter.take(endpoint, category, cost, run.now(limiter.clock))
+          if (refusedBy) throw limiter.refusal(endpoint, refusedBy, limiter.waitMs(refusedBy, cost))
+        } catch (error) {
+          ending.reject(error)
+          return
+        }
+        inner.enter(run, context, ending)
+        return
       }
-      return operation(context)
+      const { signal, deadlineAt } = context
+      const turn = queue.acquire(endpoint, { category, cost, signal, deadlineAt })
+      if (!turn) {
+        inner.enter(run, context, ending)
+        return
+      }
+      turn.then(
+        () => {
+          run.later()
+          inner.enter(run, context, ending)
+        },
+        (error) => ending.reject(error),
+      )
     },
   }
+  return layer
 }

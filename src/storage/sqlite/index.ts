@@ -1,0 +1,9 @@
+// "guru-comms/storage/sqlite": durable stores on `node:sqlite`. Re-exports only.
+
+export { isStorageError, StorageError, type StorageReason } from '../StorageError.ts'
+export { type SqliteOutbox, type SqliteOutboxOptions, sqliteOutbox } from './SqliteOutbox.ts'
+export {
+  type SqliteSessionStore,
+  type SqliteSessionStoreOptions,
+  sqliteSessionStore,
+} from './SqliteSessionStore.ts'
