@@ -73,7 +73,7 @@ describe('whatever comes', () => {
       }),
       { numRuns: 3000 },
     )
-  })
+  }, 120_000)
 
   it('says the same of a text, whatever was looked at in between', () => {
     fc.assert(
@@ -84,7 +84,7 @@ describe('whatever comes', () => {
       }),
       { numRuns: 500 },
     )
-  })
+  }, 120_000)
 
   it('keeps what came out of messages', () => {
     const marker = 'zebracrossing'
@@ -116,5 +116,5 @@ describe('whatever comes', () => {
       ),
       { numRuns: 2000 },
     )
-  })
+  }, 120_000)
 })
