@@ -97,7 +97,10 @@ export type WriteResult = 'stored' | 'stale'
 
 /** A server's sessions. Several processes may share one: each write carries the epoch its process holds. */
 export interface SessionStore {
-  /** The session, or `undefined`. With several processes: only after the older owner has let go of it. */
+  /**
+   * The session, or `undefined`; after all writes of it that this process has asked for before. With several processes: only
+   * after the older owner has let go of it, and from then on its owner is who has found it, until that lets go.
+   */
   find(sid: string): StoredSession | undefined | Promise<StoredSession | undefined>
   /**
    * Records all writes of one session or none, in order. Refused as `stale` when the store's epoch is above `epoch`, or

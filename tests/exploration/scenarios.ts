@@ -185,9 +185,26 @@ export const scenarios: readonly Scenario[] = [
   }),
   scenario({
     name: 'nodes',
-    about: 'two servers share a store; the client comes to either',
+    about: 'two servers share a store; the client comes to either, and its ghosts to the other',
+    ...durable,
+    nodes: 2,
+    budget: { sends: 1, cuts: 2 },
+  }),
+  scenario({
+    name: 'nodesBoth',
+    about: 'two servers share a store; messages go both ways',
     ...durable,
     nodes: 2,
     budget: { sends: 1, pushes: 1, cuts: 1 },
   }),
 ]
+
+/** Asked for with --deep: hours, and much memory. */
+export const deepScenarios: readonly Scenario[] = (['clientDeaths', 'serverDeaths'] as const).map((deaths) =>
+  scenario({
+    name: deaths === 'clientDeaths' ? 'deepClientDies' : 'deepServerDies',
+    about: 'two messages each way, two cuts, one death',
+    ...durable,
+    budget: { sends: 2, pushes: 2, cuts: 2, [deaths]: 1 },
+  }),
+)

@@ -27,6 +27,8 @@ export interface ServerProcess {
   lookUps: { conn: number; sid: string; read: boolean; found: Box | undefined }[]
   /** Connections whose token is being checked. */
   checks: { conn: number; auth: string | undefined }[]
+  /** Sessions that it let go of because another process had asked for them. */
+  owed: string[]
   /** Sessions that this server ever began: names are never made twice, whatever dies. */
   made: number
 }
@@ -100,6 +102,7 @@ export class ServerProcesses {
       names: [],
       lookUps: [],
       checks: [],
+      owed: [],
       made,
     }
   }
@@ -146,6 +149,7 @@ export class ServerProcesses {
       }
       case 'letGo': {
         const { sid } = event
+        process.owed = [...process.owed.filter((one) => one !== sid), sid]
         table.sessions.get(sid)?.fenced()
         this.#letGo(process, table, sid)
         return
@@ -169,6 +173,7 @@ export class ServerProcesses {
         table.sessions.get(event.sid)?.end('ended')
         return
       case 'read':
+        process.owed = process.owed.filter((one) => one !== process.lookUps[event.index]?.sid)
         Object.assign(process.lookUps[event.index] ?? {}, { read: true, found: event.box })
         return
       case 'found': {
@@ -300,10 +305,10 @@ export class ServerProcesses {
 }
 
 /** Equal for processes that are alike: maps hold the same, in whatever order they were filled. */
-function keyOf({ table, running, queue, names, lookUps, checks, made }: ServerProcess): string {
+function keyOf({ table, running, queue, names, lookUps, checks, owed, made }: ServerProcess): string {
   const connections = [...table.connections].sort(([a], [b]) => a - b)
   const sessions = [...table.sessions].sort(([a], [b]) => (a < b ? -1 : 1))
-  return JSON.stringify([connections, sessions, running, queue, names, lookUps, checks, made])
+  return JSON.stringify([connections, sessions, running, queue, names, lookUps, checks, owed, made])
 }
 
 /**

@@ -413,20 +413,16 @@ export class World {
       )
     })
     const left = this.#left(row, 'pushes')
-    if (left > 0)
-      for (const sid of table.sessions.keys()) {
-        const place = (this.#scenario.budget.pushes ?? 0) - left + 1
-        const message = `s${place}`
-        const bytes = this.#scenario.tooLargeDown.includes(place) ? 9 : message.length
-        const event: ServerEvent = { do: 'send', sid, message, bytes }
-        const code = this.#events.id(`send ${message} ${sid}`)
-        this.#nodeDoes(
-          row,
-          node,
-          { code, event, label: `sends ${message} in ${sid}`, spend: 'pushes' },
-          visit,
-        )
-      }
+    // The server's app sends in the session that began last.
+    const [sid] = left > 0 ? [...table.sessions.keys()].sort().slice(-1) : []
+    if (sid !== undefined) {
+      const place = (this.#scenario.budget.pushes ?? 0) - left + 1
+      const message = `s${place}`
+      const bytes = this.#scenario.tooLargeDown.includes(place) ? 9 : message.length
+      const event: ServerEvent = { do: 'send', sid, message, bytes }
+      const code = this.#events.id(`send ${message} ${sid}`)
+      this.#nodeDoes(row, node, { code, event, label: `sends ${message} in ${sid}`, spend: 'pushes' }, visit)
+    }
     if (this.#scenario.lookUp || this.#scenario.nodes === 2) this.#takeUp(row, node, visit)
     if (this.#left(row, 'serverDeaths') > 0) this.#nodeDies(row, node, 'serverDeaths', visit)
     if (this.#left(row, 'deaths') > 0) this.#nodeDies(row, node, 'deaths', visit)
@@ -751,8 +747,13 @@ export class World {
 
   #isHeldElsewhere(row: Int32Array, node: number, sid: string): boolean {
     if (row[NODE + 1 - node] === NOBODY) return false
-    const { table, running } = this.#servers.all.get(row[NODE + 1 - node] as number)
-    return table.sessions.has(sid) || running.some((one) => one.sid === sid)
+    const { table, running, lookUps } = this.#servers.all.get(row[NODE + 1 - node] as number)
+    // Whoever has let go of it lets the other have it.
+    const { owed } = this.#servers.all.get(row[NODE + node] as number)
+    if (owed.includes(sid) && lookUps.some((one) => !one.read && one.sid === sid)) return true
+    // Whoever has read it owns it.
+    const isRead = lookUps.some((one) => one.read && one.sid === sid)
+    return isRead || table.sessions.has(sid) || running.some((one) => one.sid === sid)
   }
 
   /** No client is ever going to resume the session, and no frame on its way names it. */
@@ -927,7 +928,7 @@ export class World {
     if (step === undefined) {
       const outcome = this.#clients.step(from, event())
       const broken = outcome.violation || brokenClient(this.#clients.all.get(outcome.next), this.#scenario)
-      step = this.#small(outcome, broken, `client`)
+      step = this.#small(outcome, broken)
       steps.set(code, step)
     }
     next[CLIENT + who] = step.next
@@ -942,32 +943,34 @@ export class World {
     if (step === undefined) {
       const outcome = this.#servers.step(from, event())
       const broken = outcome.violation || brokenServer(this.#servers.all.get(outcome.next), this.#scenario)
-      step = this.#small(outcome, broken, `node`)
+      step = this.#small(outcome, broken)
       steps.set(code, step)
     }
     next[NODE + node] = step.next
     return step.violation || this.#carryOut(next, step.effects, `node${node}`, NOBODY, node)
   }
 
-  #small(outcome: Outcome, violation: string, _kind: string): Step {
-    const effects = outcome.effects.map((effect): Small => {
-      const none = { do: effect.do, conn: 0, item: 0, sid: '', number: 0 }
-      switch (effect.do) {
-        case 'send':
-          return { ...none, conn: effect.conn, item: this.#frames.id(effect.frame) }
-        case 'hangUp':
-          return { ...none, conn: effect.conn, item: -effect.code }
-        case 'note':
-          return { ...none, item: this.#facts.id(effect.note) }
-        case 'start': {
-          const { sid, number, message, flagged } = effect
-          // The process that it begins in is written in when it is known.
-          const item = this.#facts.id(`start ${message} ${sid} ${number} BY ${flagged ? 'flagged' : 'new'}`)
-          return { ...none, item, sid, number }
-        }
-      }
-    })
+  #small(outcome: Outcome, violation: string): Step {
+    const effects = outcome.effects.map((effect) => this.#smallEffect(effect))
     return { next: outcome.next, effects, violation }
+  }
+
+  #smallEffect(effect: Effect): Small {
+    const none = { do: effect.do, conn: 0, item: 0, sid: '', number: 0 }
+    switch (effect.do) {
+      case 'send':
+        return { ...none, conn: effect.conn, item: this.#frames.id(effect.frame) }
+      case 'hangUp':
+        return { ...none, conn: effect.conn, item: -effect.code }
+      case 'note':
+        return { ...none, item: this.#facts.id(effect.note) }
+      case 'start': {
+        const { sid, number, message, flagged } = effect
+        // The process that it begins in is written in when it is known.
+        const item = this.#facts.id(`start ${message} ${sid} ${number} BY ${flagged ? 'flagged' : 'new'}`)
+        return { ...none, item, sid, number }
+      }
+    }
   }
 
   #carryOut(next: Int32Array, effects: readonly Small[], by: string, who: number, node: number): string {

@@ -1,0 +1,14 @@
+import { describe, expect, it } from 'vitest'
+import { run } from './run.ts'
+import { scenarios } from './scenarios.ts'
+
+describe('in every interleaving of client, server, network and stores, all that must hold holds:', {
+  timeout: 900_000,
+}, () => {
+  it.concurrent.each(scenarios.map(({ name, about }) => [name, about] as const))('%s, %s', async (name) => {
+    const { violation, trace, states, quiet } = await run(name)
+    expect([violation, ...trace]).toEqual([''])
+    expect(states).toBeGreaterThan(quiet)
+    expect(quiet).toBeGreaterThan(0)
+  })
+})
