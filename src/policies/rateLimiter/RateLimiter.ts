@@ -271,7 +271,8 @@ export function infoOf(bucket: Bucket, now: number): BucketInfo {
   const { limit } = bucket
   refill(bucket, limit, now)
   return {
-    tokens: bucket.tokens,
+    // Less than none while the server's own limit is kept to.
+    tokens: Math.max(0, bucket.tokens),
     capacity: limit.burstCapacity,
     rate: limit.tokensPerSecond,
     retryAfter: retryAfterMs(bucket, limit, 1, now),
