@@ -23,6 +23,7 @@ import type {
 } from '../transport/HttpTransport.ts'
 import type { ClientCore } from './core.ts'
 import type { AttemptTimings } from './events.ts'
+import { learnFrom } from './learning.ts'
 import type { CallOptions } from './options.ts'
 import type { PreparedRequest } from './requests.ts'
 
@@ -166,6 +167,8 @@ export class Attempt implements HttpReceiver {
     this.status = response.status
     this.headers = response.headers
     this.setCookie = response.setCookie
+    const { learner } = this.#core
+    if (learner) learnFrom(this.#core, learner, this.#prepared.endpoint, this.#options.rateCategory, response)
     try {
       if (response.finalUrl !== undefined) {
         checkOrigin(new URL(response.finalUrl), this.#core.requests.rules)

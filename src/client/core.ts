@@ -7,6 +7,7 @@ import type { Logger } from '../core/logger.ts'
 import type { Random } from '../core/random.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
 import type { Backoff } from '../policies/backoff.ts'
+import type { RateLimitLearner } from '../policies/rateLimiter/learnRateLimits.ts'
 import { RateLimiter, type RateLimiterOptions } from '../policies/rateLimiter/RateLimiter.ts'
 import { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
 import { retryBackoff, retryDefaults } from '../policies/retry/options.ts'
@@ -42,6 +43,7 @@ export class ClientCore {
   readonly breakers: Breakers
   readonly events: Emitter<ApiClientEvents>
   readonly sensitiveHeaders: ReadonlySet<string>
+  readonly learner: RateLimitLearner | undefined
   readonly counters: Counters = {
     requests: 0,
     succeeded: 0,
@@ -82,6 +84,7 @@ export class ClientCore {
     this.transport = parts.transport
     this.events = parts.events
     this.#logger = parts.logger
+    this.learner = options.learnRateLimits
     this.sensitiveHeaders = new Set(options.sensitiveHeaders?.map((name) => name.toLowerCase()))
     this.breakers = new Breakers(options.circuitBreakerOptions ?? {}, this.clock, (origin, state, reason) => {
       this.events.emit('breaker', { origin, state, reason })

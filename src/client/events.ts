@@ -1,6 +1,7 @@
 // What a client tells of its decisions. URLs in events carry no secrets.
 
 import type { BreakerReason, BreakerStateName } from '../policies/circuitBreaker/breakerMachine.ts'
+import type { LearnedLimit } from '../policies/rateLimiter/learnRateLimits.ts'
 
 /** Where the time of one attempt went, in milliseconds; `NaN` where it did not get so far. */
 export interface AttemptTimings {
@@ -36,6 +37,8 @@ export type ApiClientEvents = {
       readonly retryAfter: number
     },
   ]
+  /** An answer told of the server's own limit (`learnRateLimits`). */
+  learned: [LearnedLimit & { readonly endpoint: string; readonly category: string }]
   /** A call was answered. */
   response: [
     CallEvent & {

@@ -28,6 +28,7 @@ import type { ResponseType } from '../http/parseBody.ts'
 import type { QueryParams } from '../http/query.ts'
 import type { CircuitBreakerOptions } from '../policies/circuitBreaker/options.ts'
 import type { Policy } from '../policies/Policy.ts'
+import type { RateLimitLearner } from '../policies/rateLimiter/learnRateLimits.ts'
 import type { RateLimiterOptions } from '../policies/rateLimiter/RateLimiter.ts'
 import { type Jitter, retryRules } from '../policies/retry/options.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
@@ -70,6 +71,8 @@ export interface ApiClientOptions {
   rateLimiterOptions?: RateLimiterOptions
   /** Over the limit, a call is refused or waits for its turn. @default 'reject' */
   rateLimitMode?: 'reject' | 'wait'
+  /** `learnRateLimits()` of `guru-comms/policies`: the limiter keeps to what the server says of its own limits. */
+  learnRateLimits?: RateLimitLearner
   /**
    * Around every call, outside of everything else: a bulkhead, a fallback, an adaptive throttle, chaos, or several of them
    * through `compose` (see `guru-comms/policies`).
@@ -257,6 +260,7 @@ export const clientRules: Rules<ApiClientOptions> = {
   rateLimiter: flag,
   rateLimiterOptions: plainObject,
   rateLimitMode: oneOf('reject', 'wait'),
+  learnRateLimits: objectWith('observe'),
   policy: policyRule,
   hedge: policyRule,
   coalesce: flag,
