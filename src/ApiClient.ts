@@ -120,8 +120,6 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     this.#settings = settings
     this.#given = options
     this.#policy = options.policy
-    const { hedge, coalesce = false } = options
-    this.#sharing = hedge || coalesce ? new Sharing({ hedge, coalesce }) : undefined
     this.#core = new ClientCore(options, {
       settings,
       clock: options.clock ?? systemClock,
@@ -130,6 +128,8 @@ export class ApiClient extends Emitter<ApiClientEvents> {
       events: this,
       logger: options.logger ?? console,
     })
+    const { hedge, coalesce = false } = options
+    this.#sharing = hedge || coalesce ? new Sharing(this.#core, { hedge, coalesce }) : undefined
   }
 
   get<T = unknown>(url: string | URL, options?: RequestOptions<T>): Promise<T> {
@@ -190,9 +190,10 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    */
   readonly fetch = (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const given = init?.signal ?? (input instanceof Request ? input.signal : undefined)
-    return this.#guarded(given, (signal) =>
+    return this.#guarded({ signal: given }, ({ signal, ...inherited }) =>
       runFetch(
-        async (url, method, data, options) => (await this.#ask(method, url, data, options)).call.answer,
+        async (url, method, data, options) =>
+          (await this.#ask(method, url, data, { ...options, ...inherited })).call.answer,
         input,
         signal === given ? init : { ...init, signal: signal ?? null },
       ),
@@ -358,17 +359,23 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     options: RequestOptions = noOptions,
   ): Promise<unknown> {
     if (!this.#policy) return this.#answer(method, url, data, options)
-    return this.#guarded(options.signal, (signal) => this.#answer(method, url, data, { ...options, signal }))
+    return this.#guarded(options, (inherited) =>
+      this.#answer(method, url, data, { ...options, ...inherited }),
+    )
   }
 
-  /** Runs something under the policy of the client, when it has one. */
+  /** Runs something under the policy of the client, when it has one; time spent in the policy is time of the call. */
   #guarded<T>(
-    signal: AbortSignal | undefined,
-    operation: (signal: AbortSignal | undefined) => Promise<T>,
+    options: CallOptions,
+    operation: (inherited: Pick<CallOptions, 'signal' | 'deadlineAt'>) => Promise<T>,
   ): Promise<T> {
-    if (!this.#policy) return operation(signal)
-    const context = { signal, attempt: 1, deadlineAt: Number.POSITIVE_INFINITY }
-    return this.#policy.execute((inner) => operation(inner.signal), context)
+    const { signal } = options
+    if (!this.#policy) return operation({ signal })
+    const context = { signal, attempt: 1, deadlineAt: this.#core.deadlineOf(options) }
+    return this.#policy.execute(
+      (inner) => operation({ signal: inner.signal, deadlineAt: inner.deadlineAt }),
+      context,
+    )
   }
 
   #answer(method: string, url: string | URL, data: unknown, options: RequestOptions): Promise<unknown> {

@@ -252,6 +252,8 @@ export class Attempt implements HttpReceiver {
   #send(now: number): void {
     const limitMs = this.#timeoutMs(now)
     if (limitMs <= 0) {
+      // Nothing was sent: it says nothing about the server.
+      this.#giveBackPermit()
       this.#fail(this.#timeoutError(0))
       return
     }

@@ -54,7 +54,7 @@ export class Call implements AttemptOwner, Live {
     this.#resolve = resolve
     this.#reject = reject
     this.#startedAt = core.clock.now()
-    this.#deadlineAt = this.#startedAt + (options.deadline ?? core.settings.deadline)
+    this.#deadlineAt = core.deadlineOf(options, this.#startedAt)
   }
 
   /** The attempt that was answered, once there is one. */
@@ -126,13 +126,22 @@ export class Call implements AttemptOwner, Live {
       return
     }
     const ask = async () => hook(error, attempt.number)
+    const leftMs = this.#deadlineAt - this.#core.clock.now()
+    const expiry =
+      leftMs === Number.POSITIVE_INFINITY
+        ? undefined
+        : this.#core.deadlines.set(Math.max(0, leftMs), () => this.#fail(error))
     ask().then(
       (wanted) => {
+        if (expiry) this.#core.deadlines.cancel(expiry)
         if (this.#over) return
         if (wanted) this.#retryOrFail(attempt, error, retries)
         else this.#fail(error)
       },
-      (thrown) => this.#fail(thrown),
+      (thrown) => {
+        if (expiry) this.#core.deadlines.cancel(expiry)
+        this.#fail(thrown)
+      },
     )
   }
 

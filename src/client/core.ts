@@ -16,7 +16,7 @@ import { Deadlines } from '../policies/timeout/Deadlines.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
 import type { ApiClientEvents } from './events.ts'
-import type { ApiClientOptions, ClientSettings } from './options.ts'
+import type { ApiClientOptions, CallOptions, ClientSettings } from './options.ts'
 import { Requests } from './requests.ts'
 
 /** Something under way that has to end when the client is disposed of. */
@@ -147,6 +147,11 @@ export class ClientCore {
     const { retryDelay, maxRetryDelay, jitter } = this.settings
     this.#backoff ??= retryBackoff({ ...retryDefaults, retryDelay, maxRetryDelay, jitter })
     return this.#backoff
+  }
+
+  /** When a call that starts now must be over. */
+  deadlineOf(options: CallOptions, now: number = this.clock.now()): number {
+    return options.deadlineAt ?? now + (options.deadline ?? this.settings.deadline)
   }
 
   /** A line for the developer, already free of secrets; the parts are only made when somebody reads them. */

@@ -150,6 +150,8 @@ export interface CallOptions extends RequestOptions {
   readonly raw?: boolean
   /** In place of the client's. */
   readonly maxRedirects?: number
+  /** When it must be over, on the client's clock, whatever `deadline` says: it has begun before this call. */
+  readonly deadlineAt?: number
 }
 
 /** A whole request, as interceptors see it and `request()` takes it. */

@@ -9,10 +9,10 @@ import { NdjsonDecoder, SseDecoder, type SsePosition } from '../http/serverSentE
 import type { Attempt } from './attempt.ts'
 import type { ClientCore } from './core.ts'
 import { readEventStream } from './eventStream.ts'
-import { type RequestOptions, type StreamOptions, streamRules } from './options.ts'
+import { type CallOptions, type RequestOptions, type StreamOptions, streamRules } from './options.ts'
 
 /** Runs a call and resolves to the attempt that was answered. */
-export type Ask = (method: string, data: unknown, options: RequestOptions) => Promise<Attempt>
+export type Ask = (method: string, data: unknown, options: CallOptions) => Promise<Attempt>
 
 /** @throws TypeError or RangeError naming the option */
 export function openStream(
@@ -27,6 +27,7 @@ export function openStream(
     const message = `ApiClient.stream: option "reconnect" must be false for ${method} without an "idempotencyKey": it could run twice`
     throw Object.assign(new TypeError(message), { code: 'INVALID_OPTION', option: 'reconnect' })
   }
+  const deadlineAt = core.deadlineOf(rest)
   const position: SsePosition = { lastEventId: '', retryMs: undefined }
   return readEventStream<unknown>(core, {
     async open() {
@@ -38,6 +39,7 @@ export function openStream(
       } = await ask(method, data, {
         rateCategory: 'streaming',
         ...rest,
+        deadlineAt,
         headers: streamHeaders(format, position, rest.headers),
         responseType: 'stream',
       })
@@ -52,6 +54,7 @@ export function openStream(
     reopenings: reconnect ? Math.max(1, rest.retries ?? core.settings.retries) : 0,
     retryMs: () => position.retryMs,
     idleTimeoutMs: rest.idleTimeout ?? core.settings.idleTimeout,
+    deadlineAt,
     signal: rest.signal,
   })
 }

@@ -1,9 +1,11 @@
 // So many at a time, so many waiting, no more: one slow dependency cannot take every resource with it.
 
 import { onAbort } from '../../core/abort.ts'
-import { AbortError, BulkheadError } from '../../core/errors.ts'
-import { checkOptions, count, positiveCount, withDefaults } from '../../core/options.ts'
+import type { Clock, TimerHandle } from '../../core/clock.ts'
+import { AbortError, BulkheadError, TimeoutError } from '../../core/errors.ts'
+import { checkOptions, clockRule, count, positiveCount, withDefaults } from '../../core/options.ts'
 import { RingBuffer } from '../../core/ringBuffer.ts'
+import { systemClock } from '../../core/systemClock.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
 
 export interface BulkheadOptions {
@@ -11,10 +13,12 @@ export interface BulkheadOptions {
   maxConcurrent?: number
   /** Operations that may wait for their turn. @default 0: none, they are refused */
   maxQueue?: number
+  /** For deadlines of those who wait. */
+  clock?: Clock
 }
 
 const defaults = { maxConcurrent: 10, maxQueue: 0 }
-const rules = { maxConcurrent: positiveCount, maxQueue: count }
+const rules = { maxConcurrent: positiveCount, maxQueue: count, clock: clockRule }
 
 interface Waiter {
   readonly enter: () => void
@@ -24,6 +28,7 @@ interface Waiter {
 export class Bulkhead implements Policy {
   readonly #maxConcurrent: number
   readonly #maxQueue: number
+  readonly #clock: Clock
   readonly #waiters = new RingBuffer<Waiter>()
   #running = 0
 
@@ -33,6 +38,7 @@ export class Bulkhead implements Policy {
     const { maxConcurrent, maxQueue } = withDefaults(defaults, options)
     this.#maxConcurrent = maxConcurrent
     this.#maxQueue = maxQueue
+    this.#clock = options.clock ?? systemClock
   }
 
   /** Operations running now. */
@@ -48,9 +54,11 @@ export class Bulkhead implements Policy {
   /**
    * Takes a place; give it back with `release`.
    * @returns `undefined` when there was one at once
-   * @throws BulkheadError when nobody more may wait; AbortError when the signal aborts during the wait
+   * @param deadlineAt when the wait must be over, on the clock of the bulkhead
+   * @throws BulkheadError when nobody more may wait; AbortError when the signal aborts during the wait; TimeoutError when
+   *   the deadline passes in it
    */
-  acquire(signal?: AbortSignal): Promise<void> | undefined {
+  acquire(signal?: AbortSignal, deadlineAt: number = Number.POSITIVE_INFINITY): Promise<void> | undefined {
     if (this.#running < this.#maxConcurrent) {
       this.#running += 1
       return undefined
@@ -62,18 +70,38 @@ export class Bulkhead implements Policy {
     }
     return new Promise((resolve, reject) => {
       let stopListening: (() => void) | undefined
+      let expiry: TimerHandle | undefined
+      const letGo = () => {
+        stopListening?.()
+        if (expiry !== undefined) this.#clock.clearTimeout(expiry)
+      }
       const waiter: Waiter = {
         enter() {
-          stopListening?.()
+          letGo()
           resolve()
         },
       }
+      const leave = (error: unknown) => {
+        letGo()
+        this.#waiters.remove((other) => other === waiter)
+        reject(error)
+      }
       this.#waiters.push(waiter)
+      if (deadlineAt !== Number.POSITIVE_INFINITY) {
+        const timeoutMs = Math.max(0, deadlineAt - this.#clock.now())
+        expiry = this.#clock.setTimeout(() => {
+          leave(
+            new TimeoutError('timeout: the deadline of the call has passed in the bulkhead', {
+              phase: 'deadline',
+              timeoutMs,
+            }),
+          )
+        }, timeoutMs)
+      }
       if (signal) {
-        stopListening = onAbort(signal, () => {
-          this.#waiters.remove((other) => other === waiter)
-          reject(new AbortError('aborted while waiting in the bulkhead', { cause: signal.reason }))
-        })
+        stopListening = onAbort(signal, () =>
+          leave(new AbortError('aborted while waiting in the bulkhead', { cause: signal.reason })),
+        )
       }
     })
   }
@@ -86,7 +114,7 @@ export class Bulkhead implements Policy {
   }
 
   async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-    await this.acquire(context.signal)
+    await this.acquire(context.signal, context.deadlineAt)
     try {
       return await operation(context)
     } finally {
