@@ -31,13 +31,14 @@ import { applySchema } from './client/schema.ts'
 import { Sharing } from './client/sharing.ts'
 import { type Ask, openStream } from './client/streaming.ts'
 import { Emitter } from './core/emitter.ts'
-import { checkOption, checkOptions } from './core/options.ts'
+import { checkOption, checkOptions, plainObject } from './core/options.ts'
 import { systemRandom } from './core/random.ts'
 import type { StandardSchema } from './core/standardSchema.ts'
 import { systemClock } from './core/systemClock.ts'
 import type { HeaderFields } from './http/headers.ts'
 import { emptyFields, setHeaders } from './http/headers.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
+import type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
 import type { CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
 import type { ResolvedCircuitBreakerOptions } from './policies/circuitBreaker/options.ts'
 import type { Policy } from './policies/Policy.ts'
@@ -65,6 +66,7 @@ export {
 } from './core/errors.ts'
 export type { StandardSchema } from './core/standardSchema.ts'
 export type { ServerSentEvent } from './http/serverSentEvents.ts'
+export type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
 export { CircuitBreaker, type CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
 
 /** What `getStats()` tells. */
@@ -305,6 +307,21 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   /** Holds the breaker of an origin open until `resetCircuitBreaker`: for maintenance. */
   isolateCircuitBreaker(origin?: string): void {
     this.#core.breakers.of(this.#originOf(origin)).isolate()
+  }
+
+  /** What the breakers know, by origin, fit for JSON: for `restoreCircuitBreakers` of another process or a later start. */
+  snapshotCircuitBreakers(): Record<string, BreakerSnapshot> {
+    return this.#core.breakers.snapshot()
+  }
+
+  /**
+   * Takes up where a snapshot left off: what was open stays open for the rest of its time.
+   * @throws TypeError or RangeError naming what is wrong with it; then nothing has changed
+   */
+  restoreCircuitBreakers(snapshots: Readonly<Record<string, BreakerSnapshot>>): void {
+    checkOption('ApiClient.restoreCircuitBreakers', 'snapshots', snapshots, plainObject)
+    for (const origin of Object.keys(snapshots)) this.#originOf(origin)
+    this.#core.breakers.restore(snapshots)
   }
 
   getRateLimiterStats(): RateLimiterStats {

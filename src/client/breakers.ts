@@ -5,6 +5,7 @@ import { checkedView } from '../core/options.ts'
 import {
   BreakerMachine,
   type BreakerReason,
+  type BreakerSnapshot,
   type BreakerStateName,
 } from '../policies/circuitBreaker/breakerMachine.ts'
 import { type CircuitBreakerState, describeBreaker } from '../policies/circuitBreaker/CircuitBreaker.ts'
@@ -14,6 +15,7 @@ import {
   type ResolvedCircuitBreakerOptions,
   resolveCircuitBreakerOptions,
 } from '../policies/circuitBreaker/options.ts'
+import { checkSnapshot } from '../policies/circuitBreaker/snapshot.ts'
 
 /** A client without a base may meet any number of origins: the oldest closed breakers beyond this are forgotten. */
 const MAX_ORIGINS = 256
@@ -58,6 +60,25 @@ export class Breakers {
   reset(origin?: string): void {
     if (origin !== undefined) this.#machines?.get(origin)?.reset()
     else for (const machine of this.#machines?.values() ?? []) machine.reset()
+  }
+
+  /** The memory of every breaker that is not simply closed, by origin. */
+  snapshot(): Record<string, BreakerSnapshot> {
+    const snapshots: Record<string, BreakerSnapshot> = Object.create(null)
+    for (const [origin, machine] of this.#machines ?? []) {
+      if (machine.state !== 'CLOSED') snapshots[origin] = machine.snapshot(this.#clock.now())
+    }
+    return snapshots
+  }
+
+  /** @throws TypeError or RangeError naming what is wrong; then nothing has changed */
+  restore(snapshots: Readonly<Record<string, unknown>>): void {
+    const checked: [string, BreakerSnapshot][] = []
+    for (const [origin, snapshot] of Object.entries(snapshots)) {
+      checkSnapshot('ApiClient.restoreCircuitBreakers', origin, snapshot)
+      checked.push([new URL(origin).origin, snapshot])
+    }
+    for (const [origin, snapshot] of checked) this.of(origin).restore(snapshot, this.#clock.now())
   }
 
   /** The origins that have been called. */

@@ -19,6 +19,7 @@ import {
   type ResolvedCircuitBreakerOptions,
   resolveCircuitBreakerOptions,
 } from './options.ts'
+import { checkSnapshot } from './snapshot.ts'
 
 export interface CircuitBreakerPolicyOptions extends CircuitBreakerOptions {
   /** How an error counts. @default an abort is ignored, everything else is a failure */
@@ -136,7 +137,9 @@ export class CircuitBreaker implements Policy {
     return this.#machine.snapshot(this.#clock.now())
   }
 
+  /** @throws TypeError or RangeError naming what is wrong with it; then nothing has changed */
   restore(snapshot: BreakerSnapshot): void {
+    checkSnapshot('CircuitBreaker.restore', 'snapshot', snapshot)
     this.#machine.restore(snapshot, this.#clock.now())
   }
 }
