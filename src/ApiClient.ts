@@ -80,6 +80,8 @@ export interface ApiClientStats {
   /** Attempts sent, first ones and retries. */
   attempts: number
   retries: number
+  /** Calls made once more because the answer was slow. */
+  hedges: number
   timeouts: number
   aborted: number
   /** Of the origin of `baseURL`. */
@@ -343,6 +345,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
       inFlight: live.size,
       attempts: counters.attempts,
       retries: counters.retries,
+      hedges: counters.hedges,
       timeouts: counters.timeouts,
       aborted: counters.aborted,
       circuitBreaker: this.getCircuitBreakerState(),

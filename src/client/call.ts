@@ -74,14 +74,15 @@ export class Call implements AttemptOwner, Live {
   }
 
   start(): void {
-    const { signal } = this.#options
-    this.#core.counters.requests += 1
+    const { signal, hedge } = this.#options
+    if (hedge === 'extra') this.#tellHedge()
+    else this.#core.counters.requests += 1
     this.#core.live.add(this)
     if (signal) {
       this.#release = onAbort(signal, () => this.#abort(signal))
       if (this.#over) return
     }
-    this.#core.budget.deposit(this.#startedAt)
+    if (hedge !== 'extra') this.#core.budget.deposit(this.#startedAt)
     this.#startAttempt()
   }
 
@@ -224,8 +225,14 @@ export class Call implements AttemptOwner, Live {
 
   #abort(signal: AbortSignal): void {
     const error = new AbortError('aborted by the caller', { cause: signal.reason })
-    this.#core.counters.aborted += 1
     this.#stop(error)
+    if (this.#options.hedge !== undefined) {
+      // It lost the race: that is neither the caller's abort nor a failure.
+      this.#finish()
+      this.#reject(error)
+      return
+    }
+    this.#core.counters.aborted += 1
     this.#fail(error)
   }
 
@@ -258,6 +265,14 @@ export class Call implements AttemptOwner, Live {
 
   get #url(): string {
     return redactUrl(this.#prepared.target.origin + this.#prepared.target.path)
+  }
+
+  #tellHedge(): void {
+    const { events, counters } = this.#core
+    const { method } = this.#prepared.wire
+    counters.hedges += 1
+    if (events.listenerCount('hedge') > 0) events.emit('hedge', { method, url: this.#url })
+    this.#core.log('debug', () => `${method} ${this.#url}: slow, asked once more`)
   }
 
   #tellRetry(attempt: Attempt, error: unknown, delay: number): void {

@@ -31,6 +31,7 @@ export interface Counters {
   failed: number
   attempts: number
   retries: number
+  hedges: number
   timeouts: number
   aborted: number
 }
@@ -50,6 +51,7 @@ export class ClientCore {
     failed: 0,
     attempts: 0,
     retries: 0,
+    hedges: 0,
     timeouts: 0,
     aborted: 0,
   }
@@ -94,6 +96,7 @@ export class ClientCore {
     this.#baseURL = options.baseURL
     this.#requests = this.#makeRequests()
     // Options that were given are checked now, not at the first call.
+    if (options.retryBudget) this.#budget = budgetOf(options.retryBudget)
     if (options.rateLimiterOptions) this.#limiter = this.#makeLimiter(options.rateLimiterOptions)
   }
 
@@ -139,7 +142,7 @@ export class ClientCore {
   }
 
   get budget(): RetryBudget {
-    this.#budget ??= new RetryBudget()
+    this.#budget ??= budgetOf(this.#options.retryBudget)
     return this.#budget
   }
 
@@ -181,6 +184,10 @@ export class ClientCore {
   #makeLimiter(options: RateLimiterOptions): RateLimiter {
     return new RateLimiter({ enabled: this.settings.rateLimiter, clock: this.clock, ...options })
   }
+}
+
+function budgetOf(given: ApiClientOptions['retryBudget'] = {}): RetryBudget {
+  return given instanceof RetryBudget ? given : new RetryBudget(given)
 }
 
 export function disposedError(): CommsError {

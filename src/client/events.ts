@@ -25,6 +25,8 @@ export type ApiClientEvents = {
   attempt: [CallEvent & { readonly attempt: number }]
   /** An attempt failed and will be repeated after `delay` milliseconds. */
   retry: [CallEvent & { readonly attempt: number; readonly delay: number; readonly error: unknown }]
+  /** The answer is slow: the same call is made once more (`hedge`). */
+  hedge: [CallEvent]
   /** The breaker of an origin changed. */
   breaker: [{ readonly origin: string; readonly state: BreakerStateName; readonly reason: BreakerReason }]
   /** A call was refused by the limiter, or waits for a token. */

@@ -31,6 +31,7 @@ import type { Policy } from '../policies/Policy.ts'
 import type { RateLimitLearner } from '../policies/rateLimiter/learnRateLimits.ts'
 import type { RateLimiterOptions } from '../policies/rateLimiter/RateLimiter.ts'
 import { type Jitter, retryRules } from '../policies/retry/options.ts'
+import type { RetryBudget, RetryBudgetOptions } from '../policies/retry/retryBudget.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 
 /** How a client is configured. Everything has a default. */
@@ -61,6 +62,11 @@ export interface ApiClientOptions {
   retryUnsafe?: boolean
   /** Has the last word on an error that would be retried. */
   shouldRetry?: (error: unknown, attempt: number) => boolean | PromiseLike<boolean>
+  /**
+   * How many retries and hedges all calls together may afford; a `RetryBudget` is shared with whoever else has it.
+   * @default { ratio: 0.2, reservePerSecond: 10 }: a fifth of the calls and ten a second
+   */
+  retryBudget?: RetryBudget | RetryBudgetOptions
   /** Whether the circuit breaker is in force. @default true */
   circuitBreaker?: boolean
   /** @default { threshold: 5, timeout: 60000, volumeThreshold: 10 } and more */
@@ -150,6 +156,8 @@ export interface CallOptions extends RequestOptions {
   readonly raw?: boolean
   /** In place of the client's. */
   readonly maxRedirects?: number
+  /** It is one of several calls for the same answer: the first, or one beyond it. */
+  readonly hedge?: 'first' | 'extra'
   /** When it must be over, on the client's clock, whatever `deadline` says: it has begun before this call. */
   readonly deadlineAt?: number
 }
@@ -257,6 +265,7 @@ export const clientRules: Rules<ApiClientOptions> = {
   retryStatusCodes: listOf(numberRule(100, 599, '', true)),
   retryUnsafe: flag,
   shouldRetry: callable,
+  retryBudget: plainObject,
   circuitBreaker: flag,
   circuitBreakerOptions: plainObject,
   rateLimiter: flag,

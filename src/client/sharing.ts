@@ -1,5 +1,6 @@
 // Calls that are one request (identical GETs at the same time), and calls that are several (hedges): both opt-in.
 
+import { AbortError } from '../core/errors.ts'
 import { isIdempotent } from '../http/idempotency.ts'
 import { Coalescer } from '../policies/coalesce/coalesce.ts'
 import type { Policy } from '../policies/Policy.ts'
@@ -38,13 +39,31 @@ export class Sharing {
   }
 
   /** Only what may run twice is hedged. */
-  #hedged(method: string, options: CallOptions & { deadlineAt: number }, start: Start): Promise<Call> {
+  async #hedged(method: string, options: CallOptions & { deadlineAt: number }, start: Start): Promise<Call> {
     if (!this.#hedge || !isIdempotent(method)) return start(options)
-    return this.#hedge.execute(({ signal }) => start({ ...options, signal }), {
-      signal: options.signal,
-      attempt: 1,
-      deadlineAt: options.deadlineAt,
-    })
+    const { counters, budget, clock } = this.#core
+    const { signal, deadlineAt } = options
+    let first: Promise<Call> | undefined
+    try {
+      return await this.#hedge.execute(
+        (inner) => {
+          if (!first) {
+            first = start({ ...options, signal: inner.signal, hedge: 'first' })
+            return first
+          }
+          // What cannot be afforded waits for the first, so that it neither fails nor holds up the end.
+          if (!budget.tryWithdraw(clock.now())) return first
+          return start({ ...options, signal: inner.signal, hedge: 'extra' })
+        },
+        { signal, attempt: 1, deadlineAt },
+      )
+    } catch (error) {
+      if (signal?.aborted && error instanceof AbortError) {
+        counters.aborted += 1
+        counters.failed += 1
+      }
+      throw error
+    }
   }
 }
 
