@@ -4,7 +4,7 @@ import { createHttpTransport } from '#http-transport'
 import { Call } from './client/call.ts'
 import { ClientCore, disposedError } from './client/core.ts'
 import type { ApiClientEvents } from './client/events.ts'
-import { runFetch } from './client/fetch.ts'
+import { asFetchError, runFetch } from './client/fetch.ts'
 import {
   type ClientResponse,
   type ErrorInterceptor,
@@ -194,7 +194,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    */
   readonly fetch = (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const given = init?.signal ?? (input instanceof Request ? input.signal : undefined)
-    return this.#guarded({ signal: given }, ({ signal, ...inherited }) =>
+    const answered = this.#guarded({ signal: given }, ({ signal, ...inherited }) =>
       runFetch(
         async (url, method, data, options) =>
           (await this.#ask(method, url, data, { ...options, ...inherited })).call.answer,
@@ -202,6 +202,11 @@ export class ApiClient extends Emitter<ApiClientEvents> {
         signal === given ? init : { ...init, signal: signal ?? null },
       ),
     )
+    if (!this.#policy) return answered
+    // A policy says in its own words that the caller has aborted.
+    return answered.catch((error) => {
+      throw asFetchError(error, given)
+    })
   }
 
   /**
@@ -387,13 +392,13 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   /** Runs something under the policy of the client, when it has one; time spent in the policy is time of the call. */
   #guarded<T>(
     options: CallOptions,
-    operation: (inherited: Pick<CallOptions, 'signal' | 'deadlineAt'>) => Promise<T>,
+    operation: (inherited: Pick<CallOptions, 'signal' | 'callerSignal' | 'deadlineAt'>) => Promise<T>,
   ): Promise<T> {
     const { signal } = options
     if (!this.#policy) return operation({ signal })
     const context = { signal, attempt: 1, deadlineAt: this.#core.deadlineOf(options) }
     return this.#policy.execute(
-      (inner) => operation({ signal: inner.signal, deadlineAt: inner.deadlineAt }),
+      (inner) => operation({ signal: inner.signal, callerSignal: signal, deadlineAt: inner.deadlineAt }),
       context,
     )
   }

@@ -217,7 +217,7 @@ export class Call implements AttemptOwner, Live {
     return new GuardedStream(source, this.#core, {
       idleTimeoutMs: this.#options.idleTimeout ?? this.#core.settings.idleTimeout,
       deadlineAt: this.#deadlineAt,
-      signal: this.#options.signal,
+      signal: this.#options.callerSignal ?? this.#options.signal,
       url: attempt.url,
       attempts: this.#sent,
     }).stream

@@ -105,7 +105,8 @@ function toResponse(answer: Attempt, method: string): Response {
   return response
 }
 
-function asFetchError(error: unknown, signal: AbortSignal | undefined): unknown {
+/** The error that fetch would reject with. */
+export function asFetchError(error: unknown, signal: AbortSignal | undefined): unknown {
   if (error instanceof AbortError && signal?.aborted) return signal.reason
   if (error instanceof CommsError && (error.code === 'NETWORK' || error.code === 'BAD_REQUEST')) {
     return new TypeError(`fetch failed: ${error.message}`, { cause: error })

@@ -156,6 +156,8 @@ export interface CallOptions extends RequestOptions {
   readonly raw?: boolean
   /** In place of the client's. */
   readonly maxRedirects?: number
+  /** The caller's own signal, where `signal` is that of a policy in between: a stream outlives what a policy watches. */
+  readonly callerSignal?: AbortSignal | undefined
   /** It is one of several calls for the same answer: the first, or one beyond it. */
   readonly hedge?: 'first' | 'extra'
   /** When it must be over, on the client's clock, whatever `deadline` says: it has begun before this call. */

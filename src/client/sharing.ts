@@ -43,17 +43,18 @@ export class Sharing {
     if (!this.#hedge || !isIdempotent(method)) return start(options)
     const { counters, budget, clock } = this.#core
     const { signal, deadlineAt } = options
+    const inherited = { ...options, callerSignal: options.callerSignal ?? signal }
     let first: Promise<Call> | undefined
     try {
       return await this.#hedge.execute(
         (inner) => {
           if (!first) {
-            first = start({ ...options, signal: inner.signal, hedge: 'first' })
+            first = start({ ...inherited, signal: inner.signal, hedge: 'first' })
             return first
           }
           // What cannot be afforded waits for the first, so that it neither fails nor holds up the end.
           if (!budget.tryWithdraw(clock.now())) return first
-          return start({ ...options, signal: inner.signal, hedge: 'extra' })
+          return start({ ...inherited, signal: inner.signal, hedge: 'extra' })
         },
         { signal, attempt: 1, deadlineAt },
       )
@@ -72,7 +73,7 @@ export class Sharing {
  * What each caller does for itself is left out: aborting, and holding the body against a schema.
  */
 function keyOf(url: string | URL, given: CallOptions): string {
-  const { signal: _, schema: __, deadlineAt: ___, ...options } = given
+  const { signal: _, callerSignal: __, schema: ___, deadlineAt: ____, ...options } = given
   return JSON.stringify([String(url), options], (_name, value: unknown) => {
     if (value instanceof Headers || value instanceof URLSearchParams) return [...value]
     if (typeof value === 'bigint') return String(value)
