@@ -82,11 +82,10 @@ export function parseErrorBody(
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
-  } catch (cause) {
-    // The parser quotes the text it stumbled over, which may be anybody's secret: kept as cause, not repeated.
+  } catch {
+    // The parser quotes the text it stumbled over, which may be anybody's secret: it is no cause to pass on.
     throw new CommsError(`the response says it is JSON, but is not (${text.length} characters)`, {
       code: 'BAD_RESPONSE',
-      cause,
     })
   }
 }

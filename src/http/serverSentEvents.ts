@@ -91,10 +91,10 @@ export class NdjsonDecoder<T> implements StreamDecoder<T> {
     if (line.trim() === '') return
     try {
       this.#complete.push({ item: JSON.parse(line) as T })
-    } catch (cause) {
+    } catch {
+      // No cause: the parser quotes the line.
       throw new CommsError(`a line of the stream is no JSON (${line.length} characters)`, {
         code: 'BAD_RESPONSE',
-        cause,
       })
     }
   }

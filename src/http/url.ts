@@ -119,8 +119,9 @@ function parse(text: string, base: string | undefined, what: string): URL {
   let url: URL
   try {
     url = new URL(text, base)
-  } catch (cause) {
-    throw invalid(what, `got ${JSON.stringify(redactUrl(text).slice(0, 200))}`, cause)
+  } catch {
+    // The platform's error repeats the whole text, user info and all: it is no cause to pass on.
+    throw invalid(what, `got ${JSON.stringify(redactUrl(text).slice(0, 200))}`)
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw invalid(what, `only http: and https: can be requested, got ${url.protocol}`)
@@ -131,6 +132,6 @@ function parse(text: string, base: string | undefined, what: string): URL {
   return url
 }
 
-function invalid(what: string, why: string, cause?: unknown): CommsError {
-  return new CommsError(`invalid URL: ${what}: ${why}`, { code: 'BAD_REQUEST', cause })
+function invalid(what: string, why: string): CommsError {
+  return new CommsError(`invalid URL: ${what}: ${why}`, { code: 'BAD_REQUEST' })
 }
