@@ -179,18 +179,43 @@ describe('a deadline', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('that passes before anything is sent says nothing against the backend', async () => {
-    const { clock, client } = virtual(() => ({}), {
-      rateLimiter: true,
-      rateLimitMode: 'wait',
-      rateLimiterOptions: { limits: { api: { tokensPerSecond: 10, burstCapacity: 1 } } },
-      circuitBreakerOptions: { threshold: 1, volumeThreshold: 1 },
+  it('cuts a reopened stream, too', async () => {
+    const { clock, transport, client } = virtual(
+      (_request, count) => ({
+        body: count === 1 ? new TextEncoder().encode('data: x\n\n') : new ReadableStream(),
+        headers: { 'content-type': 'text/event-stream' },
+      }),
+      { retryDelay: 100, jitter: 'none', retries: 1 },
+    )
+    const events = client.stream('/', { reconnect: true, deadline: 450 })
+    const first = events.next()
+    await clock.advance(1)
+    expect((await first).value).toMatchObject({ data: 'x' })
+    let endedAt = Number.NaN
+    const failed = failureOf(events.next()).finally(() => {
+      endedAt = clock.now()
     })
-    const first = client.get('/')
+    await clock.advance(2000)
+    expect(await failed).toMatchObject({ code: 'TIMEOUT', phase: 'deadline' })
+    expect(endedAt).toBe(1450)
+    expect(transport.asked).toHaveLength(2)
+    expect(clock.pending).toBe(0)
+  })
+
+  it('that passes before anything is sent says nothing against the backend', async () => {
+    const clock = new VirtualClock()
+    const transport = scriptedTransport(clock, () => ({}))
+    const client = clientFor({
+      baseURL: 'https://api.test',
+      clock,
+      transport,
+      circuitBreakerOptions: { threshold: 1, volumeThreshold: 1 },
+      policy: chaos({ enabled: true, clock, latency: { rate: 1, ms: 100 } }),
+    })
     const late = failureOf(client.get('/', { deadline: 100 }))
     await clock.advance(100)
-    await first
-    expect((await late).code).toMatch(/TIMEOUT|RATE_LIMITED/)
+    expect(await late).toMatchObject({ code: 'TIMEOUT', attempts: 0 })
+    expect(transport.asked).toHaveLength(0)
     expect(client.getCircuitBreakerState()).toMatchObject({ state: 'CLOSED', failureCount: 0 })
   })
 
