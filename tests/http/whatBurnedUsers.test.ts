@@ -7,7 +7,7 @@ import { AbortError, TimeoutError } from '../../src/ApiClient.ts'
 import { CommsError } from '../../src/core/errors.ts'
 import { failureOf, json, serve, serveRaw, transports, virtual } from '../support/apiClients.ts'
 import { until } from '../support/misbehavingServer.ts'
-import { connectionLost } from '../support/scriptedTransport.ts'
+import { connectionLost, type Scripted } from '../support/scriptedTransport.ts'
 
 describe.each(transports)('through %s', (_name, make) => {
   describe('a timeout covers the body to its last byte (openai-node#1825, ofetch#620)', () => {
@@ -421,31 +421,61 @@ describe('a breaker is never stuck half-open', () => {
   })
 
   it('answers of calls that began before it opened decide nothing (Polly#216, Polly#217)', async () => {
-    const { clock, client } = virtual(
-      (request) =>
-        request.path === '/late-good'
-          ? { after: 1500 }
-          : request.path === '/late-bad'
-            ? { after: 1600, status: 500 }
-            : { status: 500 },
-      options,
+    const scripts: Record<string, Scripted> = {
+      '/late-good': { after: 1500 },
+      '/late-bad': { after: 1600, status: 500 },
+      '/later-bad': { after: 2100, status: 500 },
+      '/later-good': { after: 2200 },
+      '/probe': { after: 700 },
+    }
+    const { clock, client } = virtual((request) => scripts[request.path] ?? { status: 500 }, {
+      ...options,
+      circuitBreakerOptions: { ...options.circuitBreakerOptions, timeout: 2000 },
+    })
+    const late = ['/late-good', '/late-bad', '/later-bad', '/later-good'].map((path) =>
+      client.get(path).catch(() => {}),
     )
-    const good = client.get('/late-good')
-    const bad = failureOf(client.get('/late-bad'))
     for (let call = 0; call < 2; call += 1) {
       const failed = failureOf(client.get('/'))
       await clock.advance(1)
       await failed
     }
-    const openUntil = client.getCircuitBreakerState().nextAttempt
-    await clock.advance(900)
-    expect(client.getCircuitBreakerState()).toMatchObject({ state: 'OPEN', nextAttempt: openUntil })
-    await clock.advance(600)
-    await good
-    expect(client.getCircuitBreakerState()).toMatchObject({ state: 'OPEN', nextAttempt: openUntil })
+    const open = { state: 'OPEN', nextAttempt: client.getCircuitBreakerState().nextAttempt }
+    await clock.advance(1700)
+    expect(client.getCircuitBreakerState()).toMatchObject(open)
+    await clock.advance(300)
+    const probe = client.get('/probe')
+    expect(client.getCircuitBreakerState().state).toBe('HALF_OPEN')
+    await clock.advance(150)
+    expect(client.getCircuitBreakerState().state).toBe('HALF_OPEN')
     await clock.advance(100)
-    await bad
-    expect(client.getCircuitBreakerState()).toMatchObject({ state: 'OPEN', nextAttempt: openUntil })
+    expect(client.getCircuitBreakerState().state).toBe('HALF_OPEN')
+    await clock.advance(500)
+    await probe
+    expect(client.getCircuitBreakerState().state).toBe('CLOSED')
+    await Promise.all(late)
+  })
+
+  it('when its probe hangs and no timeout ends it: the probe is given up in time', async () => {
+    const { clock, client } = await opened(
+      (_request, count) => (count === 1 ? { after: Number.POSITIVE_INFINITY } : {}),
+      {
+        timeout: Number.POSITIVE_INFINITY,
+        circuitBreakerOptions: { ...options.circuitBreakerOptions, probeTimeout: 5000 },
+      },
+    )
+    const hung = failureOf(client.get('/'))
+    await clock.advance(4999)
+    expect(await failureOf(client.get('/'))).toMatchObject({ code: 'CIRCUIT_OPEN', retryAfter: 1 })
+    await clock.advance(1)
+    expect(await failureOf(client.get('/'))).toMatchObject({ code: 'CIRCUIT_OPEN' })
+    await clock.advance(1000)
+    const next = client.get('/')
+    await clock.advance(1)
+    await next
+    expect(client.getCircuitBreakerState().state).toBe('CLOSED')
+    client.dispose()
+    await hung
   })
 })
 
@@ -460,7 +490,7 @@ it('after an hour of silence one failure does not open the breaker (cockatiel 4)
     return result
   }
   for (let count = 0; count < 9; count += 1) await call()
-  await clock.advance(3_600_000)
+  await clock.advance(3_630_000)
   await call()
   expect(client.getCircuitBreakerState()).toMatchObject({ state: 'CLOSED', failureCount: 1, requestCount: 1 })
 })
