@@ -1,5 +1,6 @@
 // Reading a fetch Response with a limit: whole, or as a stream that passes the bytes on.
 
+import { ByteChunks } from './byteChunks.ts'
 import type { HttpRequest } from './HttpTransport.ts'
 import { responseTooLarge } from './httpFailures.ts'
 
@@ -33,23 +34,15 @@ export async function readWhole(
 ): Promise<Uint8Array> {
   if (!body) return new Uint8Array(0)
   const count = new ByteCount(request, announced)
-  const chunks: Uint8Array[] = []
+  const chunks = new ByteChunks()
   const reader = body.getReader()
   for (;;) {
     const { done, value } = await reader.read()
     if (done) break
     count.add(value.byteLength)
-    chunks.push(value)
+    chunks.add(value)
   }
-  const [first] = chunks
-  if (chunks.length === 1 && first) return first
-  const whole = new Uint8Array(count.received)
-  let offset = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, offset)
-    offset += chunk.byteLength
-  }
-  return whole
+  return chunks.whole()
 }
 
 /** A body to hand out, and the means to fail it from outside. */
