@@ -274,7 +274,7 @@ describe('an abort during the backoff (openai-node#2727, cockatiel 4.0.0)', () =
 describe('giving up a body that nobody will read (ky#803)', () => {
   const hanging = () =>
     new ReadableStream<Uint8Array>({
-      start: (controller) => controller.enqueue(new Uint8Array(10)),
+      start: (controller) => controller.enqueue(new TextEncoder().encode('1\n')),
       cancel: () => new Promise(() => {}),
     })
 
@@ -306,6 +306,11 @@ describe('giving up a body that nobody will read (ky#803)', () => {
     await clock.advance(200_000)
     expect(await first).toMatchObject({ code: 'TIMEOUT', phase: 'idle' })
     await left
+    const leaving = (async () => {
+      for await (const _ of client.stream('/', { format: 'ndjson' })) break
+    })()
+    await clock.advance(1)
+    await leaving
   })
 })
 
