@@ -1,15 +1,12 @@
 // The HTTP client: its public face. What it decides stands in http/ and policies/, how a call runs in client/.
 
-import { createHttpTransport } from '#http-transport'
 import { Call } from './client/call.ts'
 import { ClientCore, disposedError } from './client/core.ts'
 import type { ApiClientEvents } from './client/events.ts'
-import { asFetchError, runFetch } from './client/fetch.ts'
 import {
   type ClientResponse,
   type ErrorInterceptor,
   type InterceptedConfig,
-  Interceptors,
   interceptError,
   interceptRequest,
   interceptResponse,
@@ -19,29 +16,22 @@ import {
 import {
   type ApiClientOptions,
   type CallOptions,
-  type ClientSettings,
   checkRequestOptions,
-  clientDefaults,
+  checkStreamOptions,
   clientRules,
   type RequestConfig,
   type RequestOptions,
   type StreamOptions,
 } from './client/options.ts'
-import { applySchema } from './client/schema.ts'
-import { Sharing } from './client/sharing.ts'
-import { type Ask, openStream } from './client/streaming.ts'
+import type { Sharing } from './client/sharing.ts'
 import { Emitter } from './core/emitter.ts'
-import { checkOption, checkOptions, plainObject } from './core/options.ts'
-import { systemRandom } from './core/random.ts'
-import type { StandardSchema } from './core/standardSchema.ts'
-import { systemClock } from './core/systemClock.ts'
-import type { HeaderFields } from './http/headers.ts'
+import { loaded } from './core/loaded.ts'
+import { callable, checkOption, checkOptions, plainObject, withDefaults } from './core/options.ts'
 import { emptyFields, setHeaders } from './http/headers.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
 import type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
 import type { CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
 import type { ResolvedCircuitBreakerOptions } from './policies/circuitBreaker/options.ts'
-import type { Policy } from './policies/Policy.ts'
 import type { RateLimiter, RateLimiterStats } from './policies/rateLimiter/RateLimiter.ts'
 
 export type { ApiClientEvents, AttemptTimings } from './client/events.ts'
@@ -61,9 +51,9 @@ export {
   CommsError,
   NetworkError,
   RateLimitError,
-  SchemaError,
   TimeoutError,
 } from './core/errors.ts'
+export { SchemaError } from './core/schemaError.ts'
 export type { StandardSchema } from './core/standardSchema.ts'
 export type { ServerSentEvent } from './http/serverSentEvents.ts'
 export type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
@@ -89,7 +79,14 @@ export interface ApiClientStats {
   rateLimiter: RateLimiterStats
 }
 
+interface InterceptorLists {
+  request: readonly RequestInterceptor[]
+  response: readonly ResponseInterceptor[]
+  error: readonly ErrorInterceptor[]
+}
+
 const noOptions: RequestOptions = Object.freeze({})
+const none: readonly never[] = Object.freeze([])
 
 /**
  * A resilient HTTP client: retries what may be repeated, stops calling what is down, keeps to limits, ends in time.
@@ -98,42 +95,15 @@ const noOptions: RequestOptions = Object.freeze({})
  */
 export class ApiClient extends Emitter<ApiClientEvents> {
   readonly #core: ClientCore
-  readonly #settings: ClientSettings
-  readonly #onRequest = new Interceptors<RequestInterceptor>()
-  readonly #onResponse = new Interceptors<ResponseInterceptor>()
-  readonly #onError = new Interceptors<ErrorInterceptor>()
-  readonly #given: ApiClientOptions
-  readonly #policy: Policy | undefined
-  /** Only where hedging or coalescing was asked for. */
-  readonly #sharing: Sharing | undefined
+  /** Lists are replaced, never changed: a call that walks one is not disturbed. */
+  readonly #interceptors: InterceptorLists = { request: none, response: none, error: none }
+  /** Where hedging or coalescing was asked for; made at the first call. */
+  #sharing: Sharing | undefined
 
   /** @throws TypeError or RangeError naming the option; CommsError when `baseURL` or a header cannot be used */
   constructor(options: ApiClientOptions = {}) {
     super()
-    checkOptions('ApiClient', options, clientRules)
-    const settings = settingsOf(options)
-    const transport =
-      options.transport ??
-      createHttpTransport({
-        connectTimeout: settings.connectTimeout,
-        maxHeaderBytes: settings.maxHeaderBytes,
-        dispatcher: options.dispatcher,
-        fetch: options.fetch,
-        credentials: options.credentials,
-      })
-    this.#settings = settings
-    this.#given = options
-    this.#policy = options.policy
-    this.#core = new ClientCore(options, {
-      settings,
-      clock: options.clock ?? systemClock,
-      random: options.random ?? systemRandom,
-      transport,
-      events: this,
-      logger: options.logger ?? console,
-    })
-    const { hedge, coalesce = false } = options
-    this.#sharing = hedge || coalesce ? new Sharing(this.#core, { hedge, coalesce }) : undefined
+    this.#core = new ClientCore(options, this)
   }
 
   get<T = unknown>(url: string | URL, options?: RequestOptions<T>): Promise<T> {
@@ -183,8 +153,17 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     options: StreamOptions & { format: 'ndjson' },
   ): AsyncIterableIterator<T>
   stream(url: string | URL, options: StreamOptions = {}): AsyncIterableIterator<unknown> {
-    const ask: Ask = async (method, data, asked) => (await this.#ask(method, url, data, asked)).call.answer
-    return openStream(this.#core, ask, options)
+    checkStreamOptions(options)
+    return this.#stream(url, options)
+  }
+
+  async *#stream(url: string | URL, options: StreamOptions): AsyncGenerator<unknown, void, undefined> {
+    const { openStream } = await loaded(import('./client/streaming.ts'))
+    yield* openStream(
+      this.#core,
+      async (method, data, asked) => (await this.#ask(method, url, data, asked)).call,
+      options,
+    )
   }
 
   /**
@@ -194,17 +173,19 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    */
   readonly fetch = (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const given = init?.signal ?? (input instanceof Request ? input.signal : undefined)
-    const answered = this.#guarded({ signal: given }, ({ signal, ...inherited }) =>
-      runFetch(
+    const answered = this.#guarded({ signal: given }, async ({ signal, ...inherited }) => {
+      const { runFetch } = await loaded(import('./client/fetch.ts'))
+      return runFetch(
         async (url, method, data, options) =>
-          (await this.#ask(method, url, data, { ...options, ...inherited })).call.answer,
+          (await this.#ask(method, url, data, { ...options, ...inherited })).call,
         input,
         signal === given ? init : { ...init, signal: signal ?? null },
-      ),
-    )
-    if (!this.#policy) return answered
+      )
+    })
+    if (!this.#core.settings.policy) return answered
     // A policy says in its own words that the caller has aborted.
-    return answered.catch((error) => {
+    return answered.catch(async (error) => {
+      const { asFetchError } = await loaded(import('./client/fetch.ts'))
       throw asFetchError(error, given)
     })
   }
@@ -216,79 +197,73 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    */
   extend(options: ApiClientOptions = {}): ApiClient {
     checkOptions('ApiClient.extend', options, clientRules)
-    const { baseURL, timeout, retries, enableLogging } = this
+    const { settings } = this.#core
     const headers = emptyFields()
-    setHeaders(headers, this.#given.headers)
+    setHeaders(headers, settings.headers)
     setHeaders(headers, options.headers)
-    const current = { timeout, retries, enableLogging, ...(baseURL !== undefined && { baseURL }) }
-    const extended = new ApiClient({ ...this.#given, ...current, ...options, headers })
-    for (const interceptor of this.#onRequest.list) extended.addRequestInterceptor(interceptor)
-    for (const interceptor of this.#onResponse.list) extended.addResponseInterceptor(interceptor)
-    for (const interceptor of this.#onError.list) extended.addErrorInterceptor(interceptor)
+    const extended = new ApiClient({ ...withDefaults(settings, options), headers })
+    Object.assign(extended.#interceptors, this.#interceptors)
     return extended
   }
 
   /** Runs before every call, in the order added. @returns a function that removes it */
   addRequestInterceptor(interceptor: RequestInterceptor): () => void {
-    return this.#onRequest.add('addRequestInterceptor', interceptor)
+    return this.#add('request', interceptor)
   }
 
   /** Runs after every answered call. @returns a function that removes it */
   addResponseInterceptor(interceptor: ResponseInterceptor): () => void {
-    return this.#onResponse.add('addResponseInterceptor', interceptor)
+    return this.#add('response', interceptor)
   }
 
   /** Runs after every failed call. @returns a function that removes it */
   addErrorInterceptor(interceptor: ErrorInterceptor): () => void {
-    return this.#onError.add('addErrorInterceptor', interceptor)
+    return this.#add('error', interceptor)
   }
 
   removeRequestInterceptor(interceptor: RequestInterceptor): boolean {
-    return this.#onRequest.remove(interceptor)
+    return this.#remove('request', interceptor)
   }
 
   removeResponseInterceptor(interceptor: ResponseInterceptor): boolean {
-    return this.#onResponse.remove(interceptor)
+    return this.#remove('response', interceptor)
   }
 
   removeErrorInterceptor(interceptor: ErrorInterceptor): boolean {
-    return this.#onError.remove(interceptor)
+    return this.#remove('error', interceptor)
   }
 
   get baseURL(): string | undefined {
-    return this.#core.baseURL
+    return this.#core.settings.baseURL
   }
 
   set baseURL(value: string) {
     checkOption('ApiClient', 'baseURL', value, clientRules.baseURL)
-    this.#core.baseURL = value
+    this.#core.rebase(value)
   }
 
   get timeout(): number {
-    return this.#settings.timeout
+    return this.#core.settings.timeout
   }
 
   set timeout(value: number) {
-    checkOption('ApiClient', 'timeout', value, clientRules.timeout)
-    this.#settings.timeout = value
+    this.#set('timeout', value)
   }
 
   get retries(): number {
-    return this.#settings.retries
+    return this.#core.settings.retries
   }
 
   set retries(value: number) {
-    checkOption('ApiClient', 'retries', value, clientRules.retries)
-    this.#settings.retries = value
+    this.#set('retries', value)
   }
 
   get enableLogging(): boolean {
-    return this.#settings.enableLogging
+    return this.#core.settings.enableLogging
   }
 
   set enableLogging(value: boolean) {
-    checkOption('ApiClient', 'enableLogging', value, clientRules.enableLogging)
-    this.#settings.enableLogging = value
+    this.#set('enableLogging', value)
   }
 
   /** The options of the breakers; each can be assigned and takes effect at once. */
@@ -344,15 +319,8 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   getStats(): ApiClientStats {
     const { counters, live } = this.#core
     return {
-      totalRequests: counters.requests,
-      successfulRequests: counters.succeeded,
-      failedRequests: counters.failed,
+      ...counters,
       inFlight: live.size,
-      attempts: counters.attempts,
-      retries: counters.retries,
-      hedges: counters.hedges,
-      timeouts: counters.timeouts,
-      aborted: counters.aborted,
       circuitBreaker: this.getCircuitBreakerState(),
       rateLimiter: this.getRateLimiterStats(),
     }
@@ -377,13 +345,38 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     }
   }
 
+  #set<K extends 'timeout' | 'retries' | 'enableLogging'>(
+    name: K,
+    value: Required<ApiClientOptions>[K],
+  ): void {
+    checkOption('ApiClient', name, value, clientRules[name])
+    this.#core.settings[name] = value
+  }
+
+  #add<K extends keyof InterceptorLists>(kind: K, interceptor: InterceptorLists[K][number]): () => void {
+    checkOption('ApiClient', `${kind} interceptor`, interceptor, callable)
+    const lists = this.#interceptors
+    lists[kind] = [...lists[kind], interceptor] as unknown as InterceptorLists[K]
+    return () => {
+      this.#remove(kind, interceptor)
+    }
+  }
+
+  /** @returns whether it was there */
+  #remove<K extends keyof InterceptorLists>(kind: K, interceptor: InterceptorLists[K][number]): boolean {
+    const list: readonly unknown[] = this.#interceptors[kind]
+    const index = list.indexOf(interceptor)
+    if (index >= 0) this.#interceptors[kind] = list.toSpliced(index, 1) as unknown as InterceptorLists[K]
+    return index >= 0
+  }
+
   #run(
     method: string,
     url: string | URL,
     data: unknown,
     options: RequestOptions = noOptions,
   ): Promise<unknown> {
-    if (!this.#policy) return this.#answer(method, url, data, options)
+    if (!this.#core.settings.policy) return this.#answer(method, url, data, options)
     return this.#guarded(options, (inherited) =>
       this.#answer(method, url, data, { ...options, ...inherited }),
     )
@@ -395,30 +388,23 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     operation: (inherited: Pick<CallOptions, 'signal' | 'callerSignal' | 'deadlineAt'>) => Promise<T>,
   ): Promise<T> {
     const { signal } = options
-    if (!this.#policy) return operation({ signal })
+    const { policy } = this.#core.settings
+    if (!policy) return operation({ signal })
     const context = { signal, attempt: 1, deadlineAt: this.#core.deadlineOf(options) }
-    return this.#policy.execute(
+    return policy.execute(
       (inner) => operation({ signal: inner.signal, callerSignal: signal, deadlineAt: inner.deadlineAt }),
       context,
     )
   }
 
   #answer(method: string, url: string | URL, data: unknown, options: RequestOptions): Promise<unknown> {
-    if (
-      this.#sharing ||
-      this.#onRequest.list.length > 0 ||
-      this.#onResponse.list.length > 0 ||
-      this.#onError.list.length > 0
-    ) {
+    const { request, response, error } = this.#interceptors
+    const { hedge, coalesce } = this.#core.settings
+    if (options.schema || hedge || coalesce || request.length + response.length + error.length > 0)
       return this.#runIntercepted(method, url, data, options)
-    }
     // What is thrown in here rejects the promise.
     return new Promise((resolve, reject) => {
-      const { schema } = options
-      const onAnswer = schema
-        ? (call: Call) => resolve(checked(call, schema, reject))
-        : (call: Call) => resolve(call.answer.data)
-      this.#start(method, url, data, options, onAnswer, reject)
+      this.#start(method, url, data, options, (call) => resolve(call.data), reject)
     })
   }
 
@@ -447,12 +433,23 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   ): Promise<unknown> {
     try {
       const { call, config } = await this.#ask(method, url, data, options)
-      const response = responseOf(call, config)
-      const { schema } = config
-      if (schema) response.data = await applySchema(schema, response.data, response.url)
-      return await interceptResponse(this.#onResponse.list, response)
+      const { status, headers, attempts, timings } = call
+      const response: ClientResponse = {
+        status,
+        headers,
+        data: call.data,
+        url: call.url,
+        config,
+        attempts,
+        timings,
+      }
+      if (config.schema) {
+        const { applySchema } = await loaded(import('./client/schema.ts'))
+        response.data = await applySchema(config.schema, call.data, call.url)
+      }
+      return await interceptResponse(this.#interceptors.response, response)
     } catch (error) {
-      return interceptError(this.#onError.list, error)
+      return interceptError(this.#interceptors.error, error)
     }
   }
 
@@ -461,13 +458,13 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     method: string,
     url: string | URL,
     data: unknown,
-    options: RequestOptions,
+    options: CallOptions,
   ): Promise<{ call: Call; config: InterceptedConfig }> {
     if (this.#core.disposed) throw disposedError()
     checkRequestOptions(options)
-    const headers: HeaderFields = emptyFields()
+    const headers = emptyFields()
     setHeaders(headers, options.headers)
-    const config = await interceptRequest(this.#onRequest.list, {
+    const config = await interceptRequest(this.#interceptors.request, {
       ...options,
       url,
       method,
@@ -479,32 +476,14 @@ export class ApiClient extends Emitter<ApiClientEvents> {
       new Promise<Call>((resolve, reject) => {
         this.#start(asked, config.url, config.data, given, resolve, reject)
       })
-    const sharing = this.#sharing
-    const call = sharing ? await sharing.run(asked, config.url, config, start) : await start(config)
+    const { hedge, coalesce } = this.#core.settings
+    if ((hedge || coalesce) && !this.#sharing) {
+      const { Sharing } = await loaded(import('./client/sharing.ts'))
+      this.#sharing ??= new Sharing(this.#core)
+    }
+    const call = this.#sharing
+      ? await this.#sharing.run(asked, config.url, config, start)
+      : await start(config)
     return { call, config }
   }
-}
-
-/** The body as the schema has it; a mismatch goes to `reject`. */
-function checked(call: Call, schema: StandardSchema, reject: (error: unknown) => void): unknown {
-  try {
-    return applySchema(schema, call.answer.data, call.answer.url)
-  } catch (error) {
-    reject(error)
-    return undefined
-  }
-}
-
-function responseOf(call: Call, config: InterceptedConfig): ClientResponse {
-  const { status, headers, data, url } = call.answer
-  return { status, headers, data, url, config, attempts: call.attempts, timings: call.timings }
-}
-
-function settingsOf(options: ApiClientOptions): ClientSettings {
-  const settings: Record<string, unknown> = { ...clientDefaults }
-  for (const name of Object.keys(clientDefaults)) {
-    const given = (options as Record<string, unknown>)[name]
-    if (given !== undefined) settings[name] = given
-  }
-  return settings as unknown as ClientSettings
 }

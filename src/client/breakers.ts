@@ -2,12 +2,7 @@
 
 import type { Clock } from '../core/clock.ts'
 import { checkedView } from '../core/options.ts'
-import {
-  BreakerMachine,
-  type BreakerReason,
-  type BreakerSnapshot,
-  type BreakerStateName,
-} from '../policies/circuitBreaker/breakerMachine.ts'
+import { BreakerMachine, type BreakerSnapshot } from '../policies/circuitBreaker/breakerMachine.ts'
 import { type CircuitBreakerState, describeBreaker } from '../policies/circuitBreaker/CircuitBreaker.ts'
 import {
   type CircuitBreakerOptions,
@@ -16,6 +11,7 @@ import {
   resolveCircuitBreakerOptions,
 } from '../policies/circuitBreaker/options.ts'
 import { checkSnapshot } from '../policies/circuitBreaker/snapshot.ts'
+import type { ApiClientEvents } from './events.ts'
 
 /** A client without a base may meet any number of origins: the oldest closed breakers beyond this are forgotten. */
 const MAX_ORIGINS = 256
@@ -23,15 +19,15 @@ const MAX_ORIGINS = 256
 export class Breakers {
   readonly #values: ResolvedCircuitBreakerOptions
   readonly #clock: Clock
-  readonly #onChange: (origin: string, state: BreakerStateName, reason: BreakerReason) => void
+  readonly #onChange: (event: ApiClientEvents['breaker'][0]) => void
   #machines: Map<string, BreakerMachine> | undefined
   #view: ResolvedCircuitBreakerOptions | undefined
 
   /** @throws TypeError or RangeError naming the option */
   constructor(
-    options: CircuitBreakerOptions,
+    options: CircuitBreakerOptions = {},
     clock: Clock,
-    onChange: (origin: string, state: BreakerStateName, reason: BreakerReason) => void,
+    onChange: (event: ApiClientEvents['breaker'][0]) => void,
   ) {
     this.#values = resolveCircuitBreakerOptions(options, 'ApiClient circuitBreakerOptions')
     this.#clock = clock
@@ -51,15 +47,12 @@ export class Breakers {
   }
 
   state(origin: string): CircuitBreakerState {
-    const machine = this.#machines?.get(origin)
-    if (machine) return describeBreaker(machine, this.#clock)
-    return { state: 'CLOSED', failureCount: 0, requestCount: 0, nextAttempt: null }
+    return describeBreaker(this.#machines?.get(origin), this.#clock)
   }
 
   /** Closes the breaker of one origin, or all of them. */
   reset(origin?: string): void {
-    if (origin !== undefined) this.#machines?.get(origin)?.reset()
-    else for (const machine of this.#machines?.values() ?? []) machine.reset()
+    for (const [name, machine] of this.#machines ?? []) if (name === (origin ?? name)) machine.reset()
   }
 
   /** The memory of every breaker that is not simply closed, by origin. */
@@ -72,29 +65,24 @@ export class Breakers {
   }
 
   /** @throws TypeError or RangeError naming what is wrong; then nothing has changed */
-  restore(snapshots: Readonly<Record<string, unknown>>): void {
-    const checked: [string, BreakerSnapshot][] = []
-    for (const [origin, snapshot] of Object.entries(snapshots)) {
+  restore(snapshots: Readonly<Record<string, BreakerSnapshot>>): void {
+    for (const [origin, snapshot] of Object.entries(snapshots))
       checkSnapshot('ApiClient.restoreCircuitBreakers', origin, snapshot)
-      checked.push([new URL(origin).origin, snapshot])
-    }
-    for (const [origin, snapshot] of checked) this.of(origin).restore(snapshot, this.#clock.now())
-  }
-
-  /** The origins that have been called. */
-  origins(): string[] {
-    return [...(this.#machines?.keys() ?? [])]
+    for (const [origin, snapshot] of Object.entries(snapshots))
+      this.of(new URL(origin).origin).restore(snapshot, this.#clock.now())
   }
 
   #make(machines: Map<string, BreakerMachine>, origin: string): BreakerMachine {
     if (machines.size >= MAX_ORIGINS) {
-      for (const [name, machine] of machines) {
-        if (machine.state !== 'CLOSED') continue
+      for (const [name, { state }] of machines) {
+        if (state !== 'CLOSED') continue
         machines.delete(name)
         break
       }
     }
-    const machine = new BreakerMachine(this.#values, (state, reason) => this.#onChange(origin, state, reason))
+    const machine = new BreakerMachine(this.#values, (state, reason) =>
+      this.#onChange({ origin, state, reason }),
+    )
     machines.set(origin, machine)
     return machine
   }

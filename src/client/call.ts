@@ -1,28 +1,58 @@
-// One call: attempts, the waits between them, and how it ends. The decisions are `isRepeatable` and `retryDecision`.
+// One call: its attempts, the waits between them, and how it ends. An attempt goes breaker, token, time limit, transport;
+// what its end means is decided by `breakerOutcome`, `isRepeatable` and `retryDecision`.
 
 import { onAbort } from '../core/abort.ts'
 import type { TimerHandle } from '../core/clock.ts'
 import {
-  AbortError,
   ApiError,
+  abortedBy,
   CircuitBreakerError,
   CommsError,
+  NetworkError,
   RateLimitError,
   TimeoutError,
 } from '../core/errors.ts'
+import { loaded } from '../core/loaded.ts'
+import type { Outcome } from '../core/outcome.ts'
 import { redactUrl } from '../core/redact.ts'
-import { isRepeatable } from '../http/classify.ts'
-import { shouldRetry } from '../http/retryAfter.ts'
+import { checkMade } from '../http/body.ts'
+import { breakerOutcome, isRepeatable } from '../http/classify.ts'
+import { parseBody, parseErrorBody } from '../http/parseBody.ts'
+import { retryAfterMs, shouldRetry } from '../http/retryAfter.ts'
+import { checkOrigin, type Target } from '../http/url.ts'
+import { type BreakerMachine, REFUSED } from '../policies/circuitBreaker/breakerMachine.ts'
+import { circuitOpenError } from '../policies/circuitBreaker/CircuitBreaker.ts'
+import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
+import { rateLimitError } from '../policies/rateLimiter/RateLimiter.ts'
+import type { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
 import { retryDecision } from '../policies/retry/retryDecision.ts'
-import { Attempt, type AttemptOwner } from './attempt.ts'
+import type { Deadline } from '../policies/timeout/Deadlines.ts'
+import type {
+  HttpExchange,
+  HttpHeaders,
+  HttpReceiver,
+  HttpRequest,
+  HttpResponse,
+} from '../transport/HttpTransport.ts'
 import type { ClientCore, Live } from './core.ts'
-import type { AttemptTimings } from './events.ts'
-import { GuardedStream } from './guardedStream.ts'
+import type { ApiClientEvents, AttemptTimings } from './events.ts'
+import { learnFrom } from './learning.ts'
 import type { CallOptions } from './options.ts'
 import type { PreparedRequest } from './requests.ts'
 
+const noHeaders: HttpHeaders = Object.freeze({})
+
 /** Runs one call to its end. Settles once, through one of the two functions it is given. */
-export class Call implements AttemptOwner, Live {
+export class Call implements HttpReceiver, Live {
+  place = 0
+  /** Attempts that left the client. */
+  attempts = 0
+  // The answer, or what there is of it.
+  status = 0
+  headers: HttpHeaders = noHeaders
+  setCookie: readonly string[] | undefined
+  /** The parsed body, or its stream. */
+  data: unknown
   readonly #core: ClientCore
   readonly #prepared: PreparedRequest
   readonly #options: CallOptions
@@ -30,16 +60,35 @@ export class Call implements AttemptOwner, Live {
   readonly #reject: (error: unknown) => void
   readonly #startedAt: number
   readonly #deadlineAt: number
-  place = 0
-  #attempt: Attempt | undefined
-  #started = 0
-  #sent = 0
-  #lastError: unknown
+  #over = false
+  /** The last failure. */
+  #error: unknown
   #pause: TimerHandle | undefined
   #pauseMs = 0
+  /** Tokens taken that are not there yet. */
+  #owed: { bucket: Bucket; cost: number } | undefined
   #release: (() => void) | undefined
   #earlier: AttemptTimings[] | undefined
-  #over = false
+  // The attempt, from here on.
+  /** 1 for the first. */
+  #attempt = 0
+  #running = false
+  #attemptAt = Number.NaN
+  /** When the request began to be written; NaN while no byte can have reached a server. */
+  #sentAt = Number.NaN
+  #headersAt = Number.NaN
+  #endedAt = Number.NaN
+  #target: Target
+  #wire: HttpRequest
+  /** Redirects followed. */
+  #hops = 0
+  /** A redirect has been followed that ended the original request. */
+  #answered = false
+  #finalUrl: string | undefined
+  #exchange: HttpExchange | undefined
+  #breaker: BreakerMachine | undefined
+  #permit = REFUSED
+  #timeout: Deadline | undefined
 
   constructor(
     core: ClientCore,
@@ -53,256 +102,546 @@ export class Call implements AttemptOwner, Live {
     this.#options = options
     this.#resolve = resolve
     this.#reject = reject
-    this.#startedAt = core.clock.now()
+    this.#target = prepared.target
+    this.#wire = prepared.wire
+    this.#startedAt = core.settings.clock.now()
     this.#deadlineAt = core.deadlineOf(options, this.#startedAt)
   }
 
-  /** The attempt that was answered, once there is one. */
-  get answer(): Attempt {
-    return this.#attempt as Attempt
+  /** Where the answer came from, secrets in the query replaced. */
+  get url(): string {
+    return redactUrl(this.#target.origin + this.#target.path)
   }
 
-  /** Attempts that left the client. */
-  get attempts(): number {
-    return this.#sent
+  /** The same with its secrets: for the caller's own eyes. */
+  get finalUrl(): string {
+    return this.#finalUrl ?? this.#target.origin + this.#target.path
+  }
+
+  /** Whether the answer came from elsewhere than was asked. */
+  get redirected(): boolean {
+    return this.#hops > 0 || this.#finalUrl !== undefined
   }
 
   /** Of every attempt, in order. */
   get timings(): AttemptTimings[] {
-    const last = this.#attempt
-    return [...(this.#earlier ?? []), ...(last ? [last.timings] : [])]
+    return [
+      ...(this.#earlier ?? []),
+      {
+        attempt: this.#attempt,
+        untilSent: this.#sentAt - this.#attemptAt,
+        untilHeaders: this.#headersAt - this.#attemptAt,
+        total: this.#endedAt - this.#attemptAt,
+      },
+    ]
   }
 
   start(): void {
     const { signal, hedge } = this.#options
-    if (hedge === 'extra') this.#tellHedge()
-    else this.#core.counters.requests += 1
-    this.#core.live.add(this)
+    const { counters, live, tools } = this.#core
+    if (hedge === 'extra') {
+      counters.hedges += 1
+      this.#tell('debug', 'hedge', {})
+    } else counters.totalRequests += 1
+    live.add(this)
     if (signal) {
-      this.#release = onAbort(signal, () => this.#abort(signal))
+      this.#release = onAbort(signal, () => {
+        // A race that is lost, or left by its caller, is counted where it is run.
+        if (!hedge) counters.aborted += 1
+        this.end(abortedBy(signal), hedge !== undefined)
+      })
       if (this.#over) return
     }
-    if (hedge !== 'extra') this.#core.budget.deposit(this.#startedAt)
+    if (hedge !== 'extra') tools.budget.deposit(this.#startedAt)
     this.#startAttempt()
   }
 
-  end(error: CommsError): void {
-    this.#stop(error)
-    this.#fail(error)
-  }
-
-  attemptSent(): void {
-    this.#sent += 1
-  }
-
-  attemptSucceeded(attempt: Attempt): void {
+  /** Stops it, wherever it is. @param silently as if it had never been */
+  end(error: CommsError, silently = false): void {
     if (this.#over) return
-    const { responseType, raw } = this.#options
-    if (attempt.data instanceof ReadableStream && (raw || responseType === 'stream')) {
-      attempt.data = this.#guard(attempt.data as ReadableStream<Uint8Array>, attempt)
-    }
-    this.#finish()
-    this.#core.counters.succeeded += 1
-    this.#tellResponse(attempt)
-    this.#resolve(this)
+    if (this.#pause !== undefined) this.#core.settings.clock.clearTimeout(this.#pause)
+    if (this.#owed) this.#owed.bucket.tokens += this.#owed.cost
+    if (this.#running) this.#endAttempt('ignored')
+    this.#exchange?.cancel(error)
+    if (silently) {
+      this.#finish()
+      this.#reject(error)
+    } else this.#fail(error)
   }
 
-  attemptFailed(attempt: Attempt, error: unknown): void {
-    if (this.#over) return
+  onSent(): void {
+    if (this.#hops === 0) this.#sentAt = this.#now()
+  }
+
+  onHead(status: number): boolean {
+    this.#headersAt = this.#now()
+    return this.#options.raw || (this.#options.responseType === 'stream' && isSuccess(status))
+  }
+
+  onFailure(error: unknown): void {
+    if (!this.#running) return
+    this.#endAttempt(breakerOutcome(error))
     if (error instanceof TimeoutError) this.#core.counters.timeouts += 1
     // A refusal in front of a retry is not the news: what the last attempt met is.
-    if (this.#lastError && (error instanceof CircuitBreakerError || error instanceof RateLimitError)) {
-      this.#fail(this.#lastError)
+    if (this.#error && (error instanceof CircuitBreakerError || error instanceof RateLimitError)) {
+      this.#fail(this.#error)
       return
     }
-    this.#lastError = error
+    this.#error = error
     const retries = this.#options.retries ?? this.#core.settings.retries
-    if (attempt.number > retries || !this.#isRepeatable(attempt, error)) {
+    if (this.#attempt > retries || !this.#isRepeatable(error)) {
       this.#fail(error)
       return
     }
-    const { shouldRetry: hook } = this.#core.settings
-    if (!hook) {
-      this.#retryOrFail(attempt, error, retries)
-      return
+    const hook = this.#core.settings.shouldRetry
+    if (!hook) this.#retry(error, retries)
+    else {
+      // A hook may take its time, but no more than the call has.
+      const leftMs = Math.max(0, this.#deadlineAt - this.#now())
+      const { deadlines } = this.#core.tools
+      this.#timeout = leftMs < Infinity ? deadlines.set(leftMs, () => this.#fail(error)) : undefined
+      this.#then(
+        (async () => hook(error, this.#attempt))(),
+        (wanted) => {
+          if (this.#timeout) deadlines.cancel(this.#timeout)
+          if (wanted) this.#retry(error, retries)
+          else this.#fail(error)
+        },
+        (thrown) => this.#fail(thrown),
+      )
     }
-    const ask = async () => hook(error, attempt.number)
-    const leftMs = this.#deadlineAt - this.#core.clock.now()
-    const expiry =
-      leftMs === Number.POSITIVE_INFINITY
-        ? undefined
-        : this.#core.deadlines.set(Math.max(0, leftMs), () => this.#fail(error))
-    ask().then(
-      (wanted) => {
-        if (expiry) this.#core.deadlines.cancel(expiry)
-        if (this.#over) return
-        if (wanted) this.#retryOrFail(attempt, error, retries)
-        else this.#fail(error)
-      },
-      (thrown) => {
-        if (expiry) this.#core.deadlines.cancel(expiry)
-        this.#fail(thrown)
-      },
-    )
+  }
+
+  onResponse(response: HttpResponse): void {
+    if (!this.#running) return
+    const { status, headers, body, finalUrl } = response
+    this.status = status
+    this.headers = headers
+    this.setCookie = response.setCookie
+    const { learnRateLimits } = this.#core.settings
+    if (learnRateLimits)
+      learnFrom(this.#core, learnRateLimits, this.#prepared.endpoint, this.#options.rateCategory, response)
+    try {
+      if (finalUrl !== undefined) {
+        checkOrigin(new URL(finalUrl), this.#core.requests.rules)
+        this.#finalUrl = finalUrl
+      }
+      if (this.#isRedirect()) {
+        this.#follow(response)
+      } else if (isSuccess(status)) {
+        this.data = this.#read(body)
+        this.#endAttempt('success')
+        this.#succeed()
+      } else {
+        if (this.#options.raw) this.data = body
+        this.onFailure(this.#statusError(body))
+      }
+    } catch (error) {
+      this.onFailure(error)
+    }
+  }
+
+  #now(): number {
+    return this.#core.settings.clock.now()
   }
 
   #startAttempt(): void {
-    this.#started += 1
-    this.#attempt = new Attempt(
-      this.#core,
-      this,
-      this.#prepared,
-      this.#options,
-      this.#started,
-      this.#deadlineAt,
-    )
-    this.#attempt.start()
+    const { limiter, settings } = this.#core
+    const { endpoint, target, wire } = this.#prepared
+    this.#attempt += 1
+    this.#running = true
+    this.#target = target
+    this.#wire = wire
+    this.#hops = this.status = 0
+    this.headers = noHeaders
+    this.#answered = false
+    this.#finalUrl = this.#exchange = this.#timeout = undefined
+    this.#sentAt = this.#headersAt = Number.NaN
+    const now = this.#enter()
+    if (now === undefined) return
+    if (settings.rateLimitMode === 'wait') {
+      this.#queueForToken()
+      return
+    }
+    const { rateCategory, rateCost = 1 } = this.#options
+    const bucket = limiter.take(endpoint, rateCategory, rateCost)
+    if (!bucket) {
+      this.#send(now)
+      return
+    }
+    const error = rateLimitError(endpoint, bucket, rateCost, now)
+    const isRetry = this.#attempt > 1 && now + error.retryAfter < this.#deadlineAt
+    this.#tellLimited(error, isRetry)
+    if (isRetry) this.#reserve(bucket, rateCost, error.retryAfter)
+    else this.onFailure(error)
   }
 
-  #isRepeatable(attempt: Attempt, error: unknown): boolean {
+  /** A retry is not turned away: its tokens are taken before they are there, and it goes when they are. */
+  #reserve(bucket: Bucket, cost: number, waitMs: number): void {
+    this.#giveBack('ignored')
+    bucket.tokens -= cost
+    this.#owed = { bucket, cost }
+    this.#wait(waitMs, () => {
+      this.#owed = undefined
+      this.#goOn()
+    })
+  }
+
+  /** Asks the breaker. @returns the time, `undefined` when it refused and the attempt is over */
+  #enter(): number | undefined {
+    const { settings, breakers } = this.#core
+    const now = this.#now()
+    this.#attemptAt = now
+    if (!settings.circuitBreaker) return now
+    const { origin } = this.#target
+    const breaker = breakers.of(origin)
+    this.#permit = breaker.acquire(now, this.#limitMs(now))
+    this.#breaker = breaker
+    if (this.#permit !== REFUSED) return now
+    this.onFailure(circuitOpenError(breaker, now, origin))
+    return undefined
+  }
+
+  #limitMs(now: number): number {
+    return Math.min(this.#options.timeout ?? this.#core.settings.timeout, this.#deadlineAt - now)
+  }
+
+  /** In its turn, which may be at once. */
+  #queueForToken(queue: TokenQueue | undefined = this.#core.queue): void {
+    if (!queue) {
+      this.#then(this.#core.makeQueue(), (made) => this.#queueForToken(made))
+      return
+    }
+    const { endpoint } = this.#prepared
+    const { rateCategory: category, rateCost: cost, priority, signal } = this.#options
+    const turn = queue.acquire(endpoint, { category, cost, priority, signal, deadlineAt: this.#deadlineAt })
+    if (!turn) {
+      this.#send(this.#now())
+      return
+    }
+    this.#giveBack('ignored')
+    const { retryAfter } = this.#core.limiter.getInfo(endpoint, category)
+    this.#tellLimited({ endpoint, category: category ?? 'api', retryAfter }, true)
+    this.#then(turn, () => this.#goOn())
+  }
+
+  /** After a wait. Others may have probed, and the circuit may have opened: it is asked again. */
+  #goOn(): void {
+    const now = this.#enter()
+    if (now !== undefined) this.#send(now)
+  }
+
+  #wait(ms: number, then: () => void): void {
+    const { clock, unref } = this.#core.settings
+    this.#pause = clock.setTimeout(
+      () => {
+        this.#pause = undefined
+        then()
+      },
+      ms,
+      unref,
+    )
+  }
+
+  #send(now: number): void {
+    const limitMs = this.#limitMs(now)
+    if (limitMs <= 0) {
+      // Nothing was sent: it says nothing about the server.
+      this.#giveBack('ignored')
+      this.onFailure(this.#timeoutError(0))
+      return
+    }
+    const core = this.#core
+    if (limitMs !== Number.POSITIVE_INFINITY)
+      this.#timeout = core.tools.deadlines.set(limitMs, () => this.#onTimeout(limitMs), now)
+    core.counters.attempts += 1
+    this.attempts += 1
+    this.#tell('debug', 'attempt', { attempt: this.#attempt })
+    this.#dispatch()
+  }
+
+  /** To the transport; a body that is a function is made anew each time. */
+  #dispatch(): void {
+    const { content } = this.#prepared.body
+    const { transport } = this.#core
+    if (typeof content !== 'function' || this.#answered) {
+      this.#exchange = transport.send(this.#wire, this)
+      return
+    }
+    this.#then(
+      (async () => checkMade(await content()))(),
+      (body) => {
+        this.#wire = { ...this.#wire, body }
+        this.#exchange = transport.send(this.#wire, this)
+      },
+      (cause) =>
+        this.onFailure(
+          cause instanceof CommsError
+            ? cause
+            : new CommsError('the function that makes the request body failed', {
+                code: 'BAD_REQUEST',
+                cause,
+              }),
+        ),
+    )
+  }
+
+  /** Goes on with what work of this attempt came to, unless the attempt or the call has ended meanwhile. */
+  #then<T>(
+    work: Promise<T>,
+    onDone: (value: T) => void,
+    onFailed: (error: unknown) => void = (error) => this.onFailure(error),
+  ): void {
+    const [attempt, running] = [this.#attempt, this.#running]
+    const isCurrent = () => !this.#over && attempt === this.#attempt && running === this.#running
+    work.then(
+      (value) => {
+        if (isCurrent()) onDone(value)
+      },
+      (error) => {
+        if (isCurrent()) onFailed(error)
+      },
+    )
+  }
+
+  #onTimeout(limitMs: number): void {
+    const error = this.#timeoutError(limitMs)
+    const exchange = this.#exchange
+    this.#timeout = undefined
+    this.onFailure(error)
+    exchange?.cancel(error)
+  }
+
+  #timeoutError(limitMs: number): TimeoutError {
+    const timeoutMs = this.#options.timeout ?? this.#core.settings.timeout
+    const byDeadline = limitMs < timeoutMs
+    const { method, url } = this.#what()
+    const what = byDeadline
+      ? 'the deadline of the call has passed'
+      : `not answered in full within ${timeoutMs} ms`
+    return new TimeoutError(`timeout: ${method} ${url}: ${what}`, {
+      url,
+      phase: byDeadline ? 'deadline' : 'attempt',
+      timeoutMs: byDeadline ? Math.round(limitMs) : timeoutMs,
+    })
+  }
+
+  get #maxRedirects(): number {
+    return this.#options.maxRedirects ?? this.#core.settings.maxRedirects
+  }
+
+  #isRedirect(): boolean {
+    return (
+      /^30[12378]$/.test(String(this.status)) && this.headers.location !== undefined && this.#maxRedirects > 0
+    )
+  }
+
+  #follow({ body }: HttpResponse): void {
+    // What came with the redirect is of no use.
+    discard(body)
+    this.#then(loaded(import('../http/redirects.ts')), ({ redirect }) => {
+      try {
+        const { rules, sensitive } = this.#core.requests
+        const next = redirect(this.#wire, {
+          status: this.status,
+          location: this.headers.location as string,
+          target: this.#target,
+          hops: this.#hops,
+          maxRedirects: this.#maxRedirects,
+          replayable: this.#prepared.body.replayable,
+          rules,
+          sensitive,
+        })
+        this.#hops += 1
+        this.#answered ||= next.answered
+        this.#target = next.target
+        this.#wire = next.wire
+        this.#dispatch()
+      } catch (error) {
+        this.onFailure(error)
+      }
+    })
+  }
+
+  /** @throws CommsError `BAD_RESPONSE` */
+  #read(body: HttpResponse['body']): unknown {
+    if (!(body instanceof Uint8Array)) return body
+    try {
+      return parseBody(body, this.headers['content-type'], this.#options.responseType, this.#core.transport)
+    } catch (error) {
+      const { message, code, cause } = error as CommsError
+      const { method, url } = this.#what()
+      throw new CommsError(`${method} ${url}: ${message}`, { code, cause })
+    }
+  }
+
+  #statusError(body: HttpResponse['body']): ApiError {
+    const { status, headers } = this
+    const { method, url } = this.#what()
+    const { settings, transport } = this.#core
+    return new ApiError(`HTTP ${status}: ${method} ${url}`, {
+      status,
+      headers,
+      url,
+      body: body instanceof Uint8Array ? parseErrorBody(body, headers['content-type'], transport) : undefined,
+      retryAfter: retryAfterMs(headers, settings.clock.wallNow()),
+    })
+  }
+
+  #isRepeatable(error: unknown): boolean {
     return isRepeatable({
       error,
       method: this.#prepared.wire.method,
       retryStatusCodes: this.#core.settings.retryStatusCodes,
-      serverSays: shouldRetry(attempt.headers),
+      serverSays: shouldRetry(this.headers),
       safeToRepeat: this.#prepared.safeToRepeat,
       replayable: this.#prepared.body.replayable,
-      neverSent: attempt.neverSent(error),
-      answered: attempt.answered,
-      attempt: attempt.number,
+      neverSent:
+        this.#hops === 0 &&
+        (Number.isNaN(this.#sentAt) || (error instanceof NetworkError && error.neverSent)),
+      answered: this.#answered,
+      attempt: this.#attempt,
     })
   }
 
-  #retryOrFail(attempt: Attempt, error: unknown, retries: number): void {
-    const { settings, clock } = this.#core
+  #retry(error: unknown, retries: number): void {
+    const core = this.#core
+    const { clock, maxRetryAfter, jitter, random } = core.settings
     const decision = retryDecision({
-      attempt: attempt.number,
+      attempt: this.#attempt,
       retries,
       retryable: true,
       retryAfterMs: (error as { retryAfter?: number }).retryAfter,
-      maxRetryAfterMs: settings.maxRetryAfter,
-      backoff: this.#core.backoff,
-      decorrelated: settings.jitter === 'decorrelated',
+      maxRetryAfterMs: maxRetryAfter,
+      backoff: core.tools.backoff,
+      decorrelated: jitter === 'decorrelated',
       previousDelayMs: this.#pauseMs,
       now: clock.now(),
       deadlineAt: this.#deadlineAt,
-      budget: this.#core.budget,
-      random: this.#core.random,
+      budget: core.tools.budget,
+      random,
     })
     if (decision.action === 'stop') {
-      this.#core.log(
-        'debug',
-        () => `${this.#prepared.wire.method} ${this.#url}: no retry (${decision.reason})`,
-      )
+      if (core.settings.enableLogging)
+        core.log('debug', 'no retry', { ...this.#what(), reason: decision.reason })
       this.#fail(error)
       return
     }
-    attempt.discard()
-    this.#pauseMs = decision.delayMs
-    this.#core.counters.retries += 1
-    this.#tellRetry(attempt, error, decision.delayMs)
-    this.#earlier ??= []
-    this.#earlier.push(attempt.timings)
-    this.#pause = clock.setTimeout(
-      () => {
-        this.#pause = undefined
-        this.#startAttempt()
+    const { delayMs: delay } = decision
+    discard(this.data)
+    this.#pauseMs = delay
+    core.counters.retries += 1
+    this.#tell('warn', 'retry', { attempt: this.#attempt, delay, error }, this.#prepared)
+    this.#earlier = this.timings
+    this.#wait(delay, () => this.#startAttempt())
+  }
+
+  #endAttempt(outcome: Outcome): void {
+    this.#running = false
+    this.#endedAt = this.#now()
+    if (this.#timeout) this.#core.tools.deadlines.cancel(this.#timeout)
+    this.#giveBack(outcome)
+  }
+
+  #giveBack(outcome: Outcome): void {
+    if (this.#permit === REFUSED) return
+    const now = this.#now()
+    this.#breaker?.record(this.#permit, outcome, now, now - this.#attemptAt)
+    this.#permit = REFUSED
+  }
+
+  #succeed(): void {
+    const { data } = this
+    const { raw, responseType, idleTimeout, signal, callerSignal = signal } = this.#options
+    if (!(data instanceof ReadableStream && (raw || responseType === 'stream'))) {
+      this.#deliver()
+      return
+    }
+    this.#then(
+      loaded(import('./guardedStream.ts')),
+      ({ GuardedStream }) => {
+        this.data = new GuardedStream(data, this.#core, {
+          idleTimeoutMs: idleTimeout ?? this.#core.settings.idleTimeout,
+          deadlineAt: this.#deadlineAt,
+          signal: callerSignal,
+          url: this.url,
+          attempts: this.attempts,
+        }).stream
+        this.#deliver()
       },
-      decision.delayMs,
-      settings.unref,
+      (error) => {
+        discard(data)
+        this.#fail(error)
+      },
     )
   }
 
-  #guard(source: ReadableStream<Uint8Array>, attempt: Attempt): ReadableStream<Uint8Array> {
-    return new GuardedStream(source, this.#core, {
-      idleTimeoutMs: this.#options.idleTimeout ?? this.#core.settings.idleTimeout,
-      deadlineAt: this.#deadlineAt,
-      signal: this.#options.callerSignal ?? this.#options.signal,
-      url: attempt.url,
-      attempts: this.#sent,
-    }).stream
-  }
-
-  #abort(signal: AbortSignal): void {
-    const error = new AbortError('aborted by the caller', { cause: signal.reason })
-    this.#stop(error)
-    if (this.#options.hedge !== undefined) {
-      // It lost the race: that is neither the caller's abort nor a failure.
-      this.#finish()
-      this.#reject(error)
-      return
+  #deliver(): void {
+    const core = this.#core
+    this.#finish()
+    core.counters.successfulRequests += 1
+    if (core.hears('response')) {
+      const { status, attempts, timings } = this
+      const duration = this.#endedAt - this.#startedAt
+      const about = { wire: this.#prepared.wire, target: this.#target }
+      this.#tell('debug', 'response', { status, attempts, duration, timings }, about)
     }
-    this.#core.counters.aborted += 1
-    this.#fail(error)
-  }
-
-  /** Ends what is under way. */
-  #stop(reason: unknown): void {
-    if (this.#over) return
-    if (this.#pause !== undefined) this.#core.clock.clearTimeout(this.#pause)
-    this.#attempt?.cancel(reason)
+    this.#resolve(this)
   }
 
   #fail(error: unknown): void {
     if (this.#over) return
+    const { raw } = this.#options
     // Who asked for the answer as it is gets it, whatever its status.
-    if (this.#options.raw && error instanceof ApiError && this.#attempt?.status === error.status) {
-      this.attemptSucceeded(this.#attempt)
+    if (raw && error instanceof ApiError && this.status === error.status) {
+      this.#succeed()
       return
     }
     this.#finish()
-    this.#core.counters.failed += 1
-    if (error instanceof CommsError) error.attempts = this.#sent
-    this.#tellFailure(error)
+    this.#core.counters.failedRequests += 1
+    const { attempts } = this
+    if (error instanceof CommsError) error.attempts = attempts
+    const duration = this.#now() - this.#startedAt
+    this.#tell('warn', 'failure', { error, attempts, duration }, this.#prepared)
     this.#reject(error)
   }
 
   #finish(): void {
     this.#over = true
+    if (this.#timeout) this.#core.tools.deadlines.cancel(this.#timeout)
     this.#release?.()
     this.#core.live.delete(this)
   }
 
-  get #url(): string {
-    return redactUrl(this.#prepared.target.origin + this.#prepared.target.path)
+  #tellLimited(limited: { endpoint: string; category: string; retryAfter: number }, waiting: boolean): void {
+    const { endpoint, category, retryAfter } = limited
+    this.#tell('debug', 'limited', { endpoint, category, waiting, retryAfter })
   }
 
-  #tellHedge(): void {
-    const { events, counters } = this.#core
-    const { method } = this.#prepared.wire
-    counters.hedges += 1
-    if (events.listenerCount('hedge') > 0) events.emit('hedge', { method, url: this.#url })
-    this.#core.log('debug', () => `${method} ${this.#url}: slow, asked once more`)
+  #tell<K extends Exclude<keyof ApiClientEvents, 'breaker' | 'learned'>>(
+    level: 'debug' | 'warn',
+    event: K,
+    fields: Omit<ApiClientEvents[K][0], 'method' | 'url'>,
+    about?: About,
+  ): void {
+    if (!this.#core.hears(event)) return
+    this.#core.tell(level, event, { ...this.#what(about), ...fields } as ApiClientEvents[K][0])
   }
 
-  #tellRetry(attempt: Attempt, error: unknown, delay: number): void {
-    const { events } = this.#core
-    const { method } = this.#prepared.wire
-    if (events.listenerCount('retry') > 0) {
-      events.emit('retry', { method, url: this.#url, attempt: attempt.number, delay, error })
-    }
-    this.#core.log('warn', () => `${method} ${this.#url}: retry in ${Math.round(delay)} ms after ${error}`)
+  /** What events and errors go by. */
+  #what({ wire, target }: About = { wire: this.#wire, target: this.#target }) {
+    return { method: wire.method, url: redactUrl(target.origin + target.path) }
   }
+}
 
-  #tellResponse(attempt: Attempt): void {
-    const { events } = this.#core
-    const { method } = this.#prepared.wire
-    const duration = attempt.endedAt - this.#startedAt
-    const { status } = attempt
-    if (events.listenerCount('response') > 0) {
-      const { url, attempts, timings } = { url: attempt.url, attempts: this.#sent, timings: this.timings }
-      events.emit('response', { method, url, status, attempts, duration, timings })
-    }
-    this.#core.log('debug', () => `${method} ${attempt.url}: ${status} after ${Math.round(duration)} ms`)
-  }
+/** What a message is about: the request as it was asked, or as redirects have made it. */
+type About = Pick<PreparedRequest, 'wire' | 'target'>
 
-  #tellFailure(error: unknown): void {
-    const { events } = this.#core
-    const { method } = this.#prepared.wire
-    const duration = this.#core.clock.now() - this.#startedAt
-    if (events.listenerCount('failure') > 0) {
-      events.emit('failure', { method, url: this.#url, error, attempts: this.#sent, duration })
-    }
-    this.#core.log('warn', () => `${method} ${this.#url}: failed after ${Math.round(duration)} ms: ${error}`)
-  }
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300
+}
+
+/** Lets go of a body that nobody will read. */
+function discard(body: unknown): void {
+  if (body instanceof ReadableStream) body.cancel().catch(() => {})
 }

@@ -1,22 +1,26 @@
 // What the calls of one client share. Made bit by bit, when first needed: a client that is only configured should weigh little.
 
-import type { Clock } from '../core/clock.ts'
+import { createHttpTransport } from '#http-transport'
 import type { Emitter } from '../core/emitter.ts'
 import { CommsError } from '../core/errors.ts'
-import type { Logger } from '../core/logger.ts'
-import type { Random } from '../core/random.ts'
+import { loaded } from '../core/loaded.ts'
+import { checkOptions, withDefaults } from '../core/options.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
-import type { Backoff } from '../policies/backoff.ts'
-import type { RateLimitLearner } from '../policies/rateLimiter/learnRateLimits.ts'
-import { RateLimiter, type RateLimiterOptions } from '../policies/rateLimiter/RateLimiter.ts'
-import { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
-import { retryBackoff, retryDefaults } from '../policies/retry/options.ts'
+import { RateLimiter } from '../policies/rateLimiter/RateLimiter.ts'
+import type { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
+import { retryBackoff } from '../policies/retry/options.ts'
 import { RetryBudget } from '../policies/retry/retryBudget.ts'
 import { Deadlines } from '../policies/timeout/Deadlines.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
 import type { ApiClientEvents } from './events.ts'
-import type { ApiClientOptions, CallOptions, ClientSettings } from './options.ts'
+import {
+  type ApiClientOptions,
+  type CallOptions,
+  type ClientSettings,
+  clientDefaults,
+  clientRules,
+} from './options.ts'
 import { Requests } from './requests.ts'
 
 /** Something under way that has to end when the client is disposed of. */
@@ -24,170 +28,126 @@ export interface Live extends Slotted {
   end(error: CommsError): void
 }
 
-/** Counts since the start. */
-export interface Counters {
-  requests: number
-  succeeded: number
-  failed: number
-  attempts: number
-  retries: number
-  hedges: number
-  timeouts: number
-  aborted: number
-}
-
 export class ClientCore {
+  /** In force; `Call` reads them anew. */
   readonly settings: ClientSettings
-  readonly clock: Clock
-  readonly random: Random
   readonly transport: HttpTransport
   readonly breakers: Breakers
-  readonly events: Emitter<ApiClientEvents>
-  readonly sensitiveHeaders: ReadonlySet<string>
-  readonly learner: RateLimitLearner | undefined
-  readonly counters: Counters = {
-    requests: 0,
-    succeeded: 0,
-    failed: 0,
+  /** Calls under way, streams that are being read included. */
+  readonly live = new SlotList<Live>()
+  /** Counts since the start. */
+  readonly counters = {
+    totalRequests: 0,
+    successfulRequests: 0,
+    failedRequests: 0,
     attempts: 0,
     retries: 0,
     hedges: 0,
     timeouts: 0,
     aborted: 0,
   }
-  readonly live = new SlotList<Live>()
-  readonly #options: ApiClientOptions
-  readonly #logger: Logger
-  #baseURL: string | undefined
+  /** Those who wait for a token, where that is allowed; `makeQueue` makes it. */
+  queue: TokenQueue | undefined
+  disposed = false
+  readonly #events: Emitter<ApiClientEvents>
   #requests: Requests
   #limiter: RateLimiter | undefined
-  #tokens: TokenQueue | undefined
-  #deadlines: Deadlines | undefined
-  #budget: RetryBudget | undefined
-  #backoff: Backoff | undefined
-  disposed = false
+  #tools: ReturnType<typeof makeTools> | undefined
 
   /** @throws TypeError, RangeError or CommsError for options that cannot be used */
-  constructor(
-    options: ApiClientOptions,
-    parts: {
-      settings: ClientSettings
-      clock: Clock
-      random: Random
-      transport: HttpTransport
-      events: Emitter<ApiClientEvents>
-      logger: Logger
-    },
-  ) {
-    this.#options = options
-    this.settings = parts.settings
-    this.clock = parts.clock
-    this.random = parts.random
-    this.transport = parts.transport
-    this.events = parts.events
-    this.#logger = parts.logger
-    this.learner = options.learnRateLimits
-    this.sensitiveHeaders = new Set(options.sensitiveHeaders?.map((name) => name.toLowerCase()))
-    this.breakers = new Breakers(options.circuitBreakerOptions ?? {}, this.clock, (origin, state, reason) => {
-      this.events.emit('breaker', { origin, state, reason })
-      if (this.settings.enableLogging)
-        this.#logger.warn(`circuit breaker of ${origin} is ${state}: ${reason}`)
-    })
-    this.#baseURL = options.baseURL
-    this.#requests = this.#makeRequests()
+  constructor(options: ApiClientOptions, events: Emitter<ApiClientEvents>) {
+    checkOptions('ApiClient', options, clientRules)
+    this.settings = withDefaults<ClientSettings>(clientDefaults, options)
+    this.#events = events
+    this.transport = options.transport ?? createHttpTransport(this.settings)
+    this.#requests = new Requests(this.settings, this.transport)
+    this.breakers = new Breakers(options.circuitBreakerOptions, this.settings.clock, (event) =>
+      this.tell('warn', 'breaker', event),
+    )
     // Options that were given are checked now, not at the first call.
-    if (options.retryBudget) this.#budget = budgetOf(options.retryBudget)
-    if (options.rateLimiterOptions) this.#limiter = this.#makeLimiter(options.rateLimiterOptions)
-  }
-
-  get baseURL(): string | undefined {
-    return this.#baseURL
-  }
-
-  /** @throws CommsError when it is no URL to be based on; the old one stays */
-  set baseURL(value: string | undefined) {
-    const before = this.#baseURL
-    this.#baseURL = value
-    try {
-      this.#requests = this.#makeRequests()
-    } catch (error) {
-      this.#baseURL = before
-      throw error
-    }
+    if (options.rateLimiterOptions) this.#limiter = makeLimiter(this.settings)
+    if (options.retryBudget) this.#tools = makeTools(this.settings)
   }
 
   get requests(): Requests {
     return this.#requests
   }
 
-  /** A setting that prepared requests depend on has changed. */
-  forgetRequests(): void {
-    this.#requests = this.#makeRequests()
+  /** @throws CommsError when it is no URL to be based on; the old one stays */
+  rebase(baseURL: string): void {
+    this.#requests = new Requests({ ...this.settings, baseURL }, this.transport)
+    this.settings.baseURL = baseURL
   }
 
   get limiter(): RateLimiter {
-    this.#limiter ??= this.#makeLimiter({})
+    this.#limiter ??= makeLimiter(this.settings)
     return this.#limiter
   }
 
-  /** Those who wait for a token. */
-  get tokens(): TokenQueue {
-    this.#tokens ??= new TokenQueue(this.limiter, this.clock, this.settings.unref)
-    return this.#tokens
+  /** What runs calls: made at the first one. */
+  get tools(): ReturnType<typeof makeTools> {
+    this.#tools ??= makeTools(this.settings)
+    return this.#tools
   }
 
-  get deadlines(): Deadlines {
-    this.#deadlines ??= new Deadlines(this.clock, this.settings.unref)
-    return this.#deadlines
-  }
-
-  get budget(): RetryBudget {
-    this.#budget ??= budgetOf(this.#options.retryBudget)
-    return this.#budget
-  }
-
-  get backoff(): Backoff {
-    const { retryDelay, maxRetryDelay, jitter } = this.settings
-    this.#backoff ??= retryBackoff({ ...retryDefaults, retryDelay, maxRetryDelay, jitter })
-    return this.#backoff
+  /** @throws CommsError `LOAD_FAILED` */
+  async makeQueue(): Promise<TokenQueue> {
+    const { TokenQueue } = await loaded(import('../policies/rateLimiter/TokenQueue.ts'))
+    this.queue ??= new TokenQueue(this.limiter, this.settings.clock, this.settings.unref)
+    return this.queue
   }
 
   /** When a call that starts now must be over. */
-  deadlineOf(options: CallOptions, now: number = this.clock.now()): number {
+  deadlineOf(options: CallOptions, now: number = this.settings.clock.now()): number {
     return options.deadlineAt ?? now + (options.deadline ?? this.settings.deadline)
   }
 
-  /** A line for the developer, already free of secrets; the parts are only made when somebody reads them. */
-  log(level: 'debug' | 'warn', line: () => string): void {
-    if (this.settings.enableLogging) this.#logger[level](line())
+  /** Whether anybody would hear of this: telling costs more than asking. */
+  hears(event: keyof ApiClientEvents): boolean {
+    return this.settings.enableLogging || this.#events.listenerCount(event) > 0
+  }
+
+  /** An event, and a line for the developer. What is told has been freed of secrets. */
+  tell<K extends keyof ApiClientEvents>(
+    level: 'debug' | 'warn',
+    event: K,
+    fields: ApiClientEvents[K][0],
+  ): void {
+    this.#events.emit(event, ...([fields] as ApiClientEvents[K]))
+    this.log(level, event, fields)
+  }
+
+  /** `GET https://example.com/: retry, attempt 1, delay 500, ...` */
+  log(level: 'debug' | 'warn', what: string, fields: object): void {
+    if (!this.settings.enableLogging) return
+    const { method = '', url = '', ...rest } = fields as Record<string, unknown>
+    const parts = Object.entries(rest)
+      .filter(([, value]) => !Array.isArray(value))
+      .map(([name, value]) => `, ${name} ${value}`)
+    this.settings.logger[level](`${method} ${url}: ${what}${parts.join('')}`)
   }
 
   dispose(): void {
     if (this.disposed) return
     this.disposed = true
     const error = disposedError()
-    this.#tokens?.clear(error)
     for (const live of this.live.snapshot()) live.end(error)
+    this.queue?.clear(error)
     this.transport.dispose()
-  }
-
-  #makeRequests(): Requests {
-    return new Requests(this.settings, {
-      baseURL: this.#baseURL,
-      headers: this.#options.headers,
-      allowedOrigins: this.#options.allowedOrigins,
-      sensitive: this.sensitiveHeaders,
-      acceptEncoding: this.transport.acceptEncoding,
-    })
-  }
-
-  #makeLimiter(options: RateLimiterOptions): RateLimiter {
-    return new RateLimiter({ enabled: this.settings.rateLimiter, clock: this.clock, ...options })
   }
 }
 
-function budgetOf(given: ApiClientOptions['retryBudget'] = {}): RetryBudget {
-  return given instanceof RetryBudget ? given : new RetryBudget(given)
+function makeLimiter({ rateLimiter, clock, rateLimiterOptions }: ClientSettings): RateLimiter {
+  return new RateLimiter({ enabled: rateLimiter, clock, ...rateLimiterOptions })
+}
+
+function makeTools(settings: ClientSettings) {
+  const { clock, unref, retryBudget } = settings
+  return {
+    deadlines: new Deadlines(clock, unref),
+    budget: retryBudget instanceof RetryBudget ? retryBudget : new RetryBudget(retryBudget),
+    backoff: retryBackoff(settings),
+  }
 }
 
 export function disposedError(): CommsError {

@@ -1,7 +1,7 @@
 // A response as a stream of events: reads while somebody asks for the next one, so that a slow reader slows the server
 // down; notices silence by events, not bytes (comments keep a dead assistant's line warm); asks again when it may.
 
-import { AbortError, NetworkError, TimeoutError } from '../core/errors.ts'
+import { abortedBy, NetworkError, TimeoutError } from '../core/errors.ts'
 import { sleep } from '../core/sleep.ts'
 import type { StreamDecoder } from '../http/serverSentEvents.ts'
 import { backoffDelay } from '../policies/backoff.ts'
@@ -52,14 +52,14 @@ export async function* readEventStream<T>(
       lastError = error
     }
     failures += 1
-    const delayMs = Math.max(options.retryMs() ?? 0, backoffDelay(core.backoff, failures, core.random))
-    if (core.clock.now() + delayMs >= options.deadlineAt) {
+    const { clock, random, unref } = core.settings
+    const delayMs = Math.max(options.retryMs() ?? 0, backoffDelay(core.tools.backoff, failures, random))
+    if (clock.now() + delayMs >= options.deadlineAt) {
       if (lastError === undefined) return
       throw lastError
     }
     const { signal } = options
-    const aborted = () => new AbortError('aborted by the caller', { cause: signal?.reason })
-    await sleep(core.clock, delayMs, signal, aborted, core.settings.unref)
+    await sleep(clock, delayMs, signal, () => abortedBy(signal), unref)
   }
 }
 
@@ -84,14 +84,14 @@ async function* readItems<T>(
   try {
     for (let done = false; ; ) {
       for (let next = decoder.take(); next; next = decoder.take()) {
-        if (silence) core.deadlines.cancel(silence)
+        if (silence) core.tools.deadlines.cancel(silence)
         silence = undefined
         yield next.item
       }
       if (done) return
       // Runs from one event to the next, while one is waited for: the reader's own time does not count.
       if (idleTimeoutMs !== Number.POSITIVE_INFINITY)
-        silence ??= core.deadlines.set(idleTimeoutMs, fallSilent)
+        silence ??= core.tools.deadlines.set(idleTimeoutMs, fallSilent)
       const chunk = await reader.read()
       if (failure) throw failure
       done = chunk.done
@@ -99,7 +99,7 @@ async function* readItems<T>(
       if (done) decoder.finish()
     }
   } finally {
-    if (silence) core.deadlines.cancel(silence)
+    if (silence) core.tools.deadlines.cancel(silence)
     // Whoever leaves early leaves the connection: the server need not go on. Not waited for, it may hang.
     reader.cancel().catch(() => {})
   }

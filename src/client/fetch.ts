@@ -2,11 +2,11 @@
 // A Response for every status; a body that streams; `signal.reason` when aborted; a TypeError when the network fails.
 
 import { AbortError, CommsError } from '../core/errors.ts'
-import type { Attempt } from './attempt.ts'
+import type { Call } from './call.ts'
 import type { CallOptions } from './options.ts'
 
 /** Runs a call to its answer, whatever its status. */
-export type Ask = (url: string | URL, method: string, data: unknown, options: CallOptions) => Promise<Attempt>
+export type Ask = (url: string | URL, method: string, data: unknown, options: CallOptions) => Promise<Call>
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([101, 103, 204, 205, 304])
@@ -83,7 +83,7 @@ function plainHeaders(given: RequestInit['headers']): Record<string, string> {
   return headers
 }
 
-function toResponse(answer: Attempt, method: string): Response {
+function toResponse(answer: Call, method: string): Response {
   const { status, data } = answer
   const headers = new Headers()
   for (const [name, value] of Object.entries(answer.headers)) {

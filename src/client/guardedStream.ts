@@ -49,8 +49,8 @@ export class GuardedStream implements Live {
     core.live.add(this)
     const { signal, deadlineAt } = options
     if (deadlineAt !== Number.POSITIVE_INFINITY) {
-      const leftMs = Math.max(0, deadlineAt - core.clock.now())
-      this.#total = core.deadlines.set(leftMs, () => this.end(this.#timeoutError('deadline', leftMs)))
+      const leftMs = Math.max(0, deadlineAt - core.settings.clock.now())
+      this.#total = core.tools.deadlines.set(leftMs, () => this.end(this.#timeoutError('deadline', leftMs)))
     }
     if (signal) {
       this.#release = onAbort(signal, () => {
@@ -75,14 +75,14 @@ export class GuardedStream implements Live {
   async #pull(): Promise<void> {
     const { idleTimeoutMs } = this.#options
     if (idleTimeoutMs !== Number.POSITIVE_INFINITY) {
-      this.#idle = this.#core.deadlines.set(idleTimeoutMs, () =>
+      this.#idle = this.#core.tools.deadlines.set(idleTimeoutMs, () =>
         this.end(this.#timeoutError('idle', idleTimeoutMs)),
       )
     }
     try {
       const { done, value } = await this.#reader.read()
       if (this.#over) return
-      if (this.#idle) this.#core.deadlines.cancel(this.#idle)
+      if (this.#idle) this.#core.tools.deadlines.cancel(this.#idle)
       if (done) {
         this.#close()
         this.#output.close()
@@ -108,8 +108,8 @@ export class GuardedStream implements Live {
   /** Lets go of everything that would outlive the stream. */
   #close(): void {
     this.#over = true
-    if (this.#idle) this.#core.deadlines.cancel(this.#idle)
-    if (this.#total) this.#core.deadlines.cancel(this.#total)
+    if (this.#idle) this.#core.tools.deadlines.cancel(this.#idle)
+    if (this.#total) this.#core.tools.deadlines.cancel(this.#total)
     this.#release?.()
     this.#core.live.delete(this)
   }

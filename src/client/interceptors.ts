@@ -42,33 +42,6 @@ export type ResponseInterceptor = (response: any) => unknown
 // biome-ignore lint/suspicious/noExplicitAny: people read fields of their own errors
 export type ErrorInterceptor = (error: any) => unknown
 
-/** One kind of interceptor. The list is replaced, never changed: a call that walks it is not disturbed. */
-export class Interceptors<F extends (argument: never) => unknown> {
-  #list: readonly F[] = []
-
-  get list(): readonly F[] {
-    return this.#list
-  }
-
-  /** @returns a function that removes it */
-  add(owner: string, interceptor: F): () => void {
-    if (typeof interceptor !== 'function') {
-      throw new TypeError(`ApiClient: ${owner}: an interceptor must be a function, got ${typeof interceptor}`)
-    }
-    this.#list = [...this.#list, interceptor]
-    return () => {
-      this.remove(interceptor)
-    }
-  }
-
-  /** @returns whether it was there */
-  remove(interceptor: F): boolean {
-    const index = this.#list.indexOf(interceptor)
-    if (index >= 0) this.#list = this.#list.toSpliced(index, 1)
-    return index >= 0
-  }
-}
-
 /** @throws what an interceptor throws */
 export async function interceptRequest(
   interceptors: readonly RequestInterceptor[],

@@ -12,7 +12,8 @@ export function learnFrom(
   category = 'api',
   { status, headers }: HttpResponse,
 ): void {
-  const { clock, limiter, events } = core
+  const { limiter, settings } = core
+  const { clock } = settings
   const wallNow = clock.wallNow()
   const serverNow = headers.date === undefined ? undefined : parseHttpDate(headers.date, wallNow)
   const learned = learner.observe(
@@ -22,9 +23,5 @@ export function learnFrom(
     { status, headers, retryAfterMs: retryAfterMs(headers, wallNow), serverNow: serverNow ?? wallNow },
     clock.now(),
   )
-  if (!learned) return
-  if (events.listenerCount('learned') > 0) events.emit('learned', { endpoint, category, ...learned })
-  if (learned.holdMs > 0) {
-    core.log('debug', () => `${endpoint} is held back for ${learned.holdMs} ms (${learned.source})`)
-  }
+  if (learned && core.hears('learned')) core.tell('debug', 'learned', { endpoint, category, ...learned })
 }

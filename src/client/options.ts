@@ -9,28 +9,26 @@ import {
   count,
   delay,
   duration,
-  either,
   flag,
-  listOf,
+  limit,
   loggerRule,
-  numberRule,
-  objectWith,
-  oneOf,
+  optionError,
   plainObject,
-  type Rule,
   type Rules,
   text,
 } from '../core/options.ts'
-import type { Random } from '../core/random.ts'
-import { isStandardSchema, type StandardSchema } from '../core/standardSchema.ts'
+import { type Random, systemRandom } from '../core/random.ts'
+import type { StandardSchema } from '../core/standardSchema.ts'
+import { systemClock } from '../core/systemClock.ts'
 import type { HeadersInput } from '../http/headers.ts'
+import { isIdempotent } from '../http/idempotency.ts'
 import type { ResponseType } from '../http/parseBody.ts'
 import type { QueryParams } from '../http/query.ts'
 import type { CircuitBreakerOptions } from '../policies/circuitBreaker/options.ts'
 import type { Policy } from '../policies/Policy.ts'
 import type { RateLimitLearner } from '../policies/rateLimiter/learnRateLimits.ts'
 import type { RateLimiterOptions } from '../policies/rateLimiter/RateLimiter.ts'
-import { type Jitter, retryRules } from '../policies/retry/options.ts'
+import { type Jitter, jitterRule } from '../policies/retry/options.ts'
 import type { RetryBudget, RetryBudgetOptions } from '../policies/retry/retryBudget.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 
@@ -188,70 +186,42 @@ export interface StreamOptions extends Omit<RequestOptions, 'responseType' | 'sc
   reconnect?: boolean | undefined
 }
 
-export const streamRules = {
-  method: text,
-  format: oneOf('sse', 'ndjson'),
-  reconnect: flag,
-}
-
-/** Values in force, every gap filled. Changing one takes effect at the next call. */
-export interface ClientSettings {
-  timeout: number
-  deadline: number
-  connectTimeout: number
-  idleTimeout: number
-  retries: number
-  retryDelay: number
-  maxRetryDelay: number
-  jitter: Jitter
-  maxRetryAfter: number
-  retryStatusCodes: readonly number[]
-  retryUnsafe: boolean
-  shouldRetry: ApiClientOptions['shouldRetry'] | undefined
-  circuitBreaker: boolean
-  rateLimiter: boolean
-  rateLimitMode: 'reject' | 'wait'
-  allowInsecure: boolean
-  maxResponseBytes: number
-  maxHeaderBytes: number
-  maxRedirects: number
-  enableLogging: boolean
-  unref: boolean
-}
-
-export const clientDefaults: Readonly<ClientSettings> = {
+export const clientDefaults = {
   timeout: 12_000,
-  deadline: Number.POSITIVE_INFINITY,
+  deadline: Infinity,
   connectTimeout: 10_000,
   idleTimeout: 120_000,
   retries: 2,
   retryDelay: 500,
   maxRetryDelay: 30_000,
-  jitter: [1, 1.5],
+  jitter: [1, 1.5] as Jitter,
   maxRetryAfter: 60_000,
   retryStatusCodes: [408, 429, 500, 502, 503, 504],
   retryUnsafe: false,
-  shouldRetry: undefined,
   circuitBreaker: true,
   rateLimiter: true,
   rateLimitMode: 'reject',
   allowInsecure: true,
-  maxResponseBytes: 64 * 1024 * 1024,
-  maxHeaderBytes: 64 * 1024,
+  maxResponseBytes: 64 * 2 ** 20,
+  maxHeaderBytes: 64 * 2 ** 10,
   maxRedirects: 10,
   enableLogging: false,
   unref: false,
-}
+  logger: console,
+  clock: systemClock,
+  random: systemRandom,
+} satisfies ApiClientOptions
 
-/** A limit of time: `Infinity` for none, never 0. */
-const limit = numberRule(1, Number.POSITIVE_INFINITY, 'milliseconds')
-const bytes = numberRule(1, Number.POSITIVE_INFINITY, 'bytes')
-const headersRule: Rule = {
+/** Values in force, gaps filled where there is a default. Changing one takes effect at the next call. */
+export type ClientSettings = ApiClientOptions & Required<Pick<ApiClientOptions, keyof typeof clientDefaults>>
+
+const bytes = 'a number of bytes >= 1'
+const policyRule = 'an object with execute'
+const texts = 'an array, each item a string'
+const headersRule = {
   expected: 'an object of headers',
-  accepts: (value) => typeof value === 'object' && value !== null,
+  accepts: (value: unknown) => typeof value === 'object' && value !== null,
 }
-const policyRule = objectWith('execute')
-const responseTypes = oneOf('json', 'text', 'arrayBuffer', 'blob', 'stream')
 
 export const clientRules: Rules<ApiClientOptions> = {
   baseURL: text,
@@ -262,9 +232,9 @@ export const clientRules: Rules<ApiClientOptions> = {
   retries: count,
   retryDelay: delay,
   maxRetryDelay: delay,
-  jitter: retryRules.jitter,
+  jitter: jitterRule,
   maxRetryAfter: duration,
-  retryStatusCodes: listOf(numberRule(100, 599, '', true)),
+  retryStatusCodes: 'an array, each item a whole number from 100 to 599',
   retryUnsafe: flag,
   shouldRetry: callable,
   retryBudget: plainObject,
@@ -272,14 +242,14 @@ export const clientRules: Rules<ApiClientOptions> = {
   circuitBreakerOptions: plainObject,
   rateLimiter: flag,
   rateLimiterOptions: plainObject,
-  rateLimitMode: oneOf('reject', 'wait'),
-  learnRateLimits: objectWith('observe'),
+  rateLimitMode: '"reject" or "wait"',
+  learnRateLimits: 'an object with observe',
   policy: policyRule,
   hedge: policyRule,
   coalesce: flag,
   headers: headersRule,
-  sensitiveHeaders: listOf(text),
-  allowedOrigins: listOf(text),
+  sensitiveHeaders: texts,
+  allowedOrigins: texts,
   allowInsecure: flag,
   maxResponseBytes: bytes,
   maxHeaderBytes: bytes,
@@ -289,10 +259,10 @@ export const clientRules: Rules<ApiClientOptions> = {
   unref: flag,
   clock: clockRule,
   random: callable,
-  dispatcher: objectWith('dispatch'),
+  dispatcher: 'an object with dispatch',
   fetch: callable,
-  credentials: oneOf('omit', 'same-origin', 'include'),
-  transport: objectWith('send', 'dispose', 'decodeText'),
+  credentials: '"omit" or "same-origin" or "include"',
+  transport: 'an object with send, dispose, decodeText',
 }
 
 export const requestRules: Rules<RequestOptions> = {
@@ -308,11 +278,14 @@ export const requestRules: Rules<RequestOptions> = {
     accepts: (value) => typeof (value as AbortSignal | null)?.addEventListener === 'function',
   },
   rateCategory: text,
-  rateCost: numberRule(Number.MIN_VALUE, Number.MAX_SAFE_INTEGER),
-  priority: numberRule(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-  idempotencyKey: either(text, { expected: 'true', accepts: (value) => value === true }),
-  responseType: responseTypes,
-  schema: { expected: 'a Standard Schema (zod, valibot, arktype, ...)', accepts: isStandardSchema },
+  rateCost: 'a number above 0',
+  priority: 'a number',
+  idempotencyKey: 'a string or true',
+  responseType: '"json" or "text" or "arrayBuffer" or "blob" or "stream"',
+  schema: {
+    expected: 'a Standard Schema (zod, valibot, arktype, ...)',
+    accepts: (value) => typeof (value as StandardSchema | null)?.['~standard']?.validate === 'function',
+  },
   maxResponseBytes: bytes,
   onUploadProgress: callable,
   onDownloadProgress: callable,
@@ -321,4 +294,20 @@ export const requestRules: Rules<RequestOptions> = {
 /** @throws TypeError or RangeError naming the option */
 export function checkRequestOptions(options: unknown): asserts options is RequestOptions {
   checkOptions('ApiClient', options, requestRules)
+}
+
+const streamRules = { method: text, format: '"sse" or "ndjson"', reconnect: flag }
+
+/** @throws TypeError or RangeError naming the option */
+export function checkStreamOptions(options: StreamOptions): void {
+  const owner = 'ApiClient.stream'
+  checkOptions(owner, options, streamRules)
+  const { method = 'GET', reconnect, idempotencyKey } = options
+  if (reconnect && !isIdempotent(method.toUpperCase()) && idempotencyKey === undefined)
+    throw optionError(
+      owner,
+      'reconnect',
+      `must be false for ${method} without an "idempotencyKey": it could run twice`,
+      true,
+    )
 }

@@ -2,11 +2,11 @@
 
 import { CommsError } from '../core/errors.ts'
 import { randomId } from '../core/randomId.ts'
-import { NO_BODY, type PreparedBody, prepareBody } from '../http/body.ts'
-import { emptyFields, type HeaderFields, type HeadersInput, setHeader, setHeaders } from '../http/headers.ts'
+import { JSON_TYPE, NO_BODY, type PreparedBody, prepareBody } from '../http/body.ts'
+import { emptyFields, type HeaderFields, setHeader, setHeaders } from '../http/headers.ts'
 import { idempotencyKeyField } from '../http/idempotency.ts'
 import { serializeQuery } from '../http/query.ts'
-import { type BaseUrl, type OriginRules, parseBase, resolveTarget, type Target } from '../http/url.ts'
+import { type OriginRules, parseBase, resolveTarget, type Target } from '../http/url.ts'
 import type { HttpRequest } from '../transport/HttpTransport.ts'
 import type { ClientSettings, RequestOptions } from './options.ts'
 
@@ -21,125 +21,126 @@ export interface PreparedRequest {
   readonly safeToRepeat: boolean
 }
 
-/** GETs of this many URLs are remembered whole; a longer URL is likely to be met once only. */
+/** Requests to this many URLs are remembered, by method; a longer URL is likely to be met once only. */
 const MAX_REMEMBERED = 128
 const MAX_REMEMBERED_LENGTH = 256
 
+/** Options that shape the request itself. */
+const SHAPING = [
+  'headers',
+  'params',
+  'idempotencyKey',
+  'retryUnsafe',
+  'maxResponseBytes',
+  'onUploadProgress',
+  'onDownloadProgress',
+] as const
+
 export class Requests {
   readonly rules: OriginRules
+  readonly sensitive: ReadonlySet<string>
   readonly #settings: ClientSettings
   readonly #defaults: HeaderFields
-  readonly #sensitive: ReadonlySet<string>
-  #remembered: Map<string, PreparedRequest> | undefined
+  readonly #jsonDefaults: HeaderFields
+  /** Without a body. */
+  readonly #remembered: Record<string, Map<string, PreparedRequest>> = Object.create(null)
 
   /** @throws CommsError when the base or a header cannot be used */
-  constructor(
-    settings: ClientSettings,
-    options: {
-      baseURL: string | undefined
-      headers: HeadersInput | undefined
-      allowedOrigins: readonly string[] | undefined
-      sensitive: ReadonlySet<string>
-      acceptEncoding: string | undefined
-    },
-  ) {
+  constructor(settings: ClientSettings, { acceptEncoding }: { readonly acceptEncoding: string | undefined }) {
+    const { baseURL, allowedOrigins, allowInsecure, sensitiveHeaders, headers } = settings
     this.#settings = settings
-    this.#sensitive = options.sensitive
+    this.sensitive = new Set(sensitiveHeaders?.map((name) => name.toLowerCase()))
     this.rules = {
-      base: options.baseURL === undefined ? undefined : baseOf(options.baseURL),
-      allowedOrigins: new Set(options.allowedOrigins?.map((origin) => parseBase(origin).origin)),
-      allowInsecure: settings.allowInsecure,
+      base: baseURL === undefined ? undefined : parseBase(baseURL, globalThis.location?.href),
+      allowedOrigins: new Set(allowedOrigins?.map((origin) => parseBase(origin).origin)),
+      allowInsecure,
     }
-    const fields = emptyFields()
-    fields.accept = 'application/json, text/plain, */*'
-    if (options.acceptEncoding) fields['accept-encoding'] = options.acceptEncoding
-    setHeaders(fields, options.headers)
-    this.#defaults = fields
+    this.#defaults = emptyFields()
+    this.#defaults.accept = 'application/json, text/plain, */*'
+    if (acceptEncoding) this.#defaults['accept-encoding'] = acceptEncoding
+    setHeaders(this.#defaults, headers)
+    this.#jsonDefaults = copyOf(this.#defaults)
+    this.#jsonDefaults['content-type'] = JSON_TYPE
   }
 
   /** @throws CommsError for a URL, header, parameter or body that cannot be sent */
   prepare(method: string, url: string | URL, data: unknown, options: RequestOptions): PreparedRequest {
-    if (data !== undefined || method !== 'GET' || typeof url !== 'string' || !isPlain(options)) {
-      return this.#build(method, url, data, options)
-    }
-    const known = this.#remembered?.get(url)
-    if (known) return known
-    const built = this.#build(method, url, data, options)
-    if (url.length <= MAX_REMEMBERED_LENGTH) {
-      this.#remembered ??= new Map()
-      if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear()
-      this.#remembered.set(url, built)
-    }
-    return built
+    const body = prepareBody(data)
+    if (body !== NO_BODY && (method === 'GET' || method === 'HEAD'))
+      throw badRequest(`${method} cannot carry a body: use "params", or another method`)
+    if (typeof url !== 'string' || SHAPING.some((name) => options[name] !== undefined))
+      return this.#build(method, url, body, options)
+    const bare = this.#remember(method, url)
+    if (body === NO_BODY) return bare
+    return { ...bare, body, wire: { ...bare.wire, body: wireBody(body), headers: this.#headers(body) } }
   }
 
-  #build(method: string, url: string | URL, data: unknown, options: RequestOptions): PreparedRequest {
-    if (typeof url !== 'string' && !(url instanceof URL)) {
-      throw new CommsError(`invalid URL: url: it must be a string or URL, got ${typeof url}`, {
-        code: 'BAD_REQUEST',
-      })
+  /** A request that its method and URL say all about. */
+  #remember(method: string, url: string): PreparedRequest {
+    this.#remembered[method] ??= new Map()
+    const remembered = this.#remembered[method]
+    let bare = remembered.get(url)
+    if (!bare) {
+      bare = this.#build(method, url, NO_BODY, {})
+      if (remembered.size >= MAX_REMEMBERED) remembered.clear()
+      if (url.length <= MAX_REMEMBERED_LENGTH) remembered.set(url, bare)
     }
+    return bare
+  }
+
+  #build(method: string, url: string | URL, body: PreparedBody, options: RequestOptions): PreparedRequest {
+    const settings = this.#settings
     const target = resolveTarget(url, options.params ? serializeQuery(options.params) : '', this.rules)
-    const body = data === undefined ? NO_BODY : prepareBody(data)
-    if (body.content !== undefined && (method === 'GET' || method === 'HEAD')) {
-      throw new CommsError(`${method} cannot carry a body: use "params", or another method`, {
-        code: 'BAD_REQUEST',
-      })
-    }
-    const headers: HeaderFields = Object.assign(emptyFields(), this.#defaults)
-    if (body.contentType !== undefined) headers['content-type'] = body.contentType
-    setHeaders(headers, options.headers)
-    const safeToRepeat = this.#setIdempotencyKey(headers, options)
+    const headers = this.#headers(body, options)
+    const { maxHeaderBytes } = settings
     return {
       target,
       endpoint: `${method} ${target.pathname}`,
       body,
-      safeToRepeat,
+      safeToRepeat: 'idempotency-key' in headers || (options.retryUnsafe ?? settings.retryUnsafe),
       wire: {
         method,
         origin: target.origin,
         path: target.path,
         headers,
-        body: typeof body.content === 'function' ? undefined : body.content,
-        maxResponseBytes: options.maxResponseBytes ?? this.#settings.maxResponseBytes,
-        maxHeaderBytes: this.#settings.maxHeaderBytes,
-        mayFollowUnseen: this.#settings.maxRedirects > 0 && !this.#carriesSensitive(headers),
+        body: wireBody(body),
+        maxResponseBytes: options.maxResponseBytes ?? settings.maxResponseBytes,
+        maxHeaderBytes,
+        mayFollowUnseen:
+          settings.maxRedirects > 0 && !Object.keys(headers).some((name) => this.sensitive.has(name)),
         onUploadProgress: options.onUploadProgress,
         onDownloadProgress: options.onDownloadProgress,
       },
     }
   }
 
-  #setIdempotencyKey(headers: HeaderFields, options: RequestOptions): boolean {
-    const { idempotencyKey } = options
-    if (idempotencyKey !== undefined) {
-      const key = idempotencyKey === true ? randomId() : idempotencyKey
-      setHeader(headers, 'idempotency-key', idempotencyKeyField(key))
+  /** The client's, the body's and the caller's own, each over those before. */
+  #headers(
+    { contentType }: PreparedBody,
+    { headers, idempotencyKey: key }: RequestOptions = {},
+  ): HeaderFields {
+    if (headers === undefined && key === undefined) {
+      if (contentType === undefined) return this.#defaults
+      if (contentType === JSON_TYPE) return this.#jsonDefaults
     }
-    return 'idempotency-key' in headers || (options.retryUnsafe ?? this.#settings.retryUnsafe)
-  }
-
-  #carriesSensitive(headers: HeaderFields): boolean {
-    for (const name of this.#sensitive) if (name in headers) return true
-    return false
+    const fields = copyOf(this.#defaults)
+    if (contentType !== undefined) fields['content-type'] = contentType
+    setHeaders(fields, headers)
+    if (key !== undefined)
+      setHeader(fields, 'idempotency-key', idempotencyKeyField(key === true ? randomId() : key))
+    return fields
   }
 }
 
-/** Nothing in it that shapes the request itself. */
-function isPlain(options: RequestOptions): boolean {
-  return (
-    options.headers === undefined &&
-    options.params === undefined &&
-    options.idempotencyKey === undefined &&
-    options.retryUnsafe === undefined &&
-    options.maxResponseBytes === undefined &&
-    options.onUploadProgress === undefined &&
-    options.onDownloadProgress === undefined
-  )
+function copyOf(fields: HeaderFields): HeaderFields {
+  return Object.assign(emptyFields(), fields)
 }
 
-/** In a page, a base may be relative to it. */
-function baseOf(baseURL: string): BaseUrl {
-  const page = (globalThis as { location?: { href?: string } }).location?.href
-  return parseBase(baseURL, page)
+/** One that is made anew for every attempt is not there yet. */
+function wireBody({ content }: PreparedBody): HttpRequest['body'] {
+  return typeof content === 'function' ? undefined : content
+}
+
+function badRequest(message: string): CommsError {
+  return new CommsError(message, { code: 'BAD_REQUEST' })
 }

@@ -1,6 +1,6 @@
 // The parsed body against the caller's schema, whichever library it comes from.
 
-import { SchemaError } from '../core/errors.ts'
+import { SchemaError } from '../core/schemaError.ts'
 import { pathText, type StandardResult, type StandardSchema } from '../core/standardSchema.ts'
 
 /**

@@ -16,10 +16,11 @@ export class Sharing {
   readonly #hedge: Policy | undefined
   readonly #coalescer: Coalescer<Call> | undefined
 
-  constructor(core: ClientCore, options: { hedge: Policy | undefined; coalesce: boolean }) {
+  constructor(core: ClientCore) {
+    const { hedge, coalesce } = core.settings
     this.#core = core
-    this.#hedge = options.hedge
-    this.#coalescer = options.coalesce ? new Coalescer() : undefined
+    this.#hedge = hedge
+    this.#coalescer = coalesce ? new Coalescer() : undefined
   }
 
   /** @param given its `deadlineAt` holds for all calls together */
@@ -41,7 +42,7 @@ export class Sharing {
   /** Only what may run twice is hedged. */
   async #hedged(method: string, options: CallOptions & { deadlineAt: number }, start: Start): Promise<Call> {
     if (!this.#hedge || !isIdempotent(method)) return start(options)
-    const { counters, budget, clock } = this.#core
+    const { counters, tools, settings } = this.#core
     const { signal, deadlineAt } = options
     const inherited = { ...options, callerSignal: options.callerSignal ?? signal }
     let first: Promise<Call> | undefined
@@ -53,7 +54,7 @@ export class Sharing {
             return first
           }
           // What cannot be afforded waits for the first, so that it neither fails nor holds up the end.
-          if (!budget.tryWithdraw(clock.now())) return first
+          if (!tools.budget.tryWithdraw(settings.clock.now())) return first
           return start({ ...inherited, signal: inner.signal, hedge: 'extra' })
         },
         { signal, attempt: 1, deadlineAt },
@@ -61,7 +62,7 @@ export class Sharing {
     } catch (error) {
       if (signal?.aborted && error instanceof AbortError) {
         counters.aborted += 1
-        counters.failed += 1
+        counters.failedRequests += 1
       }
       throw error
     }

@@ -1,32 +1,24 @@
 // Asking for a stream: what is sent, what is taken for one, and from where it goes on.
 
 import { CommsError } from '../core/errors.ts'
-import { checkOptions } from '../core/options.ts'
 import { emptyFields, setHeaders } from '../http/headers.ts'
-import { isIdempotent } from '../http/idempotency.ts'
 import { mediaType } from '../http/parseBody.ts'
 import { NdjsonDecoder, SseDecoder, type SsePosition } from '../http/serverSentEvents.ts'
-import type { Attempt } from './attempt.ts'
+import type { Call } from './call.ts'
 import type { ClientCore } from './core.ts'
 import { readEventStream } from './eventStream.ts'
-import { type CallOptions, type RequestOptions, type StreamOptions, streamRules } from './options.ts'
+import type { CallOptions, RequestOptions, StreamOptions } from './options.ts'
 
-/** Runs a call and resolves to the attempt that was answered. */
-export type Ask = (method: string, data: unknown, options: CallOptions) => Promise<Attempt>
+/** Runs a call and resolves to it once it is answered. */
+export type Ask = (method: string, data: unknown, options: CallOptions) => Promise<Call>
 
-/** @throws TypeError or RangeError naming the option */
+/** The events of a stream whose options have been checked; asked for when the first is wanted. */
 export function openStream(
   core: ClientCore,
   ask: Ask,
   options: StreamOptions,
 ): AsyncGenerator<unknown, void, undefined> {
-  checkOptions('ApiClient.stream', options, streamRules)
-  const { method: given = 'GET', data, format = 'sse', reconnect = false, ...rest } = options
-  const method = given.toUpperCase()
-  if (reconnect && !isIdempotent(method) && rest.idempotencyKey === undefined) {
-    const message = `ApiClient.stream: option "reconnect" must be false for ${method} without an "idempotencyKey": it could run twice`
-    throw Object.assign(new TypeError(message), { code: 'INVALID_OPTION', option: 'reconnect' })
-  }
+  const { method = 'GET', data, format = 'sse', reconnect = false, ...rest } = options
   const deadlineAt = core.deadlineOf(rest)
   const position: SsePosition = { lastEventId: '', retryMs: undefined }
   return readEventStream<unknown>(core, {
@@ -36,7 +28,7 @@ export function openStream(
         headers,
         data: body,
         url,
-      } = await ask(method, data, {
+      } = await ask(method.toUpperCase(), data, {
         rateCategory: 'streaming',
         ...rest,
         deadlineAt,

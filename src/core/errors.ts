@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'ORIGIN_NOT_ALLOWED'
   | 'INSECURE_URL'
   | 'UNSUPPORTED'
+  | 'LOAD_FAILED'
   | 'DISPOSED'
   | 'QUEUE_FULL'
   | 'DROPPED'
@@ -44,20 +45,16 @@ export interface CommsErrorInit {
 export class CommsError extends Error {
   override readonly name: string = 'CommsError'
   /** Stable, for programs. */
-  readonly code: ErrorCode
+  declare readonly code: ErrorCode
   /** How many attempts had been made when it was thrown; 0 when none left the machine. */
-  attempts: number
+  declare attempts: number
 
+  /** @param init becomes the error's fields, whatever it holds */
   constructor(message: string, init: CommsErrorInit) {
-    super(message, 'cause' in init ? { cause: init.cause } : undefined)
-    this.code = init.code
-    this.attempts = init.attempts ?? 0
+    super(message, init)
+    const { cause: _, ...fields } = init
+    Object.assign(this, { attempts: 0 }, fields)
   }
-}
-
-/** A field that programs read but that `inspect`, `JSON.stringify` and loggers do not show. */
-function hide<T extends object>(target: T, name: keyof T, value: unknown): void {
-  Object.defineProperty(target, name, { value, enumerable: false, writable: true, configurable: true })
 }
 
 /** The server answered with a status that is not a success. */
@@ -65,19 +62,22 @@ export class ApiError extends CommsError {
   override readonly name = 'ApiError'
   readonly isApiError = true
   /** HTTP status code. */
-  readonly status: number
+  declare readonly status: number
   /** The parsed body (JSON where the server said so, else text), as far as it could be read. */
-  readonly body: unknown
+  declare readonly body: unknown
   /** Response headers, names in lower case. Not enumerable: they may hold cookies. */
   declare readonly headers: Readonly<Record<string, string>>
   /** Where it came from, secrets in the query replaced. */
-  readonly url: string
+  declare readonly url: string
   /** Milliseconds the server asked to wait (`Retry-After` and kin), when it did. */
-  readonly retryAfter: number | undefined
+  declare readonly retryAfter: number | undefined
 
   constructor(
     message: string,
-    init: {
+    {
+      headers,
+      ...init
+    }: {
       status: number
       body: unknown
       headers: Readonly<Record<string, string>>
@@ -86,12 +86,9 @@ export class ApiError extends CommsError {
       attempts?: number
     },
   ) {
-    super(message, { code: 'HTTP_STATUS', attempts: init.attempts ?? 0 })
-    this.status = init.status
-    this.body = init.body
-    hide(this, 'headers', init.headers)
-    this.url = init.url
-    this.retryAfter = init.retryAfter
+    super(message, withCode('HTTP_STATUS', { retryAfter: undefined, ...init }))
+    // Programs read them; `inspect`, `JSON.stringify` and loggers do not show them.
+    Object.defineProperty(this, 'headers', { value: headers, writable: true, configurable: true })
   }
 }
 
@@ -103,19 +100,16 @@ export class TimeoutError extends CommsError {
   override readonly name = 'TimeoutError'
   readonly isTimeoutError = true
   /** Where the call went, secrets in the query replaced; empty when it was no HTTP call. */
-  readonly url: string
-  readonly phase: TimeoutPhase
+  declare readonly url: string
+  declare readonly phase: TimeoutPhase
   /** The limit that passed, in milliseconds. */
-  readonly timeoutMs: number
+  declare readonly timeoutMs: number
 
   constructor(
     message: string,
     init: { url?: string; phase: TimeoutPhase; timeoutMs: number; cause?: unknown; attempts?: number },
   ) {
-    super(message, { ...init, code: 'TIMEOUT' })
-    this.url = init.url ?? ''
-    this.phase = init.phase
-    this.timeoutMs = init.timeoutMs
+    super(message, withCode('TIMEOUT', { url: '', ...init }))
   }
 }
 
@@ -123,17 +117,15 @@ export class TimeoutError extends CommsError {
 export class NetworkError extends CommsError {
   override readonly name = 'NetworkError'
   readonly isNetworkError = true
-  readonly url: string
+  declare readonly url: string
   /** True when no byte of the request can have reached the server: repeating cannot run it twice. */
-  readonly neverSent: boolean
+  declare readonly neverSent: boolean
 
   constructor(
     message: string,
     init: { url?: string; neverSent?: boolean; cause?: unknown; attempts?: number },
   ) {
-    super(message, { ...init, code: 'NETWORK' })
-    this.url = init.url ?? ''
-    this.neverSent = init.neverSent ?? false
+    super(message, withCode('NETWORK', { url: '', neverSent: false, ...init }))
   }
 }
 
@@ -143,7 +135,7 @@ export class AbortError extends CommsError {
   readonly isAbortError = true
 
   constructor(message: string, init: { cause?: unknown; attempts?: number } = {}) {
-    super(message, { ...init, code: 'ABORTED' })
+    super(message, withCode('ABORTED', init))
   }
 }
 
@@ -152,11 +144,10 @@ export class CircuitBreakerError extends CommsError {
   override readonly name = 'CircuitBreakerError'
   readonly isCircuitBreakerError = true
   /** Milliseconds until it will let a probe through. */
-  readonly retryAfter: number
+  declare readonly retryAfter: number
 
   constructor(message: string, init: { retryAfter: number; cause?: unknown; attempts?: number }) {
-    super(message, { ...init, code: 'CIRCUIT_OPEN' })
-    this.retryAfter = init.retryAfter
+    super(message, withCode('CIRCUIT_OPEN', init))
   }
 }
 
@@ -165,20 +156,17 @@ export class RateLimitError extends CommsError {
   override readonly name = 'RateLimitError'
   readonly isRateLimitError = true
   /** Milliseconds until the call would be let through. */
-  readonly retryAfter: number
+  declare readonly retryAfter: number
   /** What was limited: `METHOD /path`, or the key that was checked. */
-  readonly endpoint: string
+  declare readonly endpoint: string
   /** The category whose limit was reached. */
-  readonly category: string
+  declare readonly category: string
 
   constructor(
     message: string,
     init: { retryAfter: number; endpoint: string; category: string; attempts?: number },
   ) {
-    super(message, { ...init, code: 'RATE_LIMITED' })
-    this.retryAfter = init.retryAfter
-    this.endpoint = init.endpoint
-    this.category = init.category
+    super(message, withCode('RATE_LIMITED', init))
   }
 }
 
@@ -188,32 +176,15 @@ export class BulkheadError extends CommsError {
   readonly isBulkheadError = true
 
   constructor(message: string, init: { cause?: unknown; attempts?: number } = {}) {
-    super(message, { ...init, code: 'BULKHEAD_FULL' })
+    super(message, withCode('BULKHEAD_FULL', init))
   }
 }
 
-/** What a schema found wrong, and where: `user.tags[2]`, empty for the whole. */
-export interface SchemaIssue {
-  readonly message: string
-  readonly path: string
+function withCode(code: ErrorCode, init: object): CommsErrorInit {
+  return { ...init, code }
 }
 
-/** The response is well-formed and not what the caller's schema expects. */
-export class SchemaError extends CommsError {
-  override readonly name = 'SchemaError'
-  readonly isSchemaError = true
-  readonly issues: readonly SchemaIssue[]
-  /** Where the response came from, secrets in the query replaced. */
-  readonly url: string
-
-  constructor(issues: readonly SchemaIssue[], url: string) {
-    const [first] = issues
-    const where = first?.path ? `${first.path}: ` : ''
-    const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : ''
-    super(`the response of ${url} does not match the schema: ${where}${first?.message}${more}`, {
-      code: 'SCHEMA_MISMATCH',
-    })
-    this.issues = issues
-    this.url = url
-  }
+/** The caller's abort as an error; `while waiting ...` may say what it cut short. */
+export function abortedBy(signal: AbortSignal | undefined, message = 'aborted by the caller'): AbortError {
+  return new AbortError(message, { cause: signal?.reason })
 }

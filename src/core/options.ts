@@ -1,14 +1,25 @@
 // Checking options: one table of rules per class, one message for all.
 // A wrong option throws a TypeError or RangeError that names the option, what was expected and what came.
+//
+// A rule is written in the words of its message, and the words are what is checked:
+// `a number of milliseconds >= 1`, `true or false`, `"reject" or "wait"`, `an array, each item a string`.
 
 import { MAX_TIMER_MS } from './clock.ts'
 import { isSecretName } from './redact.ts'
 
-/** What a value must be: words for the message, and the test. */
-export interface Rule {
+/** What a value must be, where no words that the checker knows say it: words for the message, and the test. */
+export interface CustomRule {
   readonly expected: string
   readonly accepts: (value: unknown) => boolean
 }
+
+/**
+ * What a value must be. As words, joined by `or`: a literal (`true`, `"wait"`), or a type with what limits it:
+ * `a string`, `a function`, `an object`, `an object with send, dispose`,
+ * `a number` or `a whole number`, each `of` a unit, then `>= 1`, `from 0 to 1` or `above 0, at most 1`;
+ * or `an array, each item` and the rule of the items. `Infinity` is a number where nothing bounds it from above.
+ */
+export type Rule = string | CustomRule
 
 /** A rule for every option that a class knows. */
 export type Rules<Options> = { readonly [Name in keyof Options]-?: Rule }
@@ -16,80 +27,109 @@ export type Rules<Options> = { readonly [Name in keyof Options]-?: Rule }
 /** A number within [min, max]; `Infinity` only where `max` is. */
 export function numberRule(min: number, max: number, unit = '', integer = false): Rule {
   const kind = integer ? 'a whole number' : 'a number'
-  const range = max === Infinity ? `>= ${min}` : `from ${min} to ${max}`
-  return {
-    expected: `${kind}${unit && ` of ${unit}`} ${range}`,
-    accepts: (value) =>
-      typeof value === 'number' &&
-      value >= min &&
-      value <= max &&
-      (!integer || Number.isInteger(value) || value === Infinity),
-  }
+  return `${kind}${unit && ` of ${unit}`} ${max === Infinity ? `>= ${min}` : `from ${min} to ${max}`}`
 }
 
 /** A number above 0, such as a rate. */
-export const positive: Rule = {
-  expected: 'a number above 0',
-  accepts: (value) => typeof value === 'number' && value > 0 && value < Infinity,
-}
+export const positive = 'a number above 0'
 /** A delay that a timer can keep. */
-export const delay: Rule = numberRule(0, MAX_TIMER_MS, 'milliseconds')
+export const delay = `a number of milliseconds from 0 to ${MAX_TIMER_MS}`
 /** A delay that a timer can keep, not 0. */
-export const interval: Rule = numberRule(1, MAX_TIMER_MS, 'milliseconds')
+export const interval = `a number of milliseconds from 1 to ${MAX_TIMER_MS}`
 /** Any length of time, `Infinity` included. */
-export const duration: Rule = numberRule(0, Infinity, 'milliseconds')
+export const duration = 'a number of milliseconds >= 0'
+/** A limit of time: `Infinity` for none, never 0. */
+export const limit = 'a number of milliseconds >= 1'
 /** A count, `Infinity` included. */
-export const count: Rule = numberRule(0, Infinity, '', true)
+export const count = 'a whole number >= 0'
 /** A count of at least one, `Infinity` included. */
-export const positiveCount: Rule = numberRule(1, Infinity, '', true)
+export const positiveCount = 'a whole number >= 1'
 /** A share from 0 to 1. */
-export const share: Rule = numberRule(0, 1)
-
-export const flag: Rule = { expected: 'true or false', accepts: (value) => typeof value === 'boolean' }
-export const text: Rule = { expected: 'a string', accepts: (value) => typeof value === 'string' }
-export const callable: Rule = { expected: 'a function', accepts: (value) => typeof value === 'function' }
-export const plainObject: Rule = {
+export const share = 'a number from 0 to 1'
+export const flag = 'true or false'
+export const text = 'a string'
+export const callable = 'a function'
+export const plainObject: CustomRule = {
   expected: 'an object',
   accepts: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
 }
+export const clockRule = 'an object with now, wallNow, setTimeout, clearTimeout'
+export const loggerRule = 'an object with debug, info, warn, error'
 
 /** One of the given strings. */
 export function oneOf(...values: readonly string[]): Rule {
-  return {
-    expected: values.map((value) => JSON.stringify(value)).join(' or '),
-    accepts: (value) => values.includes(value as string),
-  }
-}
-
-/** Either of two rules. */
-export function either(one: Rule, other: Rule): Rule {
-  return {
-    expected: `${one.expected} or ${other.expected}`,
-    accepts: (value) => one.accepts(value) || other.accepts(value),
-  }
+  return values.map((value) => JSON.stringify(value)).join(' or ')
 }
 
 /** An array all of whose items keep `rule`. */
 export function listOf(rule: Rule): Rule {
   return {
-    expected: `an array, each item ${rule.expected}`,
-    accepts: (value) => Array.isArray(value) && value.every(rule.accepts),
+    expected: `${EACH}${wordsOf(rule)}`,
+    accepts: (value) => Array.isArray(value) && value.every((item) => accepts(rule, item)),
   }
 }
 
 /** An object with the methods named. */
 export function objectWith(...methods: readonly string[]): Rule {
+  return `an object with ${methods.join(', ')}`
+}
+
+/** Either of two rules. */
+export function either(one: Rule, other: Rule): Rule {
   return {
-    expected: `an object with ${methods.join(', ')}`,
-    accepts: (value) =>
-      typeof value === 'object' &&
-      value !== null &&
-      methods.every((method) => typeof (value as Record<string, unknown>)[method] === 'function'),
+    expected: `${wordsOf(one)} or ${wordsOf(other)}`,
+    accepts: (value) => accepts(one, value) || accepts(other, value),
   }
 }
 
-export const clockRule: Rule = objectWith('now', 'wallNow', 'setTimeout', 'clearTimeout')
-export const loggerRule: Rule = objectWith('debug', 'info', 'warn', 'error')
+function wordsOf(rule: Rule): string {
+  return typeof rule === 'string' ? rule : rule.expected
+}
+
+const compiled = new Map<string, CustomRule['accepts']>()
+
+/** Whether a value keeps a rule. */
+export function accepts(rule: Rule, value: unknown): boolean {
+  if (typeof rule !== 'string') return rule.accepts(value)
+  let test = compiled.get(rule)
+  if (!test) {
+    test = compile(rule)
+    compiled.set(rule, test)
+  }
+  return test(value)
+}
+
+const EACH = 'an array, each item '
+const TYPE =
+  /^an? (whole )?(\w+)(?: of \w+)?(?: (>=|from|above) (\S+?)(?:,? (?:to|at most) (\S+))?)?(?: with (.+))?$/
+
+function compile(rule: string): CustomRule['accepts'] {
+  if (rule.startsWith(EACH)) {
+    const item = rule.slice(EACH.length)
+    return (value) => Array.isArray(value) && value.every((each) => accepts(item, each))
+  }
+  const choices = rule.split(' or ')
+  if (choices.length > 1) return (value) => choices.some((choice) => accepts(choice, value))
+  const [words, whole, type, from, min, max = Infinity, methods] = TYPE.exec(rule) ?? []
+  if (!words) {
+    const literal: unknown = JSON.parse(rule)
+    return (value) => value === literal
+  }
+  if (type === 'object') {
+    return (value) =>
+      plainObject.accepts(value) &&
+      (methods?.split(', ') ?? []).every(
+        (name) => typeof (value as Record<string, unknown>)[name] === 'function',
+      )
+  }
+  return (value) =>
+    typeof value === type &&
+    (!from ||
+      ((value as number) >= Number(min) &&
+        (value as number) <= Number(max) &&
+        (from !== 'above' || ((value as number) > Number(min) && value !== Infinity)) &&
+        (!whole || value === Infinity || Number.isInteger(value))))
+}
 
 /** What came, in a few words and without a secret. */
 export function describe(value: unknown, name = ''): string {
@@ -97,26 +137,26 @@ export function describe(value: unknown, name = ''): string {
     if (isSecretName(name)) return 'a string'
     return value.length > 60 ? `a string of ${value.length} characters` : JSON.stringify(value)
   }
-  if (value === null || value === undefined) return String(value)
-  if (typeof value === 'object') return Array.isArray(value) ? 'an array' : 'an object'
   if (typeof value === 'function') return 'a function'
-  return `${String(value)}${typeof value === 'number' ? '' : ` (${typeof value})`}`
-}
-
-/** Thrown for a wrong option: a TypeError, or a RangeError when only the size is wrong. */
-function optionError(owner: string, name: string, expected: string, value: unknown): Error {
-  const message = `${owner}: option "${name}" must be ${expected}, got ${describe(value, name)}`
-  const error =
-    typeof value === 'number' && /number/.test(expected) ? new RangeError(message) : new TypeError(message)
-  return Object.assign(error, { code: 'INVALID_OPTION', option: name })
+  if (typeof value === 'object' && value) return Array.isArray(value) ? 'an array' : 'an object'
+  return typeof value === 'number' || value == null ? String(value) : `${String(value)} (${typeof value})`
 }
 
 /**
  * Checks one value against its rule.
- * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`, `option`: the name)
+ * @throws TypeError, or a RangeError when only the size is wrong (`code: 'INVALID_OPTION'`, `option`: the name)
  */
 export function checkOption(owner: string, name: string, value: unknown, rule: Rule): void {
-  if (!rule.accepts(value)) throw optionError(owner, name, rule.expected, value)
+  if (!accepts(rule, value)) throw optionError(owner, name, `must be ${wordsOf(rule)}`, value)
+}
+
+/** The error of an option that is wrong; `fault` says what about it: `must be a string`. */
+export function optionError(owner: string, name: string, fault: string, value?: unknown): Error {
+  const Kind = typeof value === 'number' && /number/.test(fault) ? RangeError : TypeError
+  return Object.assign(new Kind(`${owner}: option "${name}" ${fault}, got ${describe(value, name)}`), {
+    code: 'INVALID_OPTION',
+    option: name,
+  })
 }
 
 /**
@@ -126,7 +166,7 @@ export function checkOption(owner: string, name: string, value: unknown, rule: R
  * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`, `option`: the name)
  */
 export function checkOptions(owner: string, options: unknown, rules: Readonly<Record<string, Rule>>): void {
-  if (!plainObject.accepts(options)) throw optionError(owner, 'options', plainObject.expected, options)
+  checkOption(owner, 'options', options, plainObject)
   for (const [name, value] of Object.entries(options as Record<string, unknown>)) {
     if (value === undefined) continue
     if (Object.hasOwn(rules, name)) {
@@ -134,7 +174,7 @@ export function checkOptions(owner: string, options: unknown, rules: Readonly<Re
       continue
     }
     const meant = Object.keys(rules).find((known) => known.toLowerCase() === name.toLowerCase())
-    if (meant) throw optionError(owner, name, `spelt "${meant}"`, value)
+    if (meant) throw optionError(owner, name, `must be spelt "${meant}"`, value)
   }
 }
 

@@ -1,7 +1,8 @@
 // What a call's data becomes on the wire: bytes, their content type, and whether they can be sent twice.
 
 import { CommsError } from '../core/errors.ts'
-import { encodeMultipart } from './multipart.ts'
+import { loaded } from '../core/loaded.ts'
+import { randomId } from '../core/randomId.ts'
 
 /** What transports can send. */
 export type WireBody =
@@ -22,6 +23,8 @@ export interface PreparedBody {
   /** Whether another attempt can send it. A stream that has been read once is gone. */
   readonly replayable: boolean
 }
+
+export const JSON_TYPE = 'application/json'
 
 export const NO_BODY: PreparedBody = Object.freeze({
   content: undefined,
@@ -47,7 +50,7 @@ export function prepareBody(data: unknown): PreparedBody {
     case 'bigint':
       throw refused(`a ${typeof data} cannot be sent`)
     default:
-      return replayable(toJson(data), 'application/json')
+      return replayable(toJson(data), JSON_TYPE)
   }
 }
 
@@ -63,10 +66,7 @@ function prepareObject(data: object): PreparedBody {
   if (data instanceof Blob) return replayable(data, data.type || 'application/octet-stream')
   if (data instanceof URLSearchParams)
     return replayable(data.toString(), 'application/x-www-form-urlencoded;charset=UTF-8')
-  if (data instanceof FormData) {
-    const blob = encodeMultipart(data)
-    return replayable(blob, blob.type)
-  }
+  if (data instanceof FormData) return prepareForm(data)
   if (data instanceof ReadableStream || Symbol.asyncIterator in data) {
     return {
       content: data as ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>,
@@ -79,7 +79,16 @@ function prepareObject(data: object): PreparedBody {
   if (data instanceof Map || data instanceof Set) {
     throw refused('a Map or Set has no JSON form: make it an object or array')
   }
-  return replayable(toJson(data), 'application/json')
+  return replayable(toJson(data), JSON_TYPE)
+}
+
+/** As it is now: every attempt sends the same bytes. */
+function prepareForm(data: FormData): PreparedBody {
+  const fields = [...data]
+  const boundary = `----guru-comms-${randomId()}`
+  let encoded: Promise<Blob> | undefined
+  const encode = async () => (await loaded(import('./multipart.ts'))).encodeMultipart(fields, boundary)
+  return replayable(() => (encoded ??= encode()), `multipart/form-data; boundary=${boundary}`)
 }
 
 function toJson(data: unknown): string {

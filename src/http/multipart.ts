@@ -1,16 +1,17 @@
 // FormData as multipart/form-data (RFC 7578), held in a Blob: its length is known, and every attempt can send it anew.
 
 import { CommsError } from '../core/errors.ts'
-import { randomId } from '../core/randomId.ts'
 
 /**
- * @returns a Blob whose `type` carries the boundary
+ * @returns a Blob; it is framed by `boundary`, which nothing in it may hold
  * @throws CommsError `BAD_REQUEST` when a name would break out of its line
  */
-export function encodeMultipart(form: FormData): Blob {
-  const boundary = `----guru-comms-${randomId()}`
+export function encodeMultipart(
+  fields: readonly (readonly [string, FormDataEntryValue])[],
+  boundary: string,
+): Blob {
   const parts: BlobPart[] = []
-  for (const [name, value] of form) {
+  for (const [name, value] of fields) {
     parts.push(`--${boundary}\r\ncontent-disposition: form-data; name="${quoted(name)}"`)
     if (typeof value === 'string') {
       parts.push(`\r\n\r\n${value.replace(/\r\n|\r|\n/g, '\r\n')}\r\n`)
@@ -20,7 +21,7 @@ export function encodeMultipart(form: FormData): Blob {
     }
   }
   parts.push(`--${boundary}--\r\n`)
-  return new Blob(parts, { type: `multipart/form-data; boundary=${boundary}` })
+  return new Blob(parts)
 }
 
 /** Line ends are refused rather than escaped: no honest form has them in a name. */

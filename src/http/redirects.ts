@@ -3,7 +3,32 @@
 
 import { CommsError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
-import { type OriginRules, resolveRedirect, type Target } from './url.ts'
+import { asTarget, checkOrigin, IGNORED, type OriginRules, parseHttpUrl, type Target } from './url.ts'
+
+/** The part of a request that redirects may change. */
+export interface Hop {
+  readonly method: string
+  readonly origin: string
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: unknown
+}
+
+/**
+ * Resolves where a redirect points to.
+ * @throws as `resolveTarget`; also `INSECURE_URL` when it leads from https to http
+ */
+export function resolveRedirect(location: string, from: Target, rules: OriginRules): Target {
+  const parsed = parseHttpUrl(location.replace(IGNORED, ''), from.origin + from.path, 'the redirect')
+  checkOrigin(parsed, rules)
+  if (parsed.protocol === 'http:' && from.origin.startsWith('https:')) {
+    throw new CommsError(
+      `a redirect from https to http is not followed (${redactUrl(from.origin + from.path)})`,
+      { code: 'INSECURE_URL' },
+    )
+  }
+  return asTarget(parsed, '')
+}
 
 export interface RedirectQuestion {
   readonly status: number
@@ -83,4 +108,30 @@ export function redirectHeaders(
     next[name] = headers[name] as string
   }
   return next
+}
+
+/**
+ * The request that a redirect asks for in place of `wire`, and whether the original one has thereby been answered.
+ * @throws as `redirectDecision`; `BAD_RESPONSE` where there is nothing to follow
+ */
+export function redirect<Wire extends Hop>(
+  wire: Wire,
+  question: Omit<RedirectQuestion, 'method' | 'hasBody'> & { readonly sensitive: ReadonlySet<string> },
+): { readonly wire: Wire; readonly target: Target; readonly answered: boolean } {
+  const { method, headers, body } = wire
+  const decision = redirectDecision({ ...question, method, hasBody: body !== undefined })
+  if (decision.action === 'deliver') throw new CommsError('this is no redirect', { code: 'BAD_RESPONSE' })
+  const { target, keepBody } = decision
+  return {
+    target,
+    answered: !keepBody,
+    wire: {
+      ...wire,
+      method: decision.method,
+      origin: target.origin,
+      path: target.path,
+      headers: redirectHeaders(headers, decision, question.sensitive),
+      body: keepBody ? body : undefined,
+    },
+  }
 }

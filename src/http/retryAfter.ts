@@ -27,37 +27,27 @@ export function shouldRetry(headers: Headers): boolean | undefined {
   return value === 'true' ? true : value === 'false' ? false : undefined
 }
 
-const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
-const TIME = '(\\d\\d):(\\d\\d):(\\d\\d)'
-/** Sun, 06 Nov 1994 08:49:37 GMT */
-const IMF = new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\\d\\d) (\\w{3}) (\\d{4}) ${TIME} GMT$`)
-/** Sunday, 06-Nov-94 08:49:37 GMT */
-const RFC850 = new RegExp(
-  `^(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\\d\\d)-(\\w{3})-(\\d\\d) ${TIME} GMT$`,
+const TIME = '(\\d\\d:\\d\\d:\\d\\d)'
+/** `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` or `Sun Nov  6 08:49:37 1994`. */
+const DATE = new RegExp(
+  `^(?:\\w+, (\\d\\d)[ -](\\w{3})[ -](\\d\\d(?:\\d\\d)?) ${TIME} GMT|\\w{3} (\\w{3}) ([ \\d]\\d) ${TIME} (\\d{4}))$`,
 )
-/** Sun Nov  6 08:49:37 1994 */
-const ASCTIME = new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (\\w{3}) ([ \\d]\\d) ${TIME} (\\d{4})$`)
 
 /**
  * Milliseconds since the epoch of an HTTP-date in any of its three forms (RFC 9110 5.6.7), else `undefined`.
  * @param wallNow settles the century of a two-digit year: one that seems more than 50 years ahead is past
  */
 export function parseHttpDate(text: string, wallNow: number): number | undefined {
-  const imf = IMF.exec(text)
-  if (imf) return utc(imf[3], imf[2], imf[1], imf[4], imf[5], imf[6])
-  const asctime = ASCTIME.exec(text)
-  if (asctime) return utc(asctime[6], asctime[1], asctime[2], asctime[3], asctime[4], asctime[5])
-  const old = RFC850.exec(text)
-  if (!old) return undefined
-  const thisYear = new Date(wallNow).getUTCFullYear()
-  const year = thisYear - (thisYear % 100) + Number(old[3])
-  return utc(String(year > thisYear + 50 ? year - 100 : year), old[2], old[1], old[4], old[5], old[6])
-}
-
-function utc(...[year, month, day, hour, minute, second]: (string | undefined)[]): number | undefined {
-  const monthIndex = MONTHS.indexOf(month as string)
-  const [d, h, m, s] = [Number(day), Number(hour), Number(minute), Number(second)]
-  // A second of 60 is a leap second.
-  if (monthIndex < 0 || d < 1 || d > 31 || h > 23 || m > 59 || s > 60) return undefined
-  return Date.UTC(Number(year), monthIndex, d, h, m, s)
+  const found = DATE.exec(text)
+  if (!found) return undefined
+  const [, day = found[6], month = found[5], year = found[8] as string, time = found[7] as string] = found
+  let fullYear = Number(year)
+  if (year.length === 2) {
+    const thisYear = new Date(wallNow).getUTCFullYear()
+    fullYear += thisYear - (thisYear % 100)
+    if (fullYear > thisYear + 50) fullYear -= 100
+  }
+  // The parser of dates knows no leap second.
+  const at = Date.parse(`${day} ${month} ${fullYear} ${time.replace(/60$/, '59')} GMT`)
+  return Number.isNaN(at) ? undefined : at
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isLoopback, type OriginRules, parseBase, resolveRedirect, resolveTarget } from './url.ts'
+import { resolveRedirect } from './redirects.ts'
+import { isLoopback, type OriginRules, parseBase, resolveTarget } from './url.ts'
 
 function rules(base?: string, more: Partial<OriginRules> = {}): OriginRules {
   return {

@@ -70,7 +70,7 @@ export interface HttpExchange {
   cancel(reason: unknown): void
 }
 
-/** What a transport can do beyond sending and receiving. What is missing is listed in docs/transports.md. */
+/** What a transport can do beyond sending and receiving; each module declares its own. What is missing is listed in docs/transports.md. */
 export interface HttpTransportCapabilities {
   /** `onSent` comes when the request is written, so that a failure before it cannot have reached the server. */
   readonly tellsSent: boolean
@@ -93,7 +93,6 @@ export interface HttpTransportCapabilities {
 
 /** Carries HTTP attempts. */
 export interface HttpTransport {
-  readonly capabilities: HttpTransportCapabilities
   /** The `Accept-Encoding` that servers are to be asked for; `undefined` where the platform asks by itself. */
   readonly acceptEncoding: string | undefined
   /** Starts an attempt. Reports even of a failure to start come later, never from within this call. */

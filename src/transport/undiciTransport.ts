@@ -15,7 +15,6 @@ import { ACCEPT_ENCODING } from './undiciDecoding.ts'
 import { UndiciExchange } from './undiciExchange.ts'
 
 class UndiciTransport implements HttpTransport {
-  readonly capabilities: HttpTransportCapabilities
   readonly acceptEncoding = ACCEPT_ENCODING
   readonly #options: HttpTransportOptions
   /** Made at the first request: a client that is only configured holds no agent. */
@@ -24,9 +23,7 @@ class UndiciTransport implements HttpTransport {
 
   constructor(options: HttpTransportOptions) {
     this.#options = options
-    const own = options.dispatcher === undefined
     this.#dispatcher = options.dispatcher as Dispatcher | undefined
-    this.capabilities = own ? ownCapabilities : foreignCapabilities
   }
 
   send(request: HttpRequest, receiver: HttpReceiver): HttpExchange {
@@ -84,7 +81,8 @@ class UndiciTransport implements HttpTransport {
   }
 }
 
-const ownCapabilities: HttpTransportCapabilities = Object.freeze({
+/** With a dispatcher of the caller's, connecting, limits of headers and closing are its own affair. */
+export const capabilities: HttpTransportCapabilities = Object.freeze({
   tellsSent: true,
   connectTimeout: true,
   manualRedirects: true,
@@ -94,14 +92,6 @@ const ownCapabilities: HttpTransportCapabilities = Object.freeze({
   uploadProgress: true,
   cookies: true,
   ownsConnections: true,
-})
-
-/** With a dispatcher of the caller's, what the agent decides is his. */
-const foreignCapabilities: HttpTransportCapabilities = Object.freeze({
-  ...ownCapabilities,
-  connectTimeout: false,
-  boundedHeaders: false,
-  ownsConnections: false,
 })
 
 /** Makes the transport of this platform: undici. */

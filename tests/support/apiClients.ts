@@ -11,6 +11,18 @@ import { createHttpTransport as createUndiciTransport } from '../../src/transpor
 import { type ReadRequest, startRawServer, startServer, type TestServer } from './misbehavingServer.ts'
 import { type Scripted, type ScriptedTransport, scriptedTransport } from './scriptedTransport.ts'
 
+// Parts that are fetched when first used are there from the start: virtual time does not wait for files.
+await Promise.all([
+  import('../../src/client/fetch.ts'),
+  import('../../src/client/guardedStream.ts'),
+  import('../../src/client/schema.ts'),
+  import('../../src/client/sharing.ts'),
+  import('../../src/client/streaming.ts'),
+  import('../../src/http/multipart.ts'),
+  import('../../src/http/redirects.ts'),
+  import('../../src/policies/rateLimiter/TokenQueue.ts'),
+])
+
 /** Both transports by name, for `describe.each`. */
 export const transports = Object.entries({ undici: createUndiciTransport, fetch: createFetchTransport })
 export type MakeTransport = (typeof transports)[number][1]

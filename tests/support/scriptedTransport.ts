@@ -52,17 +52,6 @@ export function scriptedTransport(
     get open() {
       return open.size
     },
-    capabilities: {
-      tellsSent: true,
-      connectTimeout: true,
-      manualRedirects: true,
-      boundedHeaders: true,
-      boundedEncodings: true,
-      uploadStreams: true,
-      uploadProgress: true,
-      cookies: true,
-      ownsConnections: true,
-    },
     acceptEncoding: undefined,
     decodeText: (bytes) => new TextDecoder().decode(bytes),
     dispose() {},

@@ -4,7 +4,7 @@
 
 import type { Clock } from '../../core/clock.ts'
 import { CommsError } from '../../core/errors.ts'
-import { callable, checkOptions, clockRule, interval, numberRule, withDefaults } from '../../core/options.ts'
+import { callable, checkOptions, clockRule, interval, withDefaults } from '../../core/options.ts'
 import { type Random, systemRandom } from '../../core/random.ts'
 import { systemClock } from '../../core/systemClock.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
@@ -23,7 +23,7 @@ export interface AdaptiveThrottleOptions {
 
 const defaults = { k: 2, window: 120_000 }
 const rules = {
-  k: numberRule(1, 1000),
+  k: 'a number from 1 to 1000',
   window: interval,
   isOverload: callable,
   clock: clockRule,

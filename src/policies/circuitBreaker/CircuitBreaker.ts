@@ -44,16 +44,15 @@ function classifyByName(error: unknown): Outcome {
   return error instanceof Error && error.name === 'AbortError' ? 'ignored' : 'failure'
 }
 
-/** The state of a machine in the words of `getState()`. */
-export function describeBreaker(machine: BreakerMachine, clock: Clock): CircuitBreakerState {
+/** The state of a machine in the words of `getState()`; one that has not been made yet is closed. */
+export function describeBreaker(machine: BreakerMachine | undefined, clock: Clock): CircuitBreakerState {
   const now = clock.now()
-  const at = machine.nextAttemptAt
+  const at = machine?.nextAttemptAt ?? Infinity
   return {
-    state: machine.state,
-    failureCount: machine.failureCount(now),
-    requestCount: machine.requestCount(now),
-    nextAttempt:
-      at === null || at === Number.POSITIVE_INFINITY ? null : Math.round(clock.wallNow() + at - now),
+    state: machine?.state ?? 'CLOSED',
+    failureCount: machine?.failureCount(now) ?? 0,
+    requestCount: machine?.requestCount(now) ?? 0,
+    nextAttempt: at === Infinity ? null : Math.round(clock.wallNow() + at - now),
   }
 }
 

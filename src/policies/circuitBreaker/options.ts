@@ -4,7 +4,6 @@ import {
   checkOptions,
   duration,
   interval,
-  numberRule,
   positiveCount,
   type Rules,
   withDefaults,
@@ -49,17 +48,17 @@ export const circuitBreakerDefaults: ResolvedCircuitBreakerOptions = {
   probeTimeout: 60_000,
 }
 
-const rate = numberRule(Number.MIN_VALUE, 1)
+const rate = 'a number above 0, at most 1'
 
 export const circuitBreakerRules: Rules<CircuitBreakerOptions> = {
   threshold: positiveCount,
   timeout: duration,
   volumeThreshold: positiveCount,
-  failureRate: { ...rate, expected: 'a number above 0, at most 1' },
+  failureRate: rate,
   window: interval,
   halfOpenRequests: positiveCount,
   slowCallDuration: duration,
-  slowCallRate: { ...rate, expected: 'a number above 0, at most 1' },
+  slowCallRate: rate,
   maxTimeout: duration,
   probeTimeout: interval,
 }

@@ -10,8 +10,8 @@ import {
   clockRule,
   count,
   delay,
-  numberRule,
   positiveCount,
+  share,
   withDefaults,
 } from '../../core/options.ts'
 import { systemClock } from '../../core/systemClock.ts'
@@ -40,7 +40,7 @@ export interface HedgeOptions {
 const defaults = { quantile: 0.95, minSamples: 20, maxHedges: 1 }
 const rules = {
   delay,
-  quantile: numberRule(0, 1),
+  quantile: share,
   minSamples: positiveCount,
   maxHedges: count,
   budget: {

@@ -9,14 +9,14 @@ import {
   clockRule,
   flag,
   interval,
-  numberRule,
+  optionError,
   plainObject,
+  positive,
   positiveCount,
   type Rules,
-  text,
 } from '../../core/options.ts'
 import { systemClock } from '../../core/systemClock.ts'
-import { refill, retryAfterMs, tryTake } from './bucketArithmetic.ts'
+import { retryAfterMs, tryTake } from './bucketArithmetic.ts'
 import { type Bucket, KeyedBuckets } from './keyedBuckets.ts'
 import { checkedLimit, DEFAULT_LIMITS, isCheckedLimit, type Limit, type Limits } from './options.ts'
 import type { BucketInfo } from './TokenBucket.ts'
@@ -78,25 +78,12 @@ export interface EndpointStats {
   rateLimited: number
 }
 
-const costRule = numberRule(Number.MIN_VALUE, Number.MAX_SAFE_INTEGER)
 const noRequest: RateLimitRequest = Object.freeze({})
-
-/** Limits by category: a new one, or a changed one, is checked and takes effect at once. */
-function liveLimits(given: Record<string, Partial<Limit>>): Limits {
-  const limits: Limits = Object.create(null)
-  for (const [name, limit] of Object.entries(DEFAULT_LIMITS)) {
-    limits[name] = checkedLimit('RateLimiter', `limits.${name}`, limit)
-  }
-  for (const [name, limit] of Object.entries(given)) {
-    limits[name] = checkedLimit('RateLimiter', `limits.${name}`, limit, limits[name])
-  }
-  return limits
-}
 
 /** A token bucket per endpoint (any string) and category. */
 export class RateLimiter {
   /** The limits in force, by category. */
-  readonly limits: Limits
+  readonly limits: Limits = Object.create(null)
   readonly #keyed: KeyedBuckets
   readonly #clock: Clock
   readonly #onRateLimited: RateLimiterOptions['onRateLimited']
@@ -108,23 +95,27 @@ export class RateLimiter {
   /** @throws TypeError or RangeError naming the option */
   constructor(options: RateLimiterOptions = {}) {
     checkOptions('RateLimiter', options, rateLimiterRules)
-    const { windowMs, maxRequests, limits = {} } = options
-    if ((windowMs === undefined) !== (maxRequests === undefined)) {
-      throw Object.assign(
-        new TypeError('RateLimiter: option "windowMs" must be given together with "maxRequests"'),
-        { code: 'INVALID_OPTION', option: 'windowMs' },
+    const { enabled = true, windowMs, maxRequests, maxEndpoints = 10_000, clock = systemClock } = options
+    let { limits } = options
+    if (windowMs !== undefined && maxRequests !== undefined)
+      limits = {
+        api: { tokensPerSecond: (maxRequests / windowMs) * 1000, burstCapacity: maxRequests },
+        ...limits,
+      }
+    else if (windowMs !== maxRequests)
+      throw optionError('RateLimiter', 'windowMs', 'must be given together with "maxRequests"', windowMs)
+    for (const [name, limit] of Object.entries({ ...DEFAULT_LIMITS, ...limits }))
+      this.limits[name] = checkedLimit(
+        'RateLimiter',
+        `limits.${name}`,
+        limit,
+        (DEFAULT_LIMITS as Limits)[name],
       )
-    }
-    const short =
-      windowMs !== undefined && maxRequests !== undefined
-        ? { api: { tokensPerSecond: (maxRequests / windowMs) * 1000, burstCapacity: maxRequests } }
-        : {}
-    this.limits = liveLimits({ ...short, ...limits })
-    this.#keyed = new KeyedBuckets(options.maxEndpoints ?? 10_000)
-    this.#clock = options.clock ?? systemClock
+    this.#keyed = new KeyedBuckets(maxEndpoints)
+    this.#clock = clock
     this.#onRateLimited = options.onRateLimited
     this.#onRequestAllowed = options.onRequestAllowed
-    this.#enabled = options.enabled ?? true
+    this.#enabled = enabled
   }
 
   /** The buckets by endpoint; keys of other categories than `api` are `category`, a line feed and the endpoint. */
@@ -160,20 +151,14 @@ export class RateLimiter {
    */
   check(endpoint: string, request: RateLimitRequest = noRequest): void {
     const bucket = this.take(endpoint, request.category, request.cost)
-    if (bucket)
-      throw rateLimitError(
-        endpoint,
-        bucket,
-        retryAfterMs(bucket, bucket.limit, request.cost ?? 1, this.#clock.now()),
-      )
+    if (bucket) throw rateLimitError(endpoint, bucket, request.cost, this.#clock.now())
   }
 
   /** Takes the tokens, or says how long to wait. */
-  tryConsume(endpoint: string, request: RateLimitRequest = noRequest): RateLimitResult {
-    const { category = 'api', cost = 1 } = request
+  tryConsume(endpoint: string, { category, cost = 1 }: RateLimitRequest = noRequest): RateLimitResult {
     const refusedBy = this.take(endpoint, category, cost)
     return {
-      allowed: refusedBy === undefined,
+      allowed: !refusedBy,
       retryAfter: refusedBy ? retryAfterMs(refusedBy, refusedBy.limit, cost, this.#clock.now()) : 0,
       info: this.getInfo(endpoint, category),
     }
@@ -184,7 +169,7 @@ export class RateLimiter {
    * Nobody is served past callers that already wait for the same bucket.
    */
   take(endpoint: string, category = 'api', cost = 1): Bucket | undefined {
-    if (cost !== 1) checkOption('RateLimiter', 'cost', cost, costRule)
+    if (cost !== 1) checkOption('RateLimiter', 'cost', cost, positive)
     const now = this.#clock.now()
     const limit = this.#limit(category)
     this.#totalRequests += 1
@@ -192,31 +177,28 @@ export class RateLimiter {
     const bucket = this.#keyed.get(endpoint, category, limit, now)
     bucket.requests += 1
     if (bucket.waiting === 0 && tryTake(bucket, limit, cost, now)) {
-      if (this.#onRequestAllowed) this.#onRequestAllowed(endpoint, infoOf(bucket, now))
+      this.#onRequestAllowed?.(endpoint, infoOf(bucket, now))
       return undefined
     }
     bucket.limited += 1
     this.#rateLimited += 1
-    if (this.#onRateLimited) this.#onRateLimited(endpoint, infoOf(bucket, now))
+    this.#onRateLimited?.(endpoint, infoOf(bucket, now))
     return bucket
   }
 
-  /** The bucket of an endpoint; made when missing. For queues that wait on it. */
-  bucketOf(endpoint: string, category = 'api'): Bucket {
+  /** The bucket of an endpoint; made when missing. For whoever learns what it may hold. */
+  bucketOf(endpoint: string, category: string): Bucket {
     return this.#keyed.get(endpoint, category, this.#limit(category), this.#clock.now())
   }
 
   /** The state of a bucket; looking takes nothing and makes none. */
   getInfo(endpoint: string, category = 'api'): BucketInfo {
     const limit = this.#limit(category)
-    const bucket = this.#keyed.peek(endpoint, category)
-    if (bucket) return infoOf(bucket, this.#clock.now())
-    return {
-      tokens: limit.burstCapacity,
-      capacity: limit.burstCapacity,
-      rate: limit.tokensPerSecond,
-      retryAfter: 0,
-    }
+    const now = this.#clock.now()
+    return infoOf(
+      this.#keyed.peek(endpoint, category) ?? { limit, tokens: limit.burstCapacity, refilledAt: now },
+      now,
+    )
   }
 
   getStats(): RateLimiterStats
@@ -224,22 +206,19 @@ export class RateLimiter {
   getStats(endpoint: string): EndpointStats | undefined
   getStats(endpoint?: string): RateLimiterStats | EndpointStats | undefined {
     const byEndpoint: Record<string, EndpointStats> = Object.create(null)
-    for (const [key, bucket] of this.#keyed.buckets) {
+    for (const [key, { requests, limited }] of this.buckets) {
       const name = key.slice(key.indexOf('\n') + 1)
-      if (endpoint !== undefined && name !== endpoint) continue
-      const entry = byEndpoint[name] ?? { totalRequests: 0, rateLimited: 0 }
-      byEndpoint[name] = entry
-      entry.totalRequests += bucket.requests
-      entry.rateLimited += bucket.limited
+      byEndpoint[name] ??= { totalRequests: 0, rateLimited: 0 }
+      byEndpoint[name].totalRequests += requests
+      byEndpoint[name].rateLimited += limited
     }
     if (endpoint !== undefined) return byEndpoint[endpoint]
     return { totalRequests: this.#totalRequests, rateLimited: this.#rateLimited, byEndpoint }
   }
 
   resetStats(): void {
-    this.#totalRequests = 0
-    this.#rateLimited = 0
-    for (const bucket of this.#keyed.buckets.values()) bucket.requests = bucket.limited = 0
+    this.#totalRequests = this.#rateLimited = 0
+    for (const bucket of this.buckets.values()) bucket.requests = bucket.limited = 0
   }
 
   /** Forgets every bucket: all are full again. Statistics of single endpoints go with them. */
@@ -248,46 +227,48 @@ export class RateLimiter {
   }
 
   #limit(category: string): Limit {
-    const limit = this.limits[category]
-    if (limit && isCheckedLimit(limit)) return limit
-    if (limit) {
-      // Assigned as a plain object since: checked now, and from then on whenever it is changed.
-      const checked = checkedLimit('RateLimiter', `limits.${category}`, limit)
-      this.limits[category] = checked
-      return checked
-    }
-    checkOption('RateLimiter', 'category', category, text)
-    throw Object.assign(
-      new TypeError(
-        `RateLimiter: option "category" must be one of ${Object.keys(this.limits).join(', ')}, got "${category}"`,
-      ),
-      { code: 'INVALID_OPTION', option: 'category' },
-    )
+    const { limits } = this
+    const limit = limits[category]
+    if (!limit)
+      throw optionError(
+        'RateLimiter',
+        'category',
+        `must be one of ${Object.keys(limits).join(', ')}`,
+        category,
+      )
+    if (isCheckedLimit(limit)) return limit
+    // Assigned as a plain object since: checked now, and from then on whenever it is changed.
+    const checked = checkedLimit('RateLimiter', `limits.${category}`, limit)
+    limits[category] = checked
+    return checked
   }
 }
 
 /** What a bucket tells of itself. */
-export function infoOf(bucket: Bucket, now: number): BucketInfo {
+function infoOf(bucket: Pick<Bucket, 'tokens' | 'refilledAt' | 'limit'>, now: number): BucketInfo {
   const { limit } = bucket
-  refill(bucket, limit, now)
-  return {
-    // Less than none while the server's own limit is kept to.
-    tokens: Math.max(0, bucket.tokens),
-    capacity: limit.burstCapacity,
-    rate: limit.tokensPerSecond,
-    retryAfter: retryAfterMs(bucket, limit, 1, now),
-  }
+  const retryAfter = retryAfterMs(bucket, limit, 1, now)
+  const { burstCapacity: capacity, tokensPerSecond: rate } = limit
+  return { tokens: Math.max(0, bucket.tokens), capacity, rate, retryAfter }
 }
 
 /** The error of a request that a bucket refused. */
-export function rateLimitError(endpoint: string, bucket: Bucket, retryAfter: number): RateLimitError {
-  const { tokensPerSecond, burstCapacity } = bucket.limit
+export function rateLimitError(
+  endpoint: string,
+  bucket: Bucket,
+  cost: number | undefined,
+  now: number,
+): RateLimitError {
+  return refusal(endpoint, bucket, retryAfterMs(bucket, bucket.limit, cost ?? 1, now))
+}
+
+/** The same for one whose wait is known. */
+export function refusal(endpoint: string, bucket: Bucket, retryAfter: number): RateLimitError {
+  const { category, limit } = bucket
   const remedy =
-    retryAfter === Number.POSITIVE_INFINITY
-      ? 'it costs more than the bucket ever holds'
-      : `try again in ${retryAfter} ms`
+    retryAfter === Infinity ? 'it costs more than the bucket ever holds' : `try again in ${retryAfter} ms`
   return new RateLimitError(
-    `Rate limit exceeded for ${endpoint} (${bucket.category}: ${tokensPerSecond}/s, burst ${burstCapacity}): ${remedy}`,
-    { retryAfter, endpoint, category: bucket.category },
+    `Rate limit exceeded for ${endpoint} (${category}: ${limit.tokensPerSecond}/s, burst ${limit.burstCapacity}): ${remedy}`,
+    { retryAfter, endpoint, category },
   )
 }

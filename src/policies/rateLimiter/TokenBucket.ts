@@ -1,12 +1,12 @@
 // One token bucket on a clock of its own.
 
 import type { Clock } from '../../core/clock.ts'
-import { checkOption, numberRule } from '../../core/options.ts'
+import { checkOption } from '../../core/options.ts'
 import { systemClock } from '../../core/systemClock.ts'
 import { type BucketState, refill, retryAfterMs, tryTake } from './bucketArithmetic.ts'
 import { checkedLimit, type Limit } from './options.ts'
 
-const costRule = numberRule(0, Number.MAX_SAFE_INTEGER)
+const costRule = 'a number >= 0'
 
 /** What a bucket tells of itself. */
 export interface BucketInfo {

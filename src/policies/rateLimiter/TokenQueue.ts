@@ -5,9 +5,13 @@ import type { Clock, TimerHandle } from '../../core/clock.ts'
 import { AbortError } from '../../core/errors.ts'
 import { retryAfterMs, tryTake } from './bucketArithmetic.ts'
 import type { Bucket } from './keyedBuckets.ts'
-import { type RateLimiter, type RateLimitRequest, rateLimitError } from './RateLimiter.ts'
+import { type RateLimiter, rateLimitError, refusal } from './RateLimiter.ts'
 
-export interface TokenRequest extends RateLimitRequest {
+export interface TokenRequest {
+  /** @default 'api' */
+  category?: string | undefined
+  /** @default 1 */
+  cost?: number | undefined
   /** Higher goes first; equals go in order of arrival. @default 0 */
   priority?: number | undefined
   signal?: AbortSignal | undefined
@@ -80,7 +84,7 @@ export class TokenQueue {
     const turnMs =
       cost > bucket.limit.burstCapacity ? Number.POSITIVE_INFINITY : turnInMs(bucket, ahead + cost, now)
     if (turnMs === Number.POSITIVE_INFINITY || now + turnMs > deadlineAt || waiters.length >= MAX_WAITERS) {
-      return Promise.reject(rateLimitError(endpoint, bucket, turnMs))
+      return Promise.reject(refusal(endpoint, bucket, turnMs))
     }
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
@@ -128,8 +132,7 @@ export class TokenQueue {
 
   /** Others went first, or the limit has become lower since: its turn did not come in time. */
   #expire(bucket: Bucket, line: Line, waiter: Waiter): void {
-    const waitMs = retryAfterMs(bucket, bucket.limit, waiter.cost, this.#clock.now())
-    this.#leave(bucket, line, waiter, rateLimitError(waiter.endpoint, bucket, waitMs))
+    this.#leave(bucket, line, waiter, rateLimitError(waiter.endpoint, bucket, waiter.cost, this.#clock.now()))
   }
 
   #letGo(waiter: Waiter): void {

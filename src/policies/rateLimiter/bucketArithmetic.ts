@@ -5,7 +5,7 @@ import type { Limit } from './options.ts'
 /** Absorbs what floating point loses, so that waiting `retryAfterMs` is always enough. */
 const EPSILON = 1e-9
 
-/** A bucket's memory: what it held, and when. */
+/** A bucket's memory: what it held, and when. Below 0 it owes tokens to those that wait. */
 export interface BucketState {
   tokens: number
   refilledAt: number
@@ -13,13 +13,9 @@ export interface BucketState {
 
 /** Adds what has come back since the last look. Time that runs backwards adds nothing. */
 export function refill(bucket: BucketState, limit: Readonly<Limit>, now: number): void {
-  const elapsed = now - bucket.refilledAt
-  if (elapsed > 0) {
-    bucket.tokens = Math.min(limit.burstCapacity, bucket.tokens + (elapsed / 1000) * limit.tokensPerSecond)
-    bucket.refilledAt = now
-  } else if (bucket.tokens > limit.burstCapacity) {
-    bucket.tokens = limit.burstCapacity
-  }
+  const elapsed = Math.max(0, now - bucket.refilledAt)
+  bucket.tokens = Math.min(limit.burstCapacity, bucket.tokens + (elapsed / 1000) * limit.tokensPerSecond)
+  bucket.refilledAt += elapsed
 }
 
 /** Takes `cost` tokens if they are there; all or nothing. */
@@ -34,12 +30,7 @@ export function tryTake(bucket: BucketState, limit: Readonly<Limit>, cost: numbe
 export function retryAfterMs(bucket: BucketState, limit: Readonly<Limit>, cost: number, now: number): number {
   refill(bucket, limit, now)
   if (bucket.tokens + EPSILON >= cost) return 0
-  if (cost > limit.burstCapacity) return Number.POSITIVE_INFINITY
-  return Math.ceil(((cost - bucket.tokens) / limit.tokensPerSecond) * 1000)
-}
-
-/** Whether the bucket, looked at now, would be full: then forgetting it changes nothing. */
-export function isFull(bucket: BucketState, limit: Readonly<Limit>, now: number): boolean {
-  refill(bucket, limit, now)
-  return bucket.tokens + EPSILON >= limit.burstCapacity
+  return cost > limit.burstCapacity
+    ? Infinity
+    : Math.ceil(((cost - bucket.tokens) / limit.tokensPerSecond) * 1000)
 }

@@ -3,7 +3,7 @@
 // A bucket that is full is the same as one that was never made, so only full ones are forgotten. When there is no room and
 // none is full, new keys of a category share one bucket: inventing keys gains an attacker nothing.
 
-import { type BucketState, isFull } from './bucketArithmetic.ts'
+import { type BucketState, retryAfterMs } from './bucketArithmetic.ts'
 import type { Limit } from './options.ts'
 
 /** A bucket with its limit and its counts. */
@@ -28,29 +28,22 @@ export class KeyedBuckets {
   /** By key; keys of every category but `api` are prefixed with it and a line feed. */
   readonly buckets = new Map<string, Bucket>()
   readonly #maxKeys: number
-  /** Told before a bucket is forgotten, for statistics. */
-  readonly #onForget: ((key: string, bucket: Bucket) => void) | undefined
   #oldest: IterableIterator<[string, Bucket]> | undefined
 
   /** @param maxKeys buckets kept at most, the shared ones apart */
-  constructor(maxKeys: number, onForget?: (key: string, bucket: Bucket) => void) {
+  constructor(maxKeys: number) {
     this.#maxKeys = maxKeys
-    this.#onForget = onForget
   }
 
   /** The bucket of this key, or `undefined` when it has none: then it is as good as full. */
   peek(key: string, category: string): Bucket | undefined {
-    const mapKey = this.#mapKey(key, category)
-    return (
-      this.buckets.get(mapKey) ??
-      (this.#hasRoom() ? undefined : this.buckets.get(this.#mapKey(SHARED_KEY, category)))
-    )
+    const own = this.buckets.get(mapKey(key, category))
+    return own ?? (this.#isFull() ? this.buckets.get(mapKey(SHARED_KEY, category)) : undefined)
   }
 
   /** The bucket of this key; made when missing. */
   get(key: string, category: string, limit: Limit, now: number): Bucket {
-    const mapKey = this.#mapKey(key, category)
-    const bucket = this.buckets.get(mapKey) ?? this.#make(mapKey, category, limit, now)
+    const bucket = this.buckets.get(mapKey(key, category)) ?? this.#make(key, category, limit, now)
     // The category may have been given another limit since.
     bucket.limit = limit
     return bucket
@@ -61,32 +54,17 @@ export class KeyedBuckets {
     this.#oldest = undefined
   }
 
-  #make(mapKey: string, category: string, limit: Limit, now: number): Bucket {
-    if (!this.#hasRoom() && !this.#forgetFull(now)) {
-      const sharedKey = this.#mapKey(SHARED_KEY, category)
-      const shared = this.buckets.get(sharedKey)
-      if (shared) return shared
-      return this.#add(sharedKey, category, limit, now)
-    }
-    return this.#add(mapKey, category, limit, now)
-  }
-
-  #add(mapKey: string, category: string, limit: Limit, now: number): Bucket {
-    const bucket: Bucket = {
-      tokens: limit.burstCapacity,
-      refilledAt: now,
-      limit,
-      category,
-      requests: 0,
-      limited: 0,
-      waiting: 0,
-    }
-    this.buckets.set(mapKey, bucket)
+  #make(key: string, category: string, limit: Limit, now: number): Bucket {
+    if (key !== SHARED_KEY && this.#isFull() && !this.#forgetFull(now))
+      return this.get(SHARED_KEY, category, limit, now)
+    const tokens = limit.burstCapacity
+    const bucket = { tokens, refilledAt: now, limit, category, requests: 0, limited: 0, waiting: 0 }
+    this.buckets.set(mapKey(key, category), bucket)
     return bucket
   }
 
-  #hasRoom(): boolean {
-    return this.buckets.size < this.#maxKeys
+  #isFull(): boolean {
+    return this.buckets.size >= this.#maxKeys
   }
 
   /** Walks on from where the last search ended, so that every bucket is looked at in turn. */
@@ -94,22 +72,21 @@ export class KeyedBuckets {
     let forgotten = false
     for (let probe = 0; probe < PROBES; probe += 1) {
       this.#oldest ??= this.buckets.entries()
-      const next = this.#oldest.next()
-      if (next.done) {
+      const { done, value } = this.#oldest.next()
+      if (done) {
         this.#oldest = undefined
         continue
       }
-      const [key, bucket] = next.value
-      if (bucket.waiting === 0 && isFull(bucket, bucket.limit, now)) {
-        this.#onForget?.(key, bucket)
-        this.buckets.delete(key)
-        forgotten = true
-      }
+      const [key, bucket] = value
+      const { limit } = bucket
+      if (bucket.waiting || retryAfterMs(bucket, limit, limit.burstCapacity, now)) continue
+      this.buckets.delete(key)
+      forgotten = true
     }
     return forgotten
   }
+}
 
-  #mapKey(key: string, category: string): string {
-    return category === 'api' ? key : `${category}\n${key}`
-  }
+function mapKey(key: string, category: string): string {
+  return category === 'api' ? key : `${category}\n${key}`
 }

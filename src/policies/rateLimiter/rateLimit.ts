@@ -1,7 +1,7 @@
 // Rate limiting any operation: the shell around RateLimiter and TokenQueue.
 
 import type { Clock } from '../../core/clock.ts'
-import { checkOptions, clockRule, numberRule, oneOf, text } from '../../core/options.ts'
+import { checkOptions, clockRule, text } from '../../core/options.ts'
 import { systemClock } from '../../core/systemClock.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
 import { RateLimiter, type RateLimiterOptions } from './RateLimiter.ts'
@@ -24,8 +24,8 @@ export interface RateLimitPolicyOptions {
 const rules = {
   endpoint: text,
   category: text,
-  cost: numberRule(Number.MIN_VALUE, Number.MAX_SAFE_INTEGER),
-  mode: oneOf('reject', 'wait'),
+  cost: 'a number above 0',
+  mode: '"reject" or "wait"',
   clock: clockRule,
 }
 

@@ -6,8 +6,7 @@ import {
   count,
   delay,
   duration,
-  either,
-  oneOf,
+  type Rule,
   type Rules,
   withDefaults,
 } from '../../core/options.ts'
@@ -56,21 +55,19 @@ export const retryDefaults: ResolvedRetryOptions = {
   budget: undefined,
 }
 
-const jitterPair = {
-  expected: '[low, high] with 0 <= low <= high',
-  accepts: (value: unknown) =>
-    Array.isArray(value) &&
-    value.length === 2 &&
-    value[0] >= 0 &&
-    value[0] <= value[1] &&
-    value[1] < Infinity,
+export const jitterRule: Rule = {
+  expected: '"none" or "full" or "equal" or "decorrelated" or [low, high] with 0 <= low <= high',
+  accepts: (value) =>
+    Array.isArray(value)
+      ? value.length === 2 && value[0] >= 0 && value[0] <= value[1] && value[1] < Infinity
+      : value === 'decorrelated' || Object.hasOwn(jitterRanges, value as string),
 }
 
 export const retryRules: Rules<RetryOptions> = {
   retries: count,
   retryDelay: delay,
   maxRetryDelay: delay,
-  jitter: either(oneOf('none', 'full', 'equal', 'decorrelated'), jitterPair),
+  jitter: jitterRule,
   maxRetryAfter: duration,
   shouldRetry: callable,
   budget: {
@@ -86,7 +83,9 @@ export function resolveRetryOptions(options: RetryOptions, owner = 'retry'): Res
 }
 
 /** The backoff that these options describe. */
-export function retryBackoff(options: ResolvedRetryOptions): Backoff {
+export function retryBackoff(
+  options: Pick<ResolvedRetryOptions, 'retryDelay' | 'maxRetryDelay' | 'jitter'>,
+): Backoff {
   const { jitter } = options
   return {
     baseMs: options.retryDelay,

@@ -2,7 +2,7 @@
 // When a backend is dead, every call fails and would retry; the budget keeps the storm at 1 + ratio of the load.
 // Arithmetic: Finagle's RetryBudget (a leaky token bucket, deposits of 1000, withdrawals of 1000 / ratio).
 
-import { checkOptions, interval, numberRule, withDefaults } from '../../core/options.ts'
+import { checkOptions, interval, withDefaults } from '../../core/options.ts'
 
 export interface RetryBudgetOptions {
   /** Retries allowed per call made. @default 0.2 */
@@ -15,8 +15,8 @@ export interface RetryBudgetOptions {
 
 const defaults = { ratio: 0.2, reservePerSecond: 10, window: 10_000 }
 const rules = {
-  ratio: numberRule(0, 1000),
-  reservePerSecond: numberRule(0, 1_000_000),
+  ratio: 'a number from 0 to 1000',
+  reservePerSecond: 'a number from 0 to 1000000',
   window: interval,
 }
 
