@@ -82,7 +82,7 @@ it('in no stretch of time are more sent than burst + rate x time, waiting or not
     ),
     { numRuns: 150 },
   )
-  expect(waited).toBeGreaterThan(500)
+  expect(waited).toBeGreaterThan(100)
 }, 60_000)
 
 it('those who wait are served by priority and then in order of arrival, whoever leaves in between', async () => {
