@@ -18,7 +18,7 @@ export function findChromium(what: string): string | undefined {
 }
 
 /** Starts it, headless, without any traffic of its own, and with a microphone that beeps for pages that may hear it. */
-export function launch(executablePath: string): Promise<Browser> {
+export function launch(executablePath: string, more: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath,
     args: [
@@ -30,6 +30,7 @@ export function launch(executablePath: string): Promise<Browser> {
       '--disable-quic',
       '--no-first-run',
       '--use-fake-device-for-media-stream',
+      ...more,
     ],
   })
 }
