@@ -1,31 +1,19 @@
 // The HTTP client: its public face. What it decides stands in http/ and policies/, how a call runs in client/.
 
-import { Call } from './client/call.ts'
-import { ClientCore, disposedError } from './client/core.ts'
+import { ClientCore, type InterceptorLists, noOptions } from './client/core.ts'
 import type { ApiClientEvents } from './client/events.ts'
-import {
-  type ClientResponse,
-  type ErrorInterceptor,
-  type InterceptedConfig,
-  interceptError,
-  interceptRequest,
-  interceptResponse,
-  type RequestInterceptor,
-  type ResponseInterceptor,
-} from './client/interceptors.ts'
+import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './client/interceptors.ts'
 import {
   type ApiClientOptions,
   type CallOptions,
-  checkRequestOptions,
   checkStreamOptions,
   clientRules,
   type RequestConfig,
   type RequestOptions,
   type StreamOptions,
 } from './client/options.ts'
-import type { Sharing } from './client/sharing.ts'
 import { Emitter } from './core/emitter.ts'
-import { loaded } from './core/loaded.ts'
+import { lazily } from './core/lazily.ts'
 import { callable, checkOption, checkOptions, plainObject, withDefaults } from './core/options.ts'
 import { emptyFields, setHeaders } from './http/headers.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
@@ -79,14 +67,9 @@ export interface ApiClientStats {
   rateLimiter: RateLimiterStats
 }
 
-interface InterceptorLists {
-  request: readonly RequestInterceptor[]
-  response: readonly ResponseInterceptor[]
-  error: readonly ErrorInterceptor[]
-}
-
-const noOptions: RequestOptions = Object.freeze({})
-const none: readonly never[] = Object.freeze([])
+const asking = lazily(() => import('./client/asking.ts'))
+const streaming = lazily(() => import('./client/streaming.ts'))
+const fetching = lazily(() => import('./client/fetch.ts'))
 
 /**
  * A resilient HTTP client: retries what may be repeated, stops calling what is down, keeps to limits, ends in time.
@@ -95,10 +78,6 @@ const none: readonly never[] = Object.freeze([])
  */
 export class ApiClient extends Emitter<ApiClientEvents> {
   readonly #core: ClientCore
-  /** Lists are replaced, never changed: a call that walks one is not disturbed. */
-  readonly #interceptors: InterceptorLists = { request: none, response: none, error: none }
-  /** Where hedging or coalescing was asked for; made at the first call. */
-  #sharing: Sharing | undefined
 
   /** @throws TypeError or RangeError naming the option; CommsError when `baseURL` or a header cannot be used */
   constructor(options: ApiClientOptions = {}) {
@@ -158,12 +137,8 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   }
 
   async *#stream(url: string | URL, options: StreamOptions): AsyncGenerator<unknown, void, undefined> {
-    const { openStream } = await loaded(import('./client/streaming.ts'))
-    yield* openStream(
-      this.#core,
-      async (method, data, asked) => (await this.#ask(method, url, data, asked)).call,
-      options,
-    )
+    const { openStream } = await streaming()
+    yield* openStream(this.#core, url, options)
   }
 
   /**
@@ -174,18 +149,18 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   readonly fetch = (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const given = init?.signal ?? (input instanceof Request ? input.signal : undefined)
     const answered = this.#guarded({ signal: given }, async ({ signal, ...inherited }) => {
-      const { runFetch } = await loaded(import('./client/fetch.ts'))
+      const { runFetch } = await fetching()
       return runFetch(
-        async (url, method, data, options) =>
-          (await this.#ask(method, url, data, { ...options, ...inherited })).call,
+        this.#core,
         input,
         signal === given ? init : { ...init, signal: signal ?? null },
+        inherited,
       )
     })
     if (!this.#core.settings.policy) return answered
     // A policy says in its own words that the caller has aborted.
     return answered.catch(async (error) => {
-      const { asFetchError } = await loaded(import('./client/fetch.ts'))
+      const { asFetchError } = await fetching()
       throw asFetchError(error, given)
     })
   }
@@ -202,7 +177,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     setHeaders(headers, settings.headers)
     setHeaders(headers, options.headers)
     const extended = new ApiClient({ ...withDefaults(settings, options), headers })
-    Object.assign(extended.#interceptors, this.#interceptors)
+    Object.assign(extended.#core.interceptors, this.#core.interceptors)
     return extended
   }
 
@@ -355,7 +330,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
 
   #add<K extends keyof InterceptorLists>(kind: K, interceptor: InterceptorLists[K][number]): () => void {
     checkOption('ApiClient', `${kind} interceptor`, interceptor, callable)
-    const lists = this.#interceptors
+    const lists = this.#core.interceptors
     lists[kind] = [...lists[kind], interceptor] as unknown as InterceptorLists[K]
     return () => {
       this.#remove(kind, interceptor)
@@ -364,9 +339,9 @@ export class ApiClient extends Emitter<ApiClientEvents> {
 
   /** @returns whether it was there */
   #remove<K extends keyof InterceptorLists>(kind: K, interceptor: InterceptorLists[K][number]): boolean {
-    const list: readonly unknown[] = this.#interceptors[kind]
+    const list: readonly unknown[] = this.#core.interceptors[kind]
     const index = list.indexOf(interceptor)
-    if (index >= 0) this.#interceptors[kind] = list.toSpliced(index, 1) as unknown as InterceptorLists[K]
+    if (index >= 0) this.#core.interceptors[kind] = list.toSpliced(index, 1) as unknown as InterceptorLists[K]
     return index >= 0
   }
 
@@ -398,92 +373,21 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   }
 
   #answer(method: string, url: string | URL, data: unknown, options: RequestOptions): Promise<unknown> {
-    const { request, response, error } = this.#interceptors
-    const { hedge, coalesce } = this.#core.settings
-    if (options.schema || hedge || coalesce || request.length + response.length + error.length > 0)
-      return this.#runIntercepted(method, url, data, options)
+    const core = this.#core
+    if (options.schema || core.intercepts) return this.#intercepted(method, url, data, options)
     // What is thrown in here rejects the promise.
     return new Promise((resolve, reject) => {
-      this.#start(method, url, data, options, (call) => resolve(call.data), reject)
+      core.start(method, url, data, options, (call) => resolve(call.data), reject)
     })
   }
 
-  #start(
-    method: string,
-    url: string | URL,
-    data: unknown,
-    options: RequestOptions,
-    resolve: (call: Call) => void,
-    reject: (error: unknown) => void,
-  ): void {
-    const core = this.#core
-    if (core.disposed) throw disposedError()
-    if (options !== noOptions) checkRequestOptions(options)
-    const prepared = core.requests.prepare(method, url, data, options)
-    // A category that does not exist is a mistake of the caller, whether or not there is a token left.
-    if (options.rateCategory !== undefined) core.limiter.getInfo(prepared.endpoint, options.rateCategory)
-    new Call(core, prepared, options, resolve, reject).start()
-  }
-
-  async #runIntercepted(
+  async #intercepted(
     method: string,
     url: string | URL,
     data: unknown,
     options: RequestOptions,
   ): Promise<unknown> {
-    try {
-      const { call, config } = await this.#ask(method, url, data, options)
-      const { status, headers, attempts, timings } = call
-      const response: ClientResponse = {
-        status,
-        headers,
-        data: call.data,
-        url: call.url,
-        config,
-        attempts,
-        timings,
-      }
-      if (config.schema) {
-        const { applySchema } = await loaded(import('./client/schema.ts'))
-        response.data = await applySchema(config.schema, call.data, call.url)
-      }
-      return await interceptResponse(this.#interceptors.response, response)
-    } catch (error) {
-      return interceptError(this.#interceptors.error, error)
-    }
-  }
-
-  /** A call that the request interceptors have seen. */
-  async #ask(
-    method: string,
-    url: string | URL,
-    data: unknown,
-    options: CallOptions,
-  ): Promise<{ call: Call; config: InterceptedConfig }> {
-    if (this.#core.disposed) throw disposedError()
-    checkRequestOptions(options)
-    const headers = emptyFields()
-    setHeaders(headers, options.headers)
-    const config = await interceptRequest(this.#interceptors.request, {
-      ...options,
-      url,
-      method,
-      data,
-      headers: { ...headers },
-    })
-    const asked = config.method.toUpperCase()
-    const start = (given: CallOptions) =>
-      new Promise<Call>((resolve, reject) => {
-        this.#start(asked, config.url, config.data, given, resolve, reject)
-      })
-    const { hedge, coalesce } = this.#core.settings
-    if ((hedge || coalesce) && !this.#sharing) {
-      const { Sharing } = await loaded(import('./client/sharing.ts'))
-      this.#sharing ??= new Sharing(this.#core)
-    }
-    const call = this.#sharing
-      ? await this.#sharing.run(asked, config.url, config, start)
-      : await start(config)
-    return { call, config }
+    const { askIntercepted } = await asking()
+    return askIntercepted(this.#core, method, url, data, options)
   }
 }

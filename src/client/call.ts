@@ -12,7 +12,7 @@ import {
   RateLimitError,
   TimeoutError,
 } from '../core/errors.ts'
-import { loaded } from '../core/loaded.ts'
+import { lazily } from '../core/lazily.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { redactUrl } from '../core/redact.ts'
 import { checkMade } from '../http/body.ts'
@@ -39,6 +39,9 @@ import type { ApiClientEvents, AttemptTimings } from './events.ts'
 import { learnFrom } from './learning.ts'
 import type { CallOptions } from './options.ts'
 import type { PreparedRequest } from './requests.ts'
+
+const redirects = lazily(() => import('../http/redirects.ts'))
+const guarding = lazily(() => import('./guardedStream.ts'))
 
 const noHeaders: HttpHeaders = Object.freeze({})
 
@@ -271,8 +274,9 @@ export class Call implements HttpReceiver, Live {
     }
     const error = rateLimitError(endpoint, bucket, rateCost, now)
     const isRetry = this.#attempt > 1 && now + error.retryAfter < this.#deadlineAt
-    this.#tellLimited(error, isRetry)
-    if (isRetry) this.#reserve(bucket, rateCost, error.retryAfter)
+    const { category, retryAfter } = error
+    this.#tell('debug', 'limited', { endpoint, category, waiting: isRetry, retryAfter })
+    if (isRetry) this.#reserve(bucket, rateCost, retryAfter)
     else this.onFailure(error)
   }
 
@@ -313,7 +317,7 @@ export class Call implements HttpReceiver, Live {
       return
     }
     const { endpoint } = this.#prepared
-    const { rateCategory: category, rateCost: cost, priority, signal } = this.#options
+    const { rateCategory: category = 'api', rateCost: cost, priority, signal } = this.#options
     const turn = queue.acquire(endpoint, { category, cost, priority, signal, deadlineAt: this.#deadlineAt })
     if (!turn) {
       this.#send(this.#now())
@@ -321,7 +325,7 @@ export class Call implements HttpReceiver, Live {
     }
     this.#giveBack('ignored')
     const { retryAfter } = this.#core.limiter.getInfo(endpoint, category)
-    this.#tellLimited({ endpoint, category: category ?? 'api', retryAfter }, true)
+    this.#tell('debug', 'limited', { endpoint, category, waiting: true, retryAfter })
     this.#then(turn, () => this.#goOn())
   }
 
@@ -388,13 +392,13 @@ export class Call implements HttpReceiver, Live {
 
   /** Goes on with what work of this attempt came to, unless the attempt or the call has ended meanwhile. */
   #then<T>(
-    work: Promise<T>,
+    work: T | Promise<T>,
     onDone: (value: T) => void,
     onFailed: (error: unknown) => void = (error) => this.onFailure(error),
   ): void {
     const [attempt, running] = [this.#attempt, this.#running]
     const isCurrent = () => !this.#over && attempt === this.#attempt && running === this.#running
-    work.then(
+    Promise.resolve(work).then(
       (value) => {
         if (isCurrent()) onDone(value)
       },
@@ -415,7 +419,7 @@ export class Call implements HttpReceiver, Live {
   #timeoutError(limitMs: number): TimeoutError {
     const timeoutMs = this.#options.timeout ?? this.#core.settings.timeout
     const byDeadline = limitMs < timeoutMs
-    const { method, url } = this.#what()
+    const { method, url } = this.#about
     const what = byDeadline
       ? 'the deadline of the call has passed'
       : `not answered in full within ${timeoutMs} ms`
@@ -439,7 +443,7 @@ export class Call implements HttpReceiver, Live {
   #follow({ body }: HttpResponse): void {
     // What came with the redirect is of no use.
     discard(body)
-    this.#then(loaded(import('../http/redirects.ts')), ({ redirect }) => {
+    this.#then(redirects(), ({ redirect }) => {
       try {
         const { rules, sensitive } = this.#core.requests
         const next = redirect(this.#wire, {
@@ -470,14 +474,14 @@ export class Call implements HttpReceiver, Live {
       return parseBody(body, this.headers['content-type'], this.#options.responseType, this.#core.transport)
     } catch (error) {
       const { message, code, cause } = error as CommsError
-      const { method, url } = this.#what()
+      const { method, url } = this.#about
       throw new CommsError(`${method} ${url}: ${message}`, { code, cause })
     }
   }
 
   #statusError(body: HttpResponse['body']): ApiError {
     const { status, headers } = this
-    const { method, url } = this.#what()
+    const { method, url } = this.#about
     const { settings, transport } = this.#core
     return new ApiError(`HTTP ${status}: ${method} ${url}`, {
       status,
@@ -523,7 +527,7 @@ export class Call implements HttpReceiver, Live {
     })
     if (decision.action === 'stop') {
       if (core.settings.enableLogging)
-        core.log('debug', 'no retry', { ...this.#what(), reason: decision.reason })
+        core.log('debug', 'no retry', { ...this.#about, reason: decision.reason })
       this.#fail(error)
       return
     }
@@ -531,7 +535,7 @@ export class Call implements HttpReceiver, Live {
     discard(this.data)
     this.#pauseMs = delay
     core.counters.retries += 1
-    this.#tell('warn', 'retry', { attempt: this.#attempt, delay, error }, this.#prepared)
+    this.#tell('warn', 'retry', { attempt: this.#attempt, delay, error })
     this.#earlier = this.timings
     this.#wait(delay, () => this.#startAttempt())
   }
@@ -558,7 +562,7 @@ export class Call implements HttpReceiver, Live {
       return
     }
     this.#then(
-      loaded(import('./guardedStream.ts')),
+      guarding(),
       ({ GuardedStream }) => {
         this.data = new GuardedStream(data, this.#core, {
           idleTimeoutMs: idleTimeout ?? this.#core.settings.idleTimeout,
@@ -583,8 +587,7 @@ export class Call implements HttpReceiver, Live {
     if (core.hears('response')) {
       const { status, attempts, timings } = this
       const duration = this.#endedAt - this.#startedAt
-      const about = { wire: this.#prepared.wire, target: this.#target }
-      this.#tell('debug', 'response', { status, attempts, duration, timings }, about)
+      this.#tell('debug', 'response', { status, attempts, duration, timings })
     }
     this.#resolve(this)
   }
@@ -602,7 +605,7 @@ export class Call implements HttpReceiver, Live {
     const { attempts } = this
     if (error instanceof CommsError) error.attempts = attempts
     const duration = this.#now() - this.#startedAt
-    this.#tell('warn', 'failure', { error, attempts, duration }, this.#prepared)
+    this.#tell('warn', 'failure', { error, attempts, duration })
     this.#reject(error)
   }
 
@@ -613,29 +616,20 @@ export class Call implements HttpReceiver, Live {
     this.#core.live.delete(this)
   }
 
-  #tellLimited(limited: { endpoint: string; category: string; retryAfter: number }, waiting: boolean): void {
-    const { endpoint, category, retryAfter } = limited
-    this.#tell('debug', 'limited', { endpoint, category, waiting, retryAfter })
-  }
-
   #tell<K extends Exclude<keyof ApiClientEvents, 'breaker' | 'learned'>>(
     level: 'debug' | 'warn',
     event: K,
     fields: Omit<ApiClientEvents[K][0], 'method' | 'url'>,
-    about?: About,
   ): void {
     if (!this.#core.hears(event)) return
-    this.#core.tell(level, event, { ...this.#what(about), ...fields } as ApiClientEvents[K][0])
+    this.#core.tell(level, event, { ...this.#about, ...fields } as ApiClientEvents[K][0])
   }
 
-  /** What events and errors go by. */
-  #what({ wire, target }: About = { wire: this.#wire, target: this.#target }) {
-    return { method: wire.method, url: redactUrl(target.origin + target.path) }
+  /** What events and errors go by: the method as it was asked, the URL as redirects have made it. */
+  get #about() {
+    return { method: this.#prepared.wire.method, url: this.url }
   }
 }
-
-/** What a message is about: the request as it was asked, or as redirects have made it. */
-type About = Pick<PreparedRequest, 'wire' | 'target'>
 
 function isSuccess(status: number): boolean {
   return status >= 200 && status < 300

@@ -3,7 +3,7 @@
 import { createHttpTransport } from '#http-transport'
 import type { Emitter } from '../core/emitter.ts'
 import { CommsError } from '../core/errors.ts'
-import { loaded } from '../core/loaded.ts'
+import { lazily } from '../core/lazily.ts'
 import { checkOptions, withDefaults } from '../core/options.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
 import { RateLimiter } from '../policies/rateLimiter/RateLimiter.ts'
@@ -13,13 +13,16 @@ import { RetryBudget } from '../policies/retry/retryBudget.ts'
 import { Deadlines } from '../policies/timeout/Deadlines.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
+import { Call } from './call.ts'
 import type { ApiClientEvents } from './events.ts'
+import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './interceptors.ts'
 import {
   type ApiClientOptions,
   type CallOptions,
   type ClientSettings,
   clientDefaults,
   clientRules,
+  requestRules,
 } from './options.ts'
 import { Requests } from './requests.ts'
 
@@ -27,6 +30,17 @@ import { Requests } from './requests.ts'
 export interface Live extends Slotted {
   end(error: CommsError): void
 }
+
+/** What runs around calls. */
+export interface InterceptorLists {
+  request: readonly RequestInterceptor[]
+  response: readonly ResponseInterceptor[]
+  error: readonly ErrorInterceptor[]
+}
+
+export const noOptions: CallOptions = Object.freeze({})
+const none: readonly never[] = Object.freeze([])
+const queueing = lazily(() => import('../policies/rateLimiter/TokenQueue.ts'))
 
 export class ClientCore {
   /** In force; `Call` reads them anew. */
@@ -46,6 +60,8 @@ export class ClientCore {
     timeouts: 0,
     aborted: 0,
   }
+  /** Lists are replaced, never changed: a call that walks one is not disturbed. */
+  readonly interceptors: InterceptorLists = { request: none, response: none, error: none }
   /** Those who wait for a token, where that is allowed; `makeQueue` makes it. */
   queue: TokenQueue | undefined
   disposed = false
@@ -79,6 +95,38 @@ export class ClientCore {
     this.settings.baseURL = baseURL
   }
 
+  /** Whether more happens to calls than being sent. */
+  get intercepts(): boolean {
+    const { request, response, error } = this.interceptors
+    const { hedge, coalesce } = this.settings
+    return !!hedge || !!coalesce || request.length + response.length + error.length > 0
+  }
+
+  /** @throws CommsError `DISPOSED`; TypeError or RangeError naming the option */
+  check(options: CallOptions): void {
+    if (this.disposed) throw disposedError()
+    if (options !== noOptions) checkOptions('ApiClient', options, requestRules)
+  }
+
+  /**
+   * Starts a call, which ends through one of the two functions.
+   * @throws what is wrong with what was asked for
+   */
+  start(
+    method: string,
+    url: string | URL,
+    data: unknown,
+    options: CallOptions,
+    resolve: (call: Call) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    this.check(options)
+    const prepared = this.#requests.prepare(method, url, data, options)
+    // A category that does not exist is a mistake of the caller, whether or not there is a token left.
+    if (options.rateCategory !== undefined) this.limiter.getInfo(prepared.endpoint, options.rateCategory)
+    new Call(this, prepared, options, resolve, reject).start()
+  }
+
   get limiter(): RateLimiter {
     this.#limiter ??= makeLimiter(this.settings)
     return this.#limiter
@@ -92,7 +140,7 @@ export class ClientCore {
 
   /** @throws CommsError `LOAD_FAILED` */
   async makeQueue(): Promise<TokenQueue> {
-    const { TokenQueue } = await loaded(import('../policies/rateLimiter/TokenQueue.ts'))
+    const { TokenQueue } = await queueing()
     this.queue ??= new TokenQueue(this.limiter, this.settings.clock, this.settings.unref)
     return this.queue
   }
@@ -150,6 +198,6 @@ function makeTools(settings: ClientSettings) {
   }
 }
 
-export function disposedError(): CommsError {
+function disposedError(): CommsError {
   return new CommsError('the client has been disposed of: make a new one', { code: 'DISPOSED' })
 }

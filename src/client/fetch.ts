@@ -2,11 +2,10 @@
 // A Response for every status; a body that streams; `signal.reason` when aborted; a TypeError when the network fails.
 
 import { AbortError, CommsError } from '../core/errors.ts'
+import { ask } from './asking.ts'
 import type { Call } from './call.ts'
+import type { ClientCore } from './core.ts'
 import type { CallOptions } from './options.ts'
-
-/** Runs a call to its answer, whatever its status. */
-export type Ask = (url: string | URL, method: string, data: unknown, options: CallOptions) => Promise<Call>
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([101, 103, 204, 205, 304])
@@ -22,18 +21,20 @@ interface Asked {
 
 /** @throws as fetch does: `signal.reason`, a TypeError for the network; a CommsError where a policy refused or time ran out */
 export async function runFetch(
-  ask: Ask,
+  core: ClientCore,
   input: string | URL | Request,
   init: RequestInit = {},
+  inherited: Pick<CallOptions, 'callerSignal' | 'deadlineAt'> = {},
 ): Promise<Response> {
   const asked = input instanceof Request ? fromRequest(new Request(input, init)) : fromInit(input, init)
   const { signal } = asked
   signal?.throwIfAborted()
   try {
-    const answer = await ask(asked.url, asked.method, asked.data, {
+    const { call: answer } = await ask(core, asked.method, asked.url, asked.data, {
       headers: asked.headers,
       signal,
       raw: true,
+      ...inherited,
       ...(asked.redirect === 'follow' ? {} : { maxRedirects: 0 }),
     })
     const moved = answer.status >= 300 && answer.status < 400 && answer.headers.location !== undefined

@@ -291,11 +291,6 @@ export const requestRules: Rules<RequestOptions> = {
   onDownloadProgress: callable,
 }
 
-/** @throws TypeError or RangeError naming the option */
-export function checkRequestOptions(options: unknown): asserts options is RequestOptions {
-  checkOptions('ApiClient', options, requestRules)
-}
-
 const streamRules = { method: text, format: '"sse" or "ndjson"', reconnect: flag }
 
 /** @throws TypeError or RangeError naming the option */

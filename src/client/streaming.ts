@@ -4,18 +4,15 @@ import { CommsError } from '../core/errors.ts'
 import { emptyFields, setHeaders } from '../http/headers.ts'
 import { mediaType } from '../http/parseBody.ts'
 import { NdjsonDecoder, SseDecoder, type SsePosition } from '../http/serverSentEvents.ts'
-import type { Call } from './call.ts'
+import { ask } from './asking.ts'
 import type { ClientCore } from './core.ts'
 import { readEventStream } from './eventStream.ts'
-import type { CallOptions, RequestOptions, StreamOptions } from './options.ts'
-
-/** Runs a call and resolves to it once it is answered. */
-export type Ask = (method: string, data: unknown, options: CallOptions) => Promise<Call>
+import type { RequestOptions, StreamOptions } from './options.ts'
 
 /** The events of a stream whose options have been checked; asked for when the first is wanted. */
 export function openStream(
   core: ClientCore,
-  ask: Ask,
+  url: string | URL,
   options: StreamOptions,
 ): AsyncGenerator<unknown, void, undefined> {
   const { method = 'GET', data, format = 'sse', reconnect = false, ...rest } = options
@@ -23,24 +20,20 @@ export function openStream(
   const position: SsePosition = { lastEventId: '', retryMs: undefined }
   return readEventStream<unknown>(core, {
     async open() {
-      const {
-        status,
-        headers,
-        data: body,
-        url,
-      } = await ask(method.toUpperCase(), data, {
+      const { call } = await ask(core, method.toUpperCase(), url, data, {
         rateCategory: 'streaming',
         ...rest,
         deadlineAt,
         headers: streamHeaders(format, position, rest.headers),
         responseType: 'stream',
       })
-      if (status === 204) return { body: undefined, decoder: new NdjsonDecoder(), url }
-      if (format === 'sse') checkEventStream(headers['content-type'], url, body)
+      const { status, headers, data: body, url: from } = call
+      if (status === 204) return { body: undefined, decoder: new NdjsonDecoder(), url: from }
+      if (format === 'sse') checkEventStream(headers['content-type'], from, body)
       return {
         body: body as ReadableStream<Uint8Array>,
         decoder: format === 'sse' ? new SseDecoder(position) : new NdjsonDecoder(),
-        url,
+        url: from,
       }
     },
     reopenings: reconnect ? Math.max(1, rest.retries ?? core.settings.retries) : 0,

@@ -17,6 +17,8 @@ export interface Clock {
   setTimeout(callback: () => void, delayMs: number, unref?: boolean): TimerHandle
   /** Withdraws a timer; an unknown or already fired one is ignored. */
   clearTimeout(handle: TimerHandle): void
+  /** Whether a pending timer keeps a Node process alive from now on. Where this is missing, timers are cleared and set anew. */
+  hold?(handle: TimerHandle, wanted: boolean): void
 }
 
 /** The longest delay a JavaScript timer keeps (2^31 - 1 ms, 24.8 days): beyond, it fires at once. */

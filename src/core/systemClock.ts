@@ -15,4 +15,7 @@ export const systemClock: Clock = {
   clearTimeout(handle) {
     clearTimeout(handle as ReturnType<typeof setTimeout>)
   },
+  hold(handle, wanted) {
+    if (typeof handle === 'object') (handle as NodeJS.Timeout | undefined)?.[wanted ? 'ref' : 'unref']()
+  },
 }

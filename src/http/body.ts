@@ -1,7 +1,7 @@
 // What a call's data becomes on the wire: bytes, their content type, and whether they can be sent twice.
 
 import { CommsError } from '../core/errors.ts'
-import { loaded } from '../core/loaded.ts'
+import { lazily } from '../core/lazily.ts'
 import { randomId } from '../core/randomId.ts'
 
 /** What transports can send. */
@@ -82,12 +82,14 @@ function prepareObject(data: object): PreparedBody {
   return replayable(toJson(data), JSON_TYPE)
 }
 
+const multipart = lazily(() => import('./multipart.ts'))
+
 /** As it is now: every attempt sends the same bytes. */
 function prepareForm(data: FormData): PreparedBody {
   const fields = [...data]
   const boundary = `----guru-comms-${randomId()}`
   let encoded: Promise<Blob> | undefined
-  const encode = async () => (await loaded(import('./multipart.ts'))).encodeMultipart(fields, boundary)
+  const encode = async () => (await multipart()).encodeMultipart(fields, boundary)
   return replayable(() => (encoded ??= encode()), `multipart/form-data; boundary=${boundary}`)
 }
 

@@ -2,7 +2,7 @@
 
 import { ApiError, CommsError, NetworkError, TimeoutError } from '../core/errors.ts'
 import type { Outcome } from '../core/outcome.ts'
-import { cannotHaveActed, isIdempotent } from './idempotency.ts'
+import { isIdempotent } from './idempotency.ts'
 
 /** How an attempt counts for the breaker: network errors, timeouts and 5xx are failures; an answer of any other kind is a success. */
 export function breakerOutcome(error: unknown): Outcome {
@@ -58,10 +58,16 @@ export function isRepeatable(question: RepeatQuestion): boolean {
   // What has never been read can still be sent.
   if (!question.replayable && !neverSent) return false
   if (isIdempotent(method) || question.safeToRepeat) return true
-  return cannotHaveActed({
-    neverSent,
-    status,
-    hasRetryAfter: error instanceof ApiError && error.retryAfter !== undefined,
-    answered: question.answered,
-  })
+  if (question.answered) return false
+  // Only what shows that the server has not acted.
+  switch (status) {
+    case 408: // it gave up waiting for the request
+    case 425: // it did not want to risk acting on it
+    case 429: // it turned it away at the door
+      return true
+    case 503:
+      return (error as ApiError).retryAfter !== undefined
+    default:
+      return neverSent
+  }
 }

@@ -17,16 +17,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /** These are the transport's to write; `fetch` ignores them too. */
-const transportOwned: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'keep-alive',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
+const TRANSPORT_OWNED = /^(connection|content-length|expect|keep-alive|te|trailer|transfer-encoding|upgrade)$/
 
 export function emptyFields(): HeaderFields {
   return Object.create(null)
@@ -52,7 +43,7 @@ export function setHeaders(fields: HeaderFields, input: HeadersInput | undefined
 export function setHeader(fields: HeaderFields, name: string, value: unknown): void {
   const field = String(name).toLowerCase()
   if (!TOKEN.test(field)) throw refused(name, 'is not a header name')
-  if (transportOwned.has(field)) return
+  if (TRANSPORT_OWNED.test(field)) return
   if (value === undefined || value === null) {
     delete fields[field]
     return

@@ -1,5 +1,6 @@
 // Several policies as one.
 
+import { innermost, nest, Run } from './layer.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from './Policy.ts'
 
 /**
@@ -14,16 +15,15 @@ export function compose(...policies: readonly Policy[]): Policy {
       )
     }
   }
-  /** The operation as the policies from `index` on wrap it: one closure a level, no promise of its own. */
-  const wrapFrom = <T>(index: number, operation: Operation<T>): Operation<T> => {
-    const policy = policies[index]
-    if (!policy) return operation
-    const inner = wrapFrom(index + 1, operation)
-    return (context) => policy.execute(inner, context)
-  }
+  const outermost = policies.reduceRight((inner, policy) => nest(policy, inner), innermost)
   return {
-    async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-      return wrapFrom(0, operation)(context)
+    execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
+      return new Promise<T>((resolve, reject) => {
+        outermost.enter(new Run(operation), context, {
+          succeed: resolve as (value: unknown) => void,
+          fail: reject,
+        })
+      })
     },
   }
 }

@@ -1,61 +1,55 @@
-// Counting what happened in the last so many milliseconds, in a fixed amount of memory.
+// Adding up what happened in the last so many milliseconds, in a fixed amount of memory.
 
 const SLICES = 10
 
 /**
- * Counts calls and up to two kinds of marks among them (failed, slow) over a window that slides in ten steps.
+ * Sums of one or several kinds over a window that slides in ten steps.
  * What is read covers between nine and ten tenths of the window, never more than the window.
  */
 export class SlidingWindow {
+  /** By kind, as of the last `add` or `advance`. */
+  readonly sums: number[]
   readonly #sliceMs: number
-  readonly #calls = new Int32Array(SLICES)
-  readonly #failed = new Int32Array(SLICES)
-  readonly #slow = new Int32Array(SLICES)
-  #slice = 0
-  calls = 0
-  failed = 0
-  slow = 0
+  readonly #amounts: Float64Array
+  #slice = Number.NEGATIVE_INFINITY
 
-  /** @param windowMs length of the window in milliseconds */
-  constructor(windowMs: number) {
+  /**
+   * @param windowMs length of the window in milliseconds
+   * @param kinds how many sums
+   */
+  constructor(windowMs: number, kinds = 1) {
     this.#sliceMs = windowMs / SLICES
+    this.sums = Array(kinds).fill(0)
+    this.#amounts = new Float64Array(SLICES * kinds)
   }
 
-  /** Counts one call. Reading `calls`, `failed` and `slow` right afterwards needs no `advance`. */
-  add(now: number, failed: boolean, slow: boolean): void {
+  /** Adds to the sum of a kind. */
+  add(now: number, kind: number, amount: number): void {
     this.advance(now)
-    const index = this.#slice % SLICES
-    this.#calls[index]! += 1
-    this.calls += 1
-    if (failed) {
-      this.#failed[index]! += 1
-      this.failed += 1
-    }
-    if (slow) {
-      this.#slow[index]! += 1
-      this.slow += 1
-    }
+    const index = this.#indexOf(this.#slice) + kind
+    this.#amounts[index] = (this.#amounts[index] as number) + amount
+    this.sums[kind] = (this.sums[kind] as number) + amount
   }
 
   /** Forgets every slice that has left the window: all of them after a long silence, not just the next one. */
   advance(now: number): void {
     const slice = Math.floor(now / this.#sliceMs)
-    if (slice <= this.#slice) return
-    const steps = Math.min(SLICES, slice - this.#slice)
-    for (let step = 0; step < steps; step += 1) {
-      const index = (slice + SLICES - step) % SLICES
-      this.calls -= this.#calls[index]!
-      this.failed -= this.#failed[index]!
-      this.slow -= this.#slow[index]!
-      this.#calls[index] = this.#failed[index] = this.#slow[index] = 0
+    for (let step = Math.min(SLICES, slice - this.#slice); step > 0; step -= 1) {
+      const index = this.#indexOf(slice + SLICES + 1 - step)
+      for (const kind of this.sums.keys()) {
+        this.sums[kind] = (this.sums[kind] as number) - (this.#amounts[index + kind] as number)
+        this.#amounts[index + kind] = 0
+      }
     }
-    this.#slice = slice
+    this.#slice = Math.max(this.#slice, slice)
   }
 
   clear(): void {
-    this.#calls.fill(0)
-    this.#failed.fill(0)
-    this.#slow.fill(0)
-    this.calls = this.failed = this.slow = 0
+    this.sums.fill(0)
+    this.#amounts.fill(0)
+  }
+
+  #indexOf(slice: number): number {
+    return (slice % SLICES) * this.sums.length
   }
 }

@@ -3,7 +3,7 @@
 // leaves out.
 
 import { CommsError } from '../core/errors.ts'
-import { loaded } from '../core/loaded.ts'
+import { lazily } from '../core/lazily.ts'
 import { ByteChunks } from './byteChunks.ts'
 import type {
   HttpExchange,
@@ -16,6 +16,9 @@ import type {
 } from './HttpTransport.ts'
 import { headersTooLarge, networkError, responseTooLarge, uploadFailed } from './httpFailures.ts'
 import type { Upload } from './httpUpload.ts'
+
+const streaming = lazily(() => import('./fetchStream.ts'))
+const uploading = lazily(() => import('./fetchUpload.ts'))
 
 /** Browsers follow redirects unseen and hide cookies; other platforms hand both over. */
 const isBrowser = 'document' in globalThis || 'importScripts' in globalThis
@@ -127,7 +130,7 @@ class Exchange implements HttpExchange {
     body: ReadableStream<Uint8Array> | null,
     count: (bytes: number) => void,
   ): Promise<ReadableStream<Uint8Array>> {
-    const { limitedStream } = await loaded(import('./fetchStream.ts'))
+    const { limitedStream } = await streaming()
     const { stream, fail } = limitedStream(
       body,
       count,
@@ -150,7 +153,7 @@ class Exchange implements HttpExchange {
     const { credentials } = this.#options
     if (credentials) init.credentials = credentials
     if (body instanceof ReadableStream || (body && Symbol.asyncIterator in Object(body))) {
-      const { streamedBody } = await loaded(import('./fetchUpload.ts'))
+      const { streamedBody } = await uploading()
       const { upload, stream } = streamedBody(body as ReadableStream<Uint8Array>)
       this.#upload = upload
       init.body = stream

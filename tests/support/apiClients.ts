@@ -13,10 +13,9 @@ import { type Scripted, type ScriptedTransport, scriptedTransport } from './scri
 
 // Parts that are fetched when first used are there from the start: virtual time does not wait for files.
 await Promise.all([
+  import('../../src/client/asking.ts'),
   import('../../src/client/fetch.ts'),
   import('../../src/client/guardedStream.ts'),
-  import('../../src/client/schema.ts'),
-  import('../../src/client/sharing.ts'),
   import('../../src/client/streaming.ts'),
   import('../../src/http/multipart.ts'),
   import('../../src/http/redirects.ts'),

@@ -40,25 +40,25 @@ function looksOverloaded(error: unknown): boolean {
 /** The decision alone: counts what was asked for and what was accepted. */
 export class ThrottleWindow {
   readonly #k: number
-  // `failed` counts what the backend, or this throttle before it, did not accept.
+  /** What was asked for, and what the backend accepted. */
   readonly #window: SlidingWindow
 
   constructor(k: number, windowMs: number) {
     this.#k = k
-    this.#window = new SlidingWindow(windowMs)
+    this.#window = new SlidingWindow(windowMs, 2)
   }
 
   /** The share of requests to turn away at this moment. */
   rejectProbability(now: number): number {
     this.#window.advance(now)
-    const requests = this.#window.calls
-    const accepts = requests - this.#window.failed
+    const [requests, accepts] = this.#window.sums as [number, number]
     return Math.max(0, (requests - this.#k * accepts) / (requests + 1))
   }
 
   /** Counts one request, sent or turned away. */
   record(accepted: boolean, now: number): void {
-    this.#window.add(now, !accepted, false)
+    this.#window.add(now, 0, 1)
+    if (accepted) this.#window.add(now, 1, 1)
   }
 }
 

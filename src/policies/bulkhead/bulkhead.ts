@@ -2,11 +2,12 @@
 
 import { onAbort } from '../../core/abort.ts'
 import type { Clock, TimerHandle } from '../../core/clock.ts'
-import { AbortError, BulkheadError, TimeoutError } from '../../core/errors.ts'
+import { abortedBy, BulkheadError, TimeoutError } from '../../core/errors.ts'
 import { checkOptions, clockRule, count, positiveCount, withDefaults } from '../../core/options.ts'
 import { RingBuffer } from '../../core/ringBuffer.ts'
 import { systemClock } from '../../core/systemClock.ts'
-import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
+import { type Ending, type Inner, type Layer, type Run, runWithin, within } from '../layer.ts'
+import { type AttemptContext, firstAttempt, type Operation } from '../Policy.ts'
 
 export interface BulkheadOptions {
   /** Operations that may run at once. @default 10 */
@@ -25,7 +26,7 @@ interface Waiter {
 }
 
 /** Limits how many operations run at once; those beyond wait in order of arrival, or are refused. */
-export class Bulkhead implements Policy {
+export class Bulkhead implements Layer {
   readonly #maxConcurrent: number
   readonly #maxQueue: number
   readonly #clock: Clock
@@ -58,7 +59,7 @@ export class Bulkhead implements Policy {
    * @throws BulkheadError when nobody more may wait; AbortError when the signal aborts during the wait; TimeoutError when
    *   the deadline passes in it
    */
-  acquire(signal?: AbortSignal, deadlineAt: number = Number.POSITIVE_INFINITY): Promise<void> | undefined {
+  acquire(signal?: AbortSignal, deadlineAt: number = Infinity): Promise<void> | undefined {
     if (this.#running < this.#maxConcurrent) {
       this.#running += 1
       return undefined
@@ -87,20 +88,17 @@ export class Bulkhead implements Policy {
         reject(error)
       }
       this.#waiters.push(waiter)
-      if (deadlineAt !== Number.POSITIVE_INFINITY) {
+      if (deadlineAt !== Infinity) {
         const timeoutMs = Math.max(0, deadlineAt - this.#clock.now())
-        expiry = this.#clock.setTimeout(() => {
-          leave(
-            new TimeoutError('timeout: the deadline of the call has passed in the bulkhead', {
-              phase: 'deadline',
-              timeoutMs,
-            }),
-          )
-        }, timeoutMs)
+        const message = 'timeout: the deadline of the call has passed in the bulkhead'
+        expiry = this.#clock.setTimeout(
+          () => leave(new TimeoutError(message, { phase: 'deadline', timeoutMs })),
+          timeoutMs,
+        )
       }
       if (signal) {
         stopListening = onAbort(signal, () =>
-          leave(new AbortError('aborted while waiting in the bulkhead', { cause: signal.reason })),
+          leave(abortedBy(signal, 'aborted while waiting in the bulkhead')),
         )
       }
     })
@@ -113,13 +111,39 @@ export class Bulkhead implements Policy {
     else this.#running -= 1
   }
 
-  async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-    await this.acquire(context.signal, context.deadlineAt)
-    try {
-      return await operation(context)
-    } finally {
-      this.release()
+  execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
+    return runWithin(this, operation, context)
+  }
+
+  [within](inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
+    const placed: Ending = {
+      succeed: (value) => {
+        this.release()
+        ending.succeed(value)
+      },
+      fail: (error) => {
+        this.release()
+        ending.fail(error)
+      },
     }
+    let turn: Promise<void> | undefined
+    try {
+      turn = this.acquire(context.signal, context.deadlineAt)
+    } catch (error) {
+      ending.fail(error)
+      return
+    }
+    if (!turn) {
+      inner.enter(run, context, placed)
+      return
+    }
+    turn.then(
+      () => {
+        run.later()
+        inner.enter(run, context, placed)
+      },
+      (error) => ending.fail(error),
+    )
   }
 }
 

@@ -5,7 +5,8 @@ import { CircuitBreakerError } from '../../core/errors.ts'
 import { callable, checkedView, checkOptions, clockRule } from '../../core/options.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import { systemClock } from '../../core/systemClock.ts'
-import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
+import { type Ending, type Inner, type Layer, type Run, runWithin, within } from '../layer.ts'
+import { type AttemptContext, firstAttempt, type Operation } from '../Policy.ts'
 import {
   BreakerMachine,
   type BreakerReason,
@@ -67,13 +68,10 @@ export function circuitOpenError(machine: BreakerMachine, now: number, what: str
 }
 
 /** Stops calling what keeps failing. `options` can be changed while it runs. */
-export class CircuitBreaker implements Policy {
+export class CircuitBreaker implements Layer {
   /** The thresholds in force; each can be assigned and is checked. */
   readonly options: ResolvedCircuitBreakerOptions
-  readonly #machine: BreakerMachine
-  readonly #values: ResolvedCircuitBreakerOptions
-  readonly #classify: (error: unknown) => Outcome
-  readonly #clock: Clock
+  readonly #parts: Parts
 
   /** @throws TypeError or RangeError naming the option */
   constructor(options: CircuitBreakerPolicyOptions = {}) {
@@ -83,63 +81,108 @@ export class CircuitBreaker implements Policy {
       { classify, onChange, clock },
       { classify: callable, onChange: callable, clock: clockRule },
     )
-    this.#values = resolveCircuitBreakerOptions(rest)
-    this.options = checkedView('CircuitBreaker', this.#values, circuitBreakerRules)
-    this.#machine = new BreakerMachine(this.#values, onChange)
-    this.#classify = classify
-    this.#clock = clock
+    const values = resolveCircuitBreakerOptions(rest)
+    this.options = checkedView('CircuitBreaker', values, circuitBreakerRules)
+    this.#parts = { machine: new BreakerMachine(values, onChange), classify, clock }
   }
 
   get state(): BreakerStateName {
-    return this.#machine.state
+    return this.#parts.machine.state
   }
 
   getState(): CircuitBreakerState {
-    return describeBreaker(this.#machine, this.#clock)
+    return describeBreaker(this.#parts.machine, this.#parts.clock)
   }
 
   /**
    * Runs `operation` if the breaker lets it.
    * @throws CircuitBreakerError without calling it; otherwise what it throws
    */
-  async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-    const startedAt = this.#clock.now()
-    const permit = this.#machine.acquire(startedAt)
-    if (permit === REFUSED) throw circuitOpenError(this.#machine, startedAt, '')
-    try {
-      const value = await operation(context)
-      this.#record(permit, 'success', startedAt)
-      return value
-    } catch (error) {
-      this.#record(permit, this.#classify(error), startedAt)
-      throw error
-    }
+  execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
+    return runWithin(this, operation, context)
   }
 
-  #record(permit: number, outcome: Outcome, startedAt: number): void {
-    const now = this.#clock.now()
-    this.#machine.record(permit, outcome, now, now - startedAt)
+  [within](inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
+    const { machine, clock } = this.#parts
+    const now = run.now(clock)
+    let permit: number
+    try {
+      permit = machine.acquire(now)
+    } catch (thrownByListener) {
+      ending.fail(thrownByListener)
+      return
+    }
+    if (permit === REFUSED) ending.fail(circuitOpenError(machine, now, ''))
+    else inner.enter(run, context, new Permitted(this.#parts, permit, now, ending))
   }
 
   /** Closes it and forgets what it has seen. */
   reset(): void {
-    this.#machine.reset()
+    this.#parts.machine.reset()
   }
 
   /** Holds it open until `reset()`: for maintenance. */
   isolate(): void {
-    this.#machine.isolate()
+    this.#parts.machine.isolate()
   }
 
   /** Its memory, to `restore` elsewhere or after a start. */
   snapshot(): BreakerSnapshot {
-    return this.#machine.snapshot(this.#clock.now())
+    return this.#parts.machine.snapshot(this.#parts.clock.now())
   }
 
   /** @throws TypeError or RangeError naming what is wrong with it; then nothing has changed */
   restore(snapshot: BreakerSnapshot): void {
     checkSnapshot('CircuitBreaker.restore', 'snapshot', snapshot)
-    this.#machine.restore(snapshot, this.#clock.now())
+    this.#parts.machine.restore(snapshot, this.#parts.clock.now())
+  }
+}
+
+/** What a breaker judges with. */
+interface Parts {
+  readonly machine: BreakerMachine
+  readonly classify: (error: unknown) => Outcome
+  readonly clock: Clock
+}
+
+/** An operation that was let through: its end is reported to the breaker. */
+class Permitted implements Ending {
+  readonly #parts: Parts
+  readonly #permit: number
+  readonly #startedAt: number
+  readonly #ending: Ending
+
+  constructor(parts: Parts, permit: number, startedAt: number, ending: Ending) {
+    this.#parts = parts
+    this.#permit = permit
+    this.#startedAt = startedAt
+    this.#ending = ending
+  }
+
+  succeed(value: unknown): void {
+    try {
+      this.#record('success')
+    } catch (thrownByListener) {
+      this.#ending.fail(thrownByListener)
+      return
+    }
+    this.#ending.succeed(value)
+  }
+
+  fail(error: unknown): void {
+    let failure = error
+    try {
+      this.#record(this.#parts.classify(error))
+    } catch (thrownByListener) {
+      failure = thrownByListener
+    }
+    this.#ending.fail(failure)
+  }
+
+  #record(outcome: Outcome): void {
+    const { machine, clock } = this.#parts
+    const now = clock.now()
+    machine.record(this.#permit, outcome, now, now - this.#startedAt)
   }
 }
 

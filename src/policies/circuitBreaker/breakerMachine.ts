@@ -41,6 +41,11 @@ export interface BreakerSnapshot {
   readonly openings: number
 }
 
+/** The kinds that the window adds up. */
+const CALLS = 0
+const FAILED = 1
+const SLOW = 2
+
 const CLOSED: State = { kind: 'CLOSED' }
 
 export class BreakerMachine {
@@ -64,7 +69,7 @@ export class BreakerMachine {
     this.#options = options
     this.#onChange = onChange
     this.#windowMs = options.window
-    this.#window = new SlidingWindow(options.window)
+    this.#window = new SlidingWindow(options.window, 3)
   }
 
   get state(): BreakerStateName {
@@ -73,14 +78,17 @@ export class BreakerMachine {
 
   /** Failures in the window. */
   failureCount(now: number): number {
-    this.#window.advance(now)
-    return this.#window.failed
+    return this.#count(FAILED, now)
   }
 
   /** Attempts in the window. */
   requestCount(now: number): number {
+    return this.#count(CALLS, now)
+  }
+
+  #count(kind: number, now: number): number {
     this.#window.advance(now)
-    return this.#window.calls
+    return this.#window.sums[kind] as number
   }
 
   /** When an attempt may be let through again; `null` while nothing is held back, `Infinity` while isolated. */
@@ -150,17 +158,19 @@ export class BreakerMachine {
     const options = this.#options
     if (options.window !== this.#windowMs) {
       this.#windowMs = options.window
-      this.#window = new SlidingWindow(options.window)
+      this.#window = new SlidingWindow(options.window, 3)
     }
     const window = this.#window
     const slow = durationMs > options.slowCallDuration
-    window.add(now, failed, slow)
-    if (!failed) this.#consecutive = 0
-    else this.#consecutive += 1
-    if ((!failed && !slow) || window.calls < options.volumeThreshold) return
+    window.add(now, CALLS, 1)
+    if (failed) window.add(now, FAILED, 1)
+    if (slow) window.add(now, SLOW, 1)
+    this.#consecutive = failed ? this.#consecutive + 1 : 0
+    const [calls, failures, slowCalls] = window.sums as [number, number, number]
+    if ((!failed && !slow) || calls < options.volumeThreshold) return
     if (this.#consecutive >= options.threshold) this.#open(now, 'consecutive-failures')
-    else if (window.failed >= options.failureRate * window.calls) this.#open(now, 'failure-rate')
-    else if (slow && window.slow >= options.slowCallRate * window.calls) this.#open(now, 'slow-call-rate')
+    else if (failures >= options.failureRate * calls) this.#open(now, 'failure-rate')
+    else if (slow && slowCalls >= options.slowCallRate * calls) this.#open(now, 'slow-call-rate')
   }
 
   #judgeProbe(state: State & { kind: 'HALF_OPEN' }, outcome: Outcome, now: number, durationMs: number): void {

@@ -85,7 +85,7 @@ export class RateLimiter {
   /** The limits in force, by category. */
   readonly limits: Limits = Object.create(null)
   readonly #keyed: KeyedBuckets
-  readonly #clock: Clock
+  readonly clock: Clock
   readonly #onRateLimited: RateLimiterOptions['onRateLimited']
   readonly #onRequestAllowed: RateLimiterOptions['onRequestAllowed']
   #enabled: boolean
@@ -112,7 +112,7 @@ export class RateLimiter {
         (DEFAULT_LIMITS as Limits)[name],
       )
     this.#keyed = new KeyedBuckets(maxEndpoints)
-    this.#clock = clock
+    this.clock = clock
     this.#onRateLimited = options.onRateLimited
     this.#onRequestAllowed = options.onRequestAllowed
     this.#enabled = enabled
@@ -151,7 +151,7 @@ export class RateLimiter {
    */
   check(endpoint: string, request: RateLimitRequest = noRequest): void {
     const bucket = this.take(endpoint, request.category, request.cost)
-    if (bucket) throw rateLimitError(endpoint, bucket, request.cost, this.#clock.now())
+    if (bucket) throw rateLimitError(endpoint, bucket, request.cost, this.clock.now())
   }
 
   /** Takes the tokens, or says how long to wait. */
@@ -159,7 +159,7 @@ export class RateLimiter {
     const refusedBy = this.take(endpoint, category, cost)
     return {
       allowed: !refusedBy,
-      retryAfter: refusedBy ? retryAfterMs(refusedBy, refusedBy.limit, cost, this.#clock.now()) : 0,
+      retryAfter: refusedBy ? retryAfterMs(refusedBy, refusedBy.limit, cost, this.clock.now()) : 0,
       info: this.getInfo(endpoint, category),
     }
   }
@@ -168,9 +168,8 @@ export class RateLimiter {
    * The hot path of both: takes `cost` tokens and returns `undefined`, or returns the bucket that refused.
    * Nobody is served past callers that already wait for the same bucket.
    */
-  take(endpoint: string, category = 'api', cost = 1): Bucket | undefined {
+  take(endpoint: string, category = 'api', cost = 1, now: number = this.clock.now()): Bucket | undefined {
     if (cost !== 1) checkOption('RateLimiter', 'cost', cost, positive)
-    const now = this.#clock.now()
     const limit = this.#limit(category)
     this.#totalRequests += 1
     if (!this.#enabled) return undefined
@@ -188,13 +187,13 @@ export class RateLimiter {
 
   /** The bucket of an endpoint; made when missing. For whoever learns what it may hold. */
   bucketOf(endpoint: string, category: string): Bucket {
-    return this.#keyed.get(endpoint, category, this.#limit(category), this.#clock.now())
+    return this.#keyed.get(endpoint, category, this.#limit(category), this.clock.now())
   }
 
   /** The state of a bucket; looking takes nothing and makes none. */
   getInfo(endpoint: string, category = 'api'): BucketInfo {
     const limit = this.#limit(category)
-    const now = this.#clock.now()
+    const now = this.clock.now()
     return infoOf(
       this.#keyed.peek(endpoint, category) ?? { limit, tokens: limit.burstCapacity, refilledAt: now },
       now,

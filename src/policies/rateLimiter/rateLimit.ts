@@ -3,8 +3,9 @@
 import type { Clock } from '../../core/clock.ts'
 import { checkOptions, clockRule, text } from '../../core/options.ts'
 import { systemClock } from '../../core/systemClock.ts'
-import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
-import { RateLimiter, type RateLimiterOptions } from './RateLimiter.ts'
+import { type Layer, runWithin, within } from '../layer.ts'
+import { firstAttempt, type Policy } from '../Policy.ts'
+import { RateLimiter, type RateLimiterOptions, rateLimitError } from './RateLimiter.ts'
 import { TokenQueue } from './TokenQueue.ts'
 
 export interface RateLimitPolicyOptions {
@@ -39,15 +40,35 @@ export function rateLimit(options: RateLimitPolicyOptions = {}): Policy {
   const { endpoint = 'default', category = 'api', cost = 1, mode = 'reject', clock = systemClock } = rest
   const limiter = given instanceof RateLimiter ? given : new RateLimiter({ clock, ...given })
   const queue = mode === 'wait' ? new TokenQueue(limiter, clock) : undefined
-  return {
-    async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-      if (queue) {
-        const { signal, deadlineAt } = context
-        await queue.acquire(endpoint, { category, cost, signal, deadlineAt })
-      } else {
-        limiter.check(endpoint, { category, cost })
+  const layer: Layer = {
+    execute: (operation, context = firstAttempt) => runWithin(layer, operation, context),
+    [within](inner, run, context, ending) {
+      if (!queue) {
+        try {
+          const now = run.now(limiter.clock)
+          const refusedBy = limiter.take(endpoint, category, cost, now)
+          if (refusedBy) throw rateLimitError(endpoint, refusedBy, cost, now)
+        } catch (error) {
+          ending.fail(error)
+          return
+        }
+        inner.enter(run, context, ending)
+        return
       }
-      return operation(context)
+      const { signal, deadlineAt } = context
+      const turn = queue.acquire(endpoint, { category, cost, signal, deadlineAt })
+      if (!turn) {
+        inner.enter(run, context, ending)
+        return
+      }
+      turn.then(
+        () => {
+          run.later()
+          inner.enter(run, context, ending)
+        },
+        (error) => ending.fail(error),
+      )
     },
   }
+  return layer
 }

@@ -1,13 +1,15 @@
 // Retrying any operation: the shell around `retryDecision`.
 
 import type { Clock } from '../../core/clock.ts'
-import { AbortError, CommsError } from '../../core/errors.ts'
+import { abortedBy, CommsError } from '../../core/errors.ts'
 import { callable, checkOptions, clockRule } from '../../core/options.ts'
 import { type Random, systemRandom } from '../../core/random.ts'
 import { sleep } from '../../core/sleep.ts'
 import { systemClock } from '../../core/systemClock.ts'
+import type { Backoff } from '../backoff.ts'
+import { type Ending, type Inner, type Layer, type Run, runWithin, within } from '../layer.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
-import { type RetryOptions, resolveRetryOptions, retryBackoff } from './options.ts'
+import { type ResolvedRetryOptions, type RetryOptions, resolveRetryOptions, retryBackoff } from './options.ts'
 import { retryDecision } from './retryDecision.ts'
 
 export interface RetryPolicyOptions extends RetryOptions {
@@ -41,55 +43,100 @@ function retryAfterOf(error: unknown): number | undefined {
  */
 export function retry(options: RetryPolicyOptions = {}): Policy {
   checkOptions('retry', options, { handle: callable, onRetry: callable, clock: clockRule, random: callable })
-  const resolved = resolveRetryOptions(options)
-  const backoff = retryBackoff(resolved)
-  const { clock = systemClock, random = systemRandom, handle = worthRetrying, onRetry } = options
+  return new Retry(options)
+}
 
-  return {
-    async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-      const { signal, deadlineAt } = context
-      resolved.budget?.deposit(clock.now())
-      let previousDelayMs = 0
-      for (let attempt = 1; ; attempt += 1) {
-        try {
-          return await operation({ signal, attempt, deadlineAt })
-        } catch (error) {
-          const decide = (retryable: boolean) =>
-            retryDecision({
-              attempt,
-              retries: resolved.retries,
-              retryable,
-              retryAfterMs: retryAfterOf(error),
-              maxRetryAfterMs: resolved.maxRetryAfter,
-              backoff,
-              decorrelated: resolved.jitter === 'decorrelated',
-              previousDelayMs,
-              now: clock.now(),
-              deadlineAt,
-              budget: resolved.budget,
-              random,
-            })
-          const wanted =
-            !signal?.aborted &&
-            attempt <= resolved.retries &&
-            handle(error) &&
-            (resolved.shouldRetry === undefined || (await resolved.shouldRetry(error, attempt)))
-          const decision = decide(wanted)
-          if (decision.action === 'stop') {
-            if (error instanceof CommsError) error.attempts = attempt
-            throw error
-          }
-          onRetry?.({ error, attempt, delayMs: decision.delayMs })
-          previousDelayMs = decision.delayMs
-          await sleep(
-            clock,
-            decision.delayMs,
-            signal,
-            () =>
-              new AbortError('aborted while waiting to retry', { cause: signal?.reason, attempts: attempt }),
-          )
-        }
-      }
-    },
+class Retry implements Layer {
+  readonly resolved: ResolvedRetryOptions
+  readonly backoff: Backoff
+  readonly clock: Clock
+  readonly random: Random
+  readonly handle: (error: unknown) => boolean
+  readonly onRetry: RetryPolicyOptions['onRetry']
+
+  constructor(options: RetryPolicyOptions) {
+    const { clock = systemClock, random = systemRandom, handle = worthRetrying, onRetry } = options
+    this.resolved = resolveRetryOptions(options)
+    this.backoff = retryBackoff(this.resolved)
+    this.clock = clock
+    this.random = random
+    this.handle = handle
+    this.onRetry = onRetry
+  }
+
+  execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
+    return runWithin(this, operation, context)
+  }
+
+  [within](inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
+    this.resolved.budget?.deposit(run.now(this.clock))
+    // The first attempt is what callers mostly ask for already.
+    const first = context.attempt === 1 ? context : { ...context, signal: context.signal, attempt: 1 }
+    inner.enter(run, first, new Attempts(this, inner, run, first, ending))
+  }
+}
+
+/** The attempts of one operation, one after the other. */
+class Attempts implements Ending {
+  readonly #policy: Retry
+  readonly #inner: Inner
+  readonly #run: Run
+  readonly #context: AttemptContext
+  readonly #ending: Ending
+  #attempt = 1
+  #previousDelayMs = 0
+
+  constructor(policy: Retry, inner: Inner, run: Run, context: AttemptContext, ending: Ending) {
+    this.#policy = policy
+    this.#inner = inner
+    this.#run = run
+    this.#context = context
+    this.#ending = ending
+  }
+
+  succeed(value: unknown): void {
+    this.#ending.succeed(value)
+  }
+
+  fail(error: unknown): void {
+    this.#goOn(error).catch((thrown) => this.#ending.fail(thrown))
+  }
+
+  /** @throws the error, or what a hook throws, when there is no other attempt */
+  async #goOn(error: unknown): Promise<void> {
+    const { resolved, backoff, clock, random, handle, onRetry } = this.#policy
+    const { signal, deadlineAt } = this.#context
+    const attempt = this.#attempt
+    const decision = retryDecision({
+      attempt,
+      retries: resolved.retries,
+      retryable:
+        !signal?.aborted &&
+        attempt <= resolved.retries &&
+        handle(error) &&
+        (resolved.shouldRetry === undefined || (await resolved.shouldRetry(error, attempt))),
+      retryAfterMs: retryAfterOf(error),
+      maxRetryAfterMs: resolved.maxRetryAfter,
+      backoff,
+      decorrelated: resolved.jitter === 'decorrelated',
+      previousDelayMs: this.#previousDelayMs,
+      now: clock.now(),
+      deadlineAt,
+      budget: resolved.budget,
+      random,
+    })
+    if (decision.action === 'stop') {
+      if (error instanceof CommsError) error.attempts = attempt
+      throw error
+    }
+    const { delayMs } = decision
+    onRetry?.({ error, attempt, delayMs })
+    const aborted = () =>
+      Object.assign(abortedBy(signal, 'aborted while waiting to retry'), { attempts: attempt })
+    await sleep(clock, delayMs, signal, aborted)
+    this.#previousDelayMs = delayMs
+    this.#attempt = attempt + 1
+    this.#run.later()
+    this.#inner.enter(this.#run, { signal, deadlineAt, attempt: attempt + 1 }, this)
   }
 }

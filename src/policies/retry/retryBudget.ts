@@ -3,6 +3,7 @@
 // Arithmetic: Finagle's RetryBudget (a leaky token bucket, deposits of 1000, withdrawals of 1000 / ratio).
 
 import { checkOptions, interval, withDefaults } from '../../core/options.ts'
+import { SlidingWindow } from '../slidingWindow.ts'
 
 export interface RetryBudgetOptions {
   /** Retries allowed per call made. @default 0.2 */
@@ -20,24 +21,20 @@ const rules = {
   window: interval,
 }
 
-const SLICES = 10
 const DEPOSIT = 1000
 
 /** A budget shared by the calls of a client. Times are those of the caller's clock, in milliseconds. */
 export class RetryBudget {
-  readonly #sliceMs: number
   readonly #withdrawal: number
   readonly #reserve: number
   readonly #deposit: number
-  /** Deposits less withdrawals, by slice of time. */
-  readonly #slices = new Float64Array(SLICES)
-  #slice = Number.NEGATIVE_INFINITY
-  #sum = 0
+  /** Deposits less withdrawals. */
+  readonly #window: SlidingWindow
 
   constructor(options: RetryBudgetOptions = {}) {
     checkOptions('RetryBudget', options, rules)
     const { ratio, reservePerSecond, window } = withDefaults(defaults, options)
-    this.#sliceMs = window / SLICES
+    this.#window = new SlidingWindow(window)
     // With ratio 0 calls deposit nothing and only the reserve is spent.
     this.#deposit = ratio > 0 ? DEPOSIT : 0
     this.#withdrawal = ratio > 0 ? DEPOSIT / ratio : DEPOSIT
@@ -46,40 +43,19 @@ export class RetryBudget {
 
   /** Counts a call that was made (not its retries). */
   deposit(now: number): void {
-    this.#turn(now)
-    this.#add(this.#deposit)
+    this.#window.add(now, 0, this.#deposit)
   }
 
   /** Takes what one retry costs; false when the budget is spent. */
   tryWithdraw(now: number): boolean {
-    this.#turn(now)
-    if (this.#reserve + this.#sum < this.#withdrawal) return false
-    this.#add(-this.#withdrawal)
-    return true
+    const affordable = this.available(now) > 0
+    if (affordable) this.#window.add(now, 0, -this.#withdrawal)
+    return affordable
   }
 
   /** How many retries could be afforded at this moment. */
   available(now: number): number {
-    this.#turn(now)
-    return Math.max(0, Math.floor((this.#reserve + this.#sum) / this.#withdrawal))
-  }
-
-  #add(amount: number): void {
-    const index = this.#slice % SLICES
-    this.#slices[index] = (this.#slices[index] as number) + amount
-    this.#sum += amount
-  }
-
-  /** Forgets every slice that has left the window, however long nothing happened. */
-  #turn(now: number): void {
-    const slice = Math.floor(now / this.#sliceMs)
-    if (slice <= this.#slice) return
-    const steps = Math.min(SLICES, slice - this.#slice)
-    for (let step = 0; step < steps; step += 1) {
-      const index = (slice + SLICES - step) % SLICES
-      this.#sum -= this.#slices[index] as number
-      this.#slices[index] = 0
-    }
-    this.#slice = slice
+    this.#window.advance(now)
+    return Math.max(0, Math.floor((this.#reserve + (this.#window.sums[0] as number)) / this.#withdrawal))
   }
 }

@@ -4,14 +4,27 @@
 
 import type { Clock, TimerHandle } from '../../core/clock.ts'
 
-/** A deadline that was set; give it back to `cancel`. */
-export interface Deadline {
-  readonly at: number
-  readonly list: DeadlineList
-  readonly onDue: () => void
+/** A deadline: set it with `add`, give it back to `cancel`. Whoever has a record of what it limits makes that record one. */
+export abstract class Deadline {
+  at = 0
+  list: DeadlineList | undefined
   previous: Deadline | undefined
   next: Deadline | undefined
-  pending: boolean
+
+  abstract onDue(): void
+}
+
+class Callback extends Deadline {
+  readonly #callback: () => void
+
+  constructor(callback: () => void) {
+    super()
+    this.#callback = callback
+  }
+
+  override onDue(): void {
+    this.#callback()
+  }
 }
 
 interface DeadlineList {
@@ -41,49 +54,58 @@ export class Deadlines {
 
   /** Calls `onDue` in `lengthMs` milliseconds, never early. */
   set(lengthMs: number, onDue: () => void, now: number = this.#clock.now()): Deadline {
+    const deadline = new Callback(onDue)
+    this.add(deadline, lengthMs, now)
+    return deadline
+  }
+
+  /** Sets a deadline that is not set. */
+  add(deadline: Deadline, lengthMs: number, now: number): void {
     let list = this.#lists.get(lengthMs)
     if (!list) {
       list = { lengthMs, first: undefined, last: undefined }
       this.#lists.set(lengthMs, list)
     }
-    const deadline: Deadline = {
-      at: now + lengthMs,
-      list,
-      onDue,
-      previous: list.last,
-      next: undefined,
-      pending: true,
-    }
+    deadline.at = now + lengthMs
+    deadline.list = list
+    deadline.previous = list.last
     if (list.last) list.last.next = deadline
     else list.first = deadline
     list.last = deadline
     this.#size += 1
     if (deadline.at < this.#timerAt) this.#arm(deadline.at, now)
-    return deadline
+    else if (this.#size === 1) this.#hold(true)
   }
 
   /** Withdraws a deadline; one that is past or withdrawn is ignored. */
   cancel(deadline: Deadline): void {
-    if (!deadline.pending) return
-    this.#unlink(deadline)
+    if (!deadline.list) return
+    this.#unlink(deadline, deadline.list)
     // The timer stays for the others; with nothing left to wait for, nothing may keep a process alive.
-    if (this.#size === 0) this.#disarm()
+    if (this.#size === 0) this.#hold(false)
   }
 
-  #unlink(deadline: Deadline): void {
-    const { list, previous, next } = deadline
+  #unlink(deadline: Deadline, list: DeadlineList): void {
+    const { previous, next } = deadline
     if (previous) previous.next = next
     else list.first = next
     if (next) next.previous = previous
     else list.last = previous
-    // Lengths are free for callers to choose: an empty list must not stay behind for each of them.
-    if (!list.first) this.#lists.delete(list.lengthMs)
     // A dead deadline that still pointed at its neighbour would, once it is old, keep it and all behind it alive until
     // the next full collection: the young generation is not asked whether the old one is dead.
-    deadline.previous = undefined
-    deadline.next = undefined
-    deadline.pending = false
+    deadline.list = deadline.previous = deadline.next = undefined
     this.#size -= 1
+    // Lengths are free for callers to choose: an empty list must not stay behind for each of them.
+    if (!list.first && this.#lists.size > 1) this.#lists.delete(list.lengthMs)
+  }
+
+  /** An idle timer is kept where it can be told not to hold the process: setting one costs more than all the rest. */
+  #hold(wanted: boolean): void {
+    if (!this.#clock.hold) {
+      if (!wanted) this.#disarm()
+    } else if (!this.#unref) {
+      this.#clock.hold(this.#timer, wanted)
+    }
   }
 
   #arm(at: number, now: number): void {
@@ -103,14 +125,14 @@ export class Deadlines {
     this.#timerAt = Number.POSITIVE_INFINITY
     const now = this.#clock.now()
     const due: Deadline[] = []
+    let earliest = Number.POSITIVE_INFINITY
     for (const list of this.#lists.values()) {
       while (list.first && list.first.at <= now) {
         due.push(list.first)
-        this.#unlink(list.first)
+        this.#unlink(list.first, list)
       }
+      earliest = Math.min(earliest, list.first?.at ?? earliest)
     }
-    let earliest = Number.POSITIVE_INFINITY
-    for (const list of this.#lists.values()) earliest = Math.min(earliest, list.first?.at ?? earliest)
     if (earliest < Number.POSITIVE_INFINITY) this.#arm(earliest, now)
     for (const deadline of due) deadline.onDue()
   }

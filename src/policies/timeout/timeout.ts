@@ -2,11 +2,12 @@
 
 import { onAbort } from '../../core/abort.ts'
 import type { Clock } from '../../core/clock.ts'
-import { AbortError, TimeoutError, type TimeoutPhase } from '../../core/errors.ts'
-import { checkOption, checkOptions, clockRule, flag, interval, oneOf } from '../../core/options.ts'
+import { abortedBy, TimeoutError, type TimeoutPhase } from '../../core/errors.ts'
+import { checkOption, checkOptions, clockRule, flag, interval } from '../../core/options.ts'
 import { systemClock } from '../../core/systemClock.ts'
+import { type Ending, type Inner, type Layer, type Run, runWithin, within } from '../layer.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
-import { Deadlines } from './Deadlines.ts'
+import { Deadline, Deadlines } from './Deadlines.ts'
 
 export interface TimeoutPolicyOptions {
   /** Inside `retry` it limits an `attempt`; around it, as `deadline`, the whole call. @default 'attempt' */
@@ -22,52 +23,91 @@ export interface TimeoutPolicyOptions {
  */
 export function timeout(timeoutMs: number, options: TimeoutPolicyOptions = {}): Policy {
   checkOption('timeout', 'timeoutMs', timeoutMs, interval)
-  checkOptions('timeout', options, { phase: oneOf('attempt', 'deadline'), unref: flag, clock: clockRule })
-  const { phase = 'attempt', clock = systemClock, unref = false } = options
-  const deadlines = new Deadlines(clock, unref)
+  checkOptions('timeout', options, { phase: '"attempt" or "deadline"', unref: flag, clock: clockRule })
+  return new Timeout(timeoutMs, options)
+}
 
-  return {
-    execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-      const { signal } = context
-      if (signal?.aborted)
-        return Promise.reject(new AbortError('aborted by the caller', { cause: signal.reason }))
-      return new Promise<T>((resolve, reject) => {
-        const now = clock.now()
-        const inner = new TimedContext(context.attempt, Math.min(context.deadlineAt, now + timeoutMs))
-        let release: (() => void) | undefined
-        const settle = () => {
-          deadlines.cancel(deadline)
-          release?.()
-        }
-        const end = (error: unknown) => {
-          settle()
-          reject(error)
-          inner.abort(error)
-        }
-        const deadline = deadlines.set(
-          timeoutMs,
-          () => end(new TimeoutError(`timeout: not done within ${timeoutMs} ms`, { phase, timeoutMs })),
-          now,
-        )
-        if (signal) {
-          release = onAbort(signal, () =>
-            end(new AbortError('aborted by the caller', { cause: signal.reason })),
-          )
-        }
-        const fail = (error: unknown) => {
-          settle()
-          reject(error)
-        }
-        try {
-          Promise.resolve(operation(inner)).then((value) => {
-            settle()
-            resolve(value)
-          }, fail)
-        } catch (error) {
-          fail(error)
-        }
-      })
-    },
+class Timeout implements Layer {
+  readonly timeoutMs: number
+  readonly deadlines: Deadlines
+  readonly phase: TimeoutPhase
+  readonly #clock: Clock
+
+  constructor(
+    timeoutMs: number,
+    { phase = 'attempt', clock = systemClock, unref = false }: TimeoutPolicyOptions,
+  ) {
+    this.timeoutMs = timeoutMs
+    this.phase = phase
+    this.#clock = clock
+    this.deadlines = new Deadlines(clock, unref)
+  }
+
+  execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
+    return runWithin(this, operation, context)
+  }
+
+  [within](inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
+    const { signal, attempt, deadlineAt } = context
+    if (signal?.aborted) {
+      ending.fail(abortedBy(signal))
+      return
+    }
+    const now = run.now(this.#clock)
+    const timed = new Timed(
+      this,
+      ending,
+      new TimedContext(attempt, Math.min(deadlineAt, now + this.timeoutMs)),
+    )
+    this.deadlines.add(timed, this.timeoutMs, now)
+    if (signal) timed.listenTo(signal)
+    inner.enter(run, timed.context, timed)
+  }
+}
+
+/** An operation under its limit. */
+class Timed extends Deadline implements Ending {
+  readonly context: TimedContext
+  readonly #policy: Timeout
+  /** Undefined once it is over; what the operation still says is not heard. */
+  #ending: Ending | undefined
+  #release: (() => void) | undefined
+
+  constructor(policy: Timeout, ending: Ending, context: TimedContext) {
+    super()
+    this.#policy = policy
+    this.#ending = ending
+    this.context = context
+  }
+
+  listenTo(signal: AbortSignal): void {
+    this.#release = onAbort(signal, () => this.#end(abortedBy(signal)))
+  }
+
+  override onDue(): void {
+    const { phase, timeoutMs } = this.#policy
+    this.#end(new TimeoutError(`timeout: not done within ${timeoutMs} ms`, { phase, timeoutMs }))
+  }
+
+  succeed(value: unknown): void {
+    this.#settle()?.succeed(value)
+  }
+
+  fail(error: unknown): void {
+    this.#settle()?.fail(error)
+  }
+
+  #end(error: unknown): void {
+    this.fail(error)
+    this.context.abort(error)
+  }
+
+  #settle(): Ending | undefined {
+    const ending = this.#ending
+    this.#ending = undefined
+    this.#policy.deadlines.cancel(this)
+    this.#release?.()
+    return ending
   }
 }
 

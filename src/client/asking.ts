@@ -1,0 +1,81 @@
+// Calls that more happens to than being sent: interceptors around them, a schema for the body, a share in somebody else's
+// request, a second request beside the first.
+
+import { emptyFields, setHeaders } from '../http/headers.ts'
+import type { Call } from './call.ts'
+import type { ClientCore } from './core.ts'
+import {
+  type ClientResponse,
+  type InterceptedConfig,
+  interceptError,
+  interceptRequest,
+  interceptResponse,
+} from './interceptors.ts'
+import type { CallOptions } from './options.ts'
+import { applySchema } from './schema.ts'
+import { Sharing } from './sharing.ts'
+
+const sharings = new WeakMap<ClientCore, Sharing>()
+
+/** Calls of one client are shared among them only. */
+function sharingOf(core: ClientCore): Sharing | undefined {
+  const { hedge, coalesce } = core.settings
+  if (!hedge && !coalesce) return undefined
+  const sharing = sharings.get(core) ?? new Sharing(core)
+  sharings.set(core, sharing)
+  return sharing
+}
+
+/** A call that the request interceptors have seen. @throws what a call throws */
+export async function ask(
+  core: ClientCore,
+  method: string,
+  url: string | URL,
+  data: unknown,
+  options: CallOptions,
+): Promise<{ call: Call; config: InterceptedConfig }> {
+  core.check(options)
+  const headers = emptyFields()
+  setHeaders(headers, options.headers)
+  const config = await interceptRequest(core.interceptors.request, {
+    ...options,
+    url,
+    method,
+    data,
+    headers: { ...headers },
+  })
+  const asked = config.method.toUpperCase()
+  const start = (given: CallOptions) =>
+    new Promise<Call>((resolve, reject) => {
+      core.start(asked, config.url, config.data, given, resolve, reject)
+    })
+  const call = await (sharingOf(core)?.run(asked, config.url, config, start) ?? start(config))
+  return { call, config }
+}
+
+/** A whole call, interceptors included. @returns what its caller gets */
+export async function askIntercepted(
+  core: ClientCore,
+  method: string,
+  url: string | URL,
+  data: unknown,
+  options: CallOptions,
+): Promise<unknown> {
+  try {
+    const { call, config } = await ask(core, method, url, data, options)
+    const { status, headers, attempts, timings } = call
+    const response: ClientResponse = {
+      status,
+      headers,
+      data: call.data,
+      url: call.url,
+      config,
+      attempts,
+      timings,
+    }
+    if (config.schema) response.data = await applySchema(config.schema, call.data, call.url)
+    return await interceptResponse(core.interceptors.response, response)
+  } catch (error) {
+    return interceptError(core.interceptors.error, error)
+  }
+}
