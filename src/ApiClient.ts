@@ -15,7 +15,6 @@ import {
 import { Emitter } from './core/emitter.ts'
 import { lazily } from './core/lazily.ts'
 import { callable, checkOption, checkOptions, plainObject, withDefaults } from './core/options.ts'
-import { emptyFields, setHeaders } from './http/headers.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
 import type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
 import type { CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
@@ -172,10 +171,8 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    */
   extend(options: ApiClientOptions = {}): ApiClient {
     checkOptions('ApiClient.extend', options, clientRules)
-    const { settings } = this.#core
-    const headers = emptyFields()
-    setHeaders(headers, settings.headers)
-    setHeaders(headers, options.headers)
+    const { settings, requests } = this.#core
+    const headers = requests.fieldsOf(settings.headers, options.headers)
     const extended = new ApiClient({ ...withDefaults(settings, options), headers })
     Object.assign(extended.#core.interceptors, this.#core.interceptors)
     return extended

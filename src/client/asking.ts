@@ -1,7 +1,6 @@
 // Calls that more happens to than being sent: interceptors around them, a schema for the body, a share in somebody else's
 // request, a second request beside the first.
 
-import { emptyFields, setHeaders } from '../http/headers.ts'
 import type { Call } from './call.ts'
 import type { ClientCore } from './core.ts'
 import {
@@ -35,14 +34,12 @@ export async function ask(
   options: CallOptions,
 ): Promise<{ call: Call; config: InterceptedConfig }> {
   core.check(options)
-  const headers = emptyFields()
-  setHeaders(headers, options.headers)
   const config = await interceptRequest(core.interceptors.request, {
     ...options,
     url,
     method,
     data,
-    headers: { ...headers },
+    headers: { ...core.requests.fieldsOf(options.headers) },
   })
   const asked = config.method.toUpperCase()
   const start = (given: CallOptions) =>

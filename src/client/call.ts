@@ -23,10 +23,9 @@ import { checkOrigin, type Target } from '../http/url.ts'
 import { type BreakerMachine, REFUSED } from '../policies/circuitBreaker/breakerMachine.ts'
 import { circuitOpenError } from '../policies/circuitBreaker/CircuitBreaker.ts'
 import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
-import { rateLimitError } from '../policies/rateLimiter/RateLimiter.ts'
 import type { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
 import { retryDecision } from '../policies/retry/retryDecision.ts'
-import type { Deadline } from '../policies/timeout/Deadlines.ts'
+import { Deadline } from '../policies/timeout/Deadlines.ts'
 import type {
   HttpExchange,
   HttpHeaders,
@@ -46,7 +45,7 @@ const guarding = lazily(() => import('./guardedStream.ts'))
 const noHeaders: HttpHeaders = Object.freeze({})
 
 /** Runs one call to its end. Settles once, through one of the two functions it is given. */
-export class Call implements HttpReceiver, Live {
+export class Call extends Deadline implements HttpReceiver, Live {
   place = 0
   /** Attempts that left the client. */
   attempts = 0
@@ -91,7 +90,8 @@ export class Call implements HttpReceiver, Live {
   #exchange: HttpExchange | undefined
   #breaker: BreakerMachine | undefined
   #permit = REFUSED
-  #timeout: Deadline | undefined
+  /** How long it may take. */
+  #limitMs = 0
 
   constructor(
     core: ClientCore,
@@ -100,6 +100,7 @@ export class Call implements HttpReceiver, Live {
     resolve: (call: Call) => void,
     reject: (error: unknown) => void,
   ) {
+    super()
     this.#core = core
     this.#prepared = prepared
     this.#options = options
@@ -156,7 +157,7 @@ export class Call implements HttpReceiver, Live {
       if (this.#over) return
     }
     if (hedge !== 'extra') tools.budget.deposit(this.#startedAt)
-    this.#startAttempt()
+    this.#startAttempt(this.#startedAt)
   }
 
   /** Stops it, wherever it is. @param silently as if it had never been */
@@ -200,13 +201,13 @@ export class Call implements HttpReceiver, Live {
     if (!hook) this.#retry(error, retries)
     else {
       // A hook may take its time, but no more than the call has.
-      const leftMs = Math.max(0, this.#deadlineAt - this.#now())
       const { deadlines } = this.#core.tools
-      this.#timeout = leftMs < Infinity ? deadlines.set(leftMs, () => this.#fail(error)) : undefined
+      const now = this.#now()
+      if (this.#deadlineAt < Infinity) deadlines.add(this, Math.max(0, this.#deadlineAt - now), now)
       this.#then(
         (async () => hook(error, this.#attempt))(),
         (wanted) => {
-          if (this.#timeout) deadlines.cancel(this.#timeout)
+          deadlines.cancel(this)
           if (wanted) this.#retry(error, retries)
           else this.#fail(error)
         },
@@ -244,11 +245,23 @@ export class Call implements HttpReceiver, Live {
     }
   }
 
+  /** Its time has run out. */
+  override onDue(): void {
+    if (!this.#running) {
+      this.#fail(this.#error)
+      return
+    }
+    const error = this.#timeoutError(this.#limitMs)
+    const exchange = this.#exchange
+    this.onFailure(error)
+    exchange?.cancel(error)
+  }
+
   #now(): number {
     return this.#core.settings.clock.now()
   }
 
-  #startAttempt(): void {
+  #startAttempt(now: number): void {
     const { limiter, settings } = this.#core
     const { endpoint, target, wire } = this.#prepared
     this.#attempt += 1
@@ -258,21 +271,21 @@ export class Call implements HttpReceiver, Live {
     this.#hops = this.status = 0
     this.headers = noHeaders
     this.#answered = false
-    this.#finalUrl = this.#exchange = this.#timeout = undefined
+    this.#finalUrl = this.#exchange = undefined
     this.#sentAt = this.#headersAt = Number.NaN
-    const now = this.#enter()
-    if (now === undefined) return
+    if (!this.#enter(now)) return
     if (settings.rateLimitMode === 'wait') {
       this.#queueForToken()
       return
     }
     const { rateCategory, rateCost = 1 } = this.#options
-    const bucket = limiter.take(endpoint, rateCategory, rateCost)
+    const sameTime = limiter.clock === settings.clock ? now : undefined
+    const bucket = limiter.take(endpoint, rateCategory, rateCost, sameTime)
     if (!bucket) {
       this.#send(now)
       return
     }
-    const error = rateLimitError(endpoint, bucket, rateCost, now)
+    const error = limiter.refusal(endpoint, bucket, limiter.waitMs(bucket, rateCost))
     const isRetry = this.#attempt > 1 && now + error.retryAfter < this.#deadlineAt
     const { category, retryAfter } = error
     this.#tell('debug', 'limited', { endpoint, category, waiting: isRetry, retryAfter })
@@ -282,7 +295,7 @@ export class Call implements HttpReceiver, Live {
 
   /** A retry is not turned away: its tokens are taken before they are there, and it goes when they are. */
   #reserve(bucket: Bucket, cost: number, waitMs: number): void {
-    this.#giveBack('ignored')
+    this.#giveBack('ignored', this.#attemptAt)
     bucket.tokens -= cost
     this.#owed = { bucket, cost }
     this.#wait(waitMs, () => {
@@ -291,23 +304,19 @@ export class Call implements HttpReceiver, Live {
     })
   }
 
-  /** Asks the breaker. @returns the time, `undefined` when it refused and the attempt is over */
-  #enter(): number | undefined {
+  /** Asks the breaker; false when it refused and the attempt is over. */
+  #enter(now: number): boolean {
     const { settings, breakers } = this.#core
-    const now = this.#now()
     this.#attemptAt = now
-    if (!settings.circuitBreaker) return now
+    this.#limitMs = Math.min(this.#options.timeout ?? settings.timeout, this.#deadlineAt - now)
+    if (!settings.circuitBreaker) return true
     const { origin } = this.#target
     const breaker = breakers.of(origin)
-    this.#permit = breaker.acquire(now, this.#limitMs(now))
+    this.#permit = breaker.acquire(now, this.#limitMs)
     this.#breaker = breaker
-    if (this.#permit !== REFUSED) return now
+    if (this.#permit !== REFUSED) return true
     this.onFailure(circuitOpenError(breaker, now, origin))
-    return undefined
-  }
-
-  #limitMs(now: number): number {
-    return Math.min(this.#options.timeout ?? this.#core.settings.timeout, this.#deadlineAt - now)
+    return false
   }
 
   /** In its turn, which may be at once. */
@@ -320,10 +329,10 @@ export class Call implements HttpReceiver, Live {
     const { rateCategory: category = 'api', rateCost: cost, priority, signal } = this.#options
     const turn = queue.acquire(endpoint, { category, cost, priority, signal, deadlineAt: this.#deadlineAt })
     if (!turn) {
-      this.#send(this.#now())
+      this.#send(this.#attemptAt)
       return
     }
-    this.#giveBack('ignored')
+    this.#giveBack('ignored', this.#attemptAt)
     const { retryAfter } = this.#core.limiter.getInfo(endpoint, category)
     this.#tell('debug', 'limited', { endpoint, category, waiting: true, retryAfter })
     this.#then(turn, () => this.#goOn())
@@ -331,8 +340,8 @@ export class Call implements HttpReceiver, Live {
 
   /** After a wait. Others may have probed, and the circuit may have opened: it is asked again. */
   #goOn(): void {
-    const now = this.#enter()
-    if (now !== undefined) this.#send(now)
+    const now = this.#now()
+    if (this.#enter(now)) this.#send(now)
   }
 
   #wait(ms: number, then: () => void): void {
@@ -348,16 +357,14 @@ export class Call implements HttpReceiver, Live {
   }
 
   #send(now: number): void {
-    const limitMs = this.#limitMs(now)
-    if (limitMs <= 0) {
+    const core = this.#core
+    if (this.#limitMs <= 0) {
       // Nothing was sent: it says nothing about the server.
-      this.#giveBack('ignored')
+      this.#giveBack('ignored', now)
       this.onFailure(this.#timeoutError(0))
       return
     }
-    const core = this.#core
-    if (limitMs !== Number.POSITIVE_INFINITY)
-      this.#timeout = core.tools.deadlines.set(limitMs, () => this.#onTimeout(limitMs), now)
+    if (this.#limitMs !== Number.POSITIVE_INFINITY) core.tools.deadlines.add(this, this.#limitMs, now)
     core.counters.attempts += 1
     this.attempts += 1
     this.#tell('debug', 'attempt', { attempt: this.#attempt })
@@ -408,14 +415,6 @@ export class Call implements HttpReceiver, Live {
     )
   }
 
-  #onTimeout(limitMs: number): void {
-    const error = this.#timeoutError(limitMs)
-    const exchange = this.#exchange
-    this.#timeout = undefined
-    this.onFailure(error)
-    exchange?.cancel(error)
-  }
-
   #timeoutError(limitMs: number): TimeoutError {
     const timeoutMs = this.#options.timeout ?? this.#core.settings.timeout
     const byDeadline = limitMs < timeoutMs
@@ -445,16 +444,16 @@ export class Call implements HttpReceiver, Live {
     discard(body)
     this.#then(redirects(), ({ redirect }) => {
       try {
-        const { rules, sensitive } = this.#core.requests
+        const { requests } = this.#core
         const next = redirect(this.#wire, {
           status: this.status,
-          location: this.headers.location as string,
+          location: this.headers.location,
           target: this.#target,
           hops: this.#hops,
           maxRedirects: this.#maxRedirects,
           replayable: this.#prepared.body.replayable,
-          rules,
-          sensitive,
+          resolve: (url) => requests.targetOf(url),
+          sensitive: requests.sensitive,
         })
         this.#hops += 1
         this.#answered ||= next.answered
@@ -537,19 +536,18 @@ export class Call implements HttpReceiver, Live {
     core.counters.retries += 1
     this.#tell('warn', 'retry', { attempt: this.#attempt, delay, error })
     this.#earlier = this.timings
-    this.#wait(delay, () => this.#startAttempt())
+    this.#wait(delay, () => this.#startAttempt(this.#now()))
   }
 
   #endAttempt(outcome: Outcome): void {
     this.#running = false
     this.#endedAt = this.#now()
-    if (this.#timeout) this.#core.tools.deadlines.cancel(this.#timeout)
-    this.#giveBack(outcome)
+    this.#core.tools.deadlines.cancel(this)
+    this.#giveBack(outcome, this.#endedAt)
   }
 
-  #giveBack(outcome: Outcome): void {
+  #giveBack(outcome: Outcome, now: number): void {
     if (this.#permit === REFUSED) return
-    const now = this.#now()
     this.#breaker?.record(this.#permit, outcome, now, now - this.#attemptAt)
     this.#permit = REFUSED
   }
@@ -611,7 +609,7 @@ export class Call implements HttpReceiver, Live {
 
   #finish(): void {
     this.#over = true
-    if (this.#timeout) this.#core.tools.deadlines.cancel(this.#timeout)
+    this.#core.tools.deadlines.cancel(this)
     this.#release?.()
     this.#core.live.delete(this)
   }

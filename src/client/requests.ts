@@ -3,7 +3,7 @@
 import { CommsError } from '../core/errors.ts'
 import { randomId } from '../core/randomId.ts'
 import { JSON_TYPE, NO_BODY, type PreparedBody, prepareBody } from '../http/body.ts'
-import { emptyFields, type HeaderFields, setHeader, setHeaders } from '../http/headers.ts'
+import { emptyFields, type HeaderFields, type HeadersInput, setHeader, setHeaders } from '../http/headers.ts'
 import { idempotencyKeyField } from '../http/idempotency.ts'
 import { serializeQuery } from '../http/query.ts'
 import { type OriginRules, parseBase, resolveTarget, type Target } from '../http/url.ts'
@@ -88,9 +88,21 @@ export class Requests {
     return bare
   }
 
+  /** @throws CommsError for a URL that may not be requested */
+  targetOf(url: string | URL, params?: RequestOptions['params']): Target {
+    return resolveTarget(url, params ? serializeQuery(params) : '', this.rules)
+  }
+
+  /** Header fields as they are sent; those given later replace those before. @throws CommsError `BAD_REQUEST` */
+  fieldsOf(...inputs: readonly (HeadersInput | undefined)[]): HeaderFields {
+    const fields = emptyFields()
+    for (const input of inputs) setHeaders(fields, input)
+    return fields
+  }
+
   #build(method: string, url: string | URL, body: PreparedBody, options: RequestOptions): PreparedRequest {
     const settings = this.#settings
-    const target = resolveTarget(url, options.params ? serializeQuery(options.params) : '', this.rules)
+    const target = this.targetOf(url, options.params)
     const headers = this.#headers(body, options)
     const { maxHeaderBytes } = settings
     return {

@@ -1,13 +1,11 @@
 // Asking for a stream: what is sent, what is taken for one, and from where it goes on.
 
 import { CommsError } from '../core/errors.ts'
-import { emptyFields, setHeaders } from '../http/headers.ts'
-import { mediaType } from '../http/parseBody.ts'
 import { NdjsonDecoder, SseDecoder, type SsePosition } from '../http/serverSentEvents.ts'
 import { ask } from './asking.ts'
 import type { ClientCore } from './core.ts'
 import { readEventStream } from './eventStream.ts'
-import type { RequestOptions, StreamOptions } from './options.ts'
+import type { StreamOptions } from './options.ts'
 
 /** The events of a stream whose options have been checked; asked for when the first is wanted. */
 export function openStream(
@@ -24,7 +22,13 @@ export function openStream(
         rateCategory: 'streaming',
         ...rest,
         deadlineAt,
-        headers: streamHeaders(format, position, rest.headers),
+        headers: core.requests.fieldsOf(
+          {
+            accept: format === 'sse' ? 'text/event-stream' : 'application/x-ndjson',
+            'last-event-id': position.lastEventId || undefined,
+          },
+          rest.headers,
+        ),
         responseType: 'stream',
       })
       const { status, headers, data: body, url: from } = call
@@ -44,17 +48,9 @@ export function openStream(
   })
 }
 
-function streamHeaders(format: 'sse' | 'ndjson', position: SsePosition, given: RequestOptions['headers']) {
-  const headers = emptyFields()
-  headers.accept = format === 'sse' ? 'text/event-stream' : 'application/x-ndjson'
-  if (position.lastEventId) headers['last-event-id'] = position.lastEventId
-  setHeaders(headers, given)
-  return headers
-}
-
 /** Anything else would be read for ever without an event. @throws CommsError `BAD_RESPONSE` */
 function checkEventStream(contentType: string | undefined, url: string, body: unknown): void {
-  if (mediaType(contentType) === 'text/event-stream') return
+  if (/^\s*text\/event-stream\s*(;|$)/i.test(contentType ?? '')) return
   if (body instanceof ReadableStream) body.cancel().catch(() => {})
   throw new CommsError(
     `${url} answered with ${contentType ?? 'no content type'} instead of text/event-stream`,

@@ -19,6 +19,25 @@ export function mediaType(contentType: string | undefined): string {
   return contentType === undefined ? '' : (contentType.split(';', 1)[0] as string).trim().toLowerCase()
 }
 
+let lastType: string | undefined
+let lastKind: 'json' | 'text' | 'arrayBuffer' | undefined
+
+/** What a body of this Content-Type is; `undefined` where the server names none. Servers mostly repeat themselves. */
+function kindOf(contentType: string | undefined): typeof lastKind {
+  if (contentType !== lastType) {
+    const type = mediaType(contentType)
+    lastType = contentType
+    lastKind = JSON_TYPE.test(type)
+      ? 'json'
+      : TEXT_TYPE.test(type)
+        ? 'text'
+        : type
+          ? 'arrayBuffer'
+          : undefined
+  }
+  return lastKind
+}
+
 /**
  * Without a `type`: JSON and text by content type, an ArrayBuffer for anything else; where the server names no type, JSON if
  * it is JSON, else text. An empty body is `undefined`, and `''` where text is expected.
@@ -30,35 +49,21 @@ export function parseBody(
   type: ResponseType | undefined,
   decoding: TextDecoding,
 ): unknown {
-  switch (type) {
-    case 'json':
-      return bytes.byteLength === 0 ? undefined : parseJson(decoding.decodeText(bytes))
-    case 'text':
-      return decoding.decodeText(bytes)
-    case 'arrayBuffer':
-      return ownBuffer(bytes)
-    case 'blob':
-      return new Blob([ownBuffer(bytes)], { type: contentType ?? '' })
-    default:
-      return parseByType(bytes, contentType, decoding)
-  }
-}
-
-function parseByType(bytes: Uint8Array, contentType: string | undefined, decoding: TextDecoding): unknown {
-  // The one that nearly every answer has, without taking it apart.
-  if (contentType === 'application/json' || contentType === 'application/json; charset=utf-8') {
-    return bytes.byteLength === 0 ? undefined : parseJson(decoding.decodeText(bytes))
-  }
-  const type = mediaType(contentType)
-  if (JSON_TYPE.test(type)) return bytes.byteLength === 0 ? undefined : parseJson(decoding.decodeText(bytes))
-  if (TEXT_TYPE.test(type)) return decoding.decodeText(bytes)
-  if (bytes.byteLength === 0) return undefined
-  if (type !== '') return ownBuffer(bytes)
+  if (type === 'blob') return new Blob([ownBuffer(bytes)], { type: contentType ?? '' })
+  if (type === 'arrayBuffer') return ownBuffer(bytes)
+  const kind = type ?? kindOf(contentType)
+  if (bytes.byteLength === 0) return kind === 'text' ? '' : undefined
+  if (kind === 'arrayBuffer') return ownBuffer(bytes)
   const text = decoding.decodeText(bytes)
+  if (kind === 'text') return text
   try {
     return JSON.parse(text)
   } catch {
-    return text
+    if (!kind) return text
+    // The parser quotes the text it stumbled over, which may be anybody's secret: it is no cause to pass on.
+    throw new CommsError(`the response says it is JSON, but is not (${text.length} characters)`, {
+      code: 'BAD_RESPONSE',
+    })
   }
 }
 
@@ -68,26 +73,8 @@ export function parseErrorBody(
   contentType: string | undefined,
   decoding: TextDecoding,
 ): unknown {
-  if (bytes.byteLength === 0) return undefined
-  const text = decoding.decodeText(bytes)
-  const type = mediaType(contentType)
-  if (TEXT_TYPE.test(type) && !JSON_TYPE.test(type)) return text
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser quotes the text it stumbled over, which may be anybody's secret: it is no cause to pass on.
-    throw new CommsError(`the response says it is JSON, but is not (${text.length} characters)`, {
-      code: 'BAD_RESPONSE',
-    })
-  }
+  const isText = bytes.byteLength > 0 && kindOf(contentType) === 'text'
+  return parseBody(bytes, undefined, isText ? 'text' : undefined, decoding)
 }
 
 /** A copy that shares memory with nothing: what a transport hands over may be part of a larger buffer. */

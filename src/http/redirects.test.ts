@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { type RedirectQuestion, redirectDecision, redirectHeaders } from './redirects.ts'
-import { parseBase } from './url.ts'
+import { type OriginRules, parseBase, resolveTarget } from './url.ts'
 
 const target = { origin: 'https://h', path: '/a', pathname: '/a' }
+const resolveWith = (rules: OriginRules) => (url: string) => resolveTarget(url, '', rules)
 const decide = (wish: Partial<RedirectQuestion>) =>
   redirectDecision({
     status: 302,
@@ -13,7 +14,7 @@ const decide = (wish: Partial<RedirectQuestion>) =>
     maxRedirects: 10,
     hasBody: false,
     replayable: true,
-    rules: { base: undefined, allowedOrigins: new Set(), allowInsecure: true },
+    resolve: resolveWith({ base: undefined, allowedOrigins: new Set(), allowInsecure: true }),
     ...wish,
   })
 
@@ -55,14 +56,14 @@ describe('a redirect', () => {
   })
 
   it('is checked at every hop: to another origin only where it is allowed', () => {
-    const rules = {
+    const resolve = resolveWith({
       base: parseBase('https://h'),
       allowedOrigins: new Set(['https://ok']),
       allowInsecure: true,
-    }
-    expect(() => decide({ location: 'https://evil/x', rules })).toThrow(/not allowed/)
-    expect(decide({ location: 'https://ok/x', rules })).toMatchObject({ crossOrigin: true })
-    expect(decide({ location: 'https://h/x', rules })).toMatchObject({ crossOrigin: false })
+    })
+    expect(() => decide({ location: 'https://evil/x', resolve })).toThrow(/not allowed/)
+    expect(decide({ location: 'https://ok/x', resolve })).toMatchObject({ crossOrigin: true })
+    expect(decide({ location: 'https://h/x', resolve })).toMatchObject({ crossOrigin: false })
   })
 
   it('never leads from https to http', () => {

@@ -3,7 +3,7 @@
 
 import { CommsError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
-import { asTarget, checkOrigin, IGNORED, type OriginRules, parseHttpUrl, type Target } from './url.ts'
+import type { Target } from './url.ts'
 
 /** The part of a request that redirects may change. */
 export interface Hop {
@@ -16,18 +16,30 @@ export interface Hop {
 
 /**
  * Resolves where a redirect points to.
- * @throws as `resolveTarget`; also `INSECURE_URL` when it leads from https to http
+ * @param resolve takes a URL apart, and throws when requests may not go there
+ * @throws as `resolve`; `BAD_REQUEST` for what is no URL; `INSECURE_URL` when it leads from https to http
  */
-export function resolveRedirect(location: string, from: Target, rules: OriginRules): Target {
-  const parsed = parseHttpUrl(location.replace(IGNORED, ''), from.origin + from.path, 'the redirect')
-  checkOrigin(parsed, rules)
-  if (parsed.protocol === 'http:' && from.origin.startsWith('https:')) {
+export function resolveRedirect(location: string, from: Target, resolve: (url: string) => Target): Target {
+  const base = from.origin + from.path
+  let url: URL
+  try {
+    url = new URL(location, base)
+  } catch (cause) {
     throw new CommsError(
-      `a redirect from https to http is not followed (${redactUrl(from.origin + from.path)})`,
-      { code: 'INSECURE_URL' },
+      `invalid URL: the redirect: got ${JSON.stringify(redactUrl(location).slice(0, 200))}`,
+      {
+        code: 'BAD_REQUEST',
+        cause,
+      },
     )
   }
-  return asTarget(parsed, '')
+  const target = resolve(url.href)
+  if (url.protocol === 'http:' && from.origin.startsWith('https:')) {
+    throw new CommsError(`a redirect from https to http is not followed (${redactUrl(base)})`, {
+      code: 'INSECURE_URL',
+    })
+  }
+  return target
 }
 
 export interface RedirectQuestion {
@@ -41,7 +53,8 @@ export interface RedirectQuestion {
   readonly maxRedirects: number
   readonly hasBody: boolean
   readonly replayable: boolean
-  readonly rules: OriginRules
+  /** Takes a URL apart, and throws when requests may not go there. */
+  readonly resolve: (url: string) => Target
 }
 
 export type RedirectDecision =
@@ -68,7 +81,7 @@ export function redirectDecision(question: RedirectQuestion): RedirectDecision {
       { code: 'TOO_MANY_REDIRECTS' },
     )
   }
-  const next = resolveRedirect(location, target, question.rules)
+  const next = resolveRedirect(location, target, question.resolve)
   // RFC 9110 15.4: 303 is fetched with GET; 301 and 302 turn POST into GET, as every browser does.
   const toGet =
     (status === 303 && method !== 'HEAD' && method !== 'GET') ||

@@ -193,16 +193,26 @@ describe('a redirect', () => {
     ['?y=2', 'https://h/a/b?y=2'],
     ['//h/c', 'https://h/c'],
   ])('to %j leads to %s', (location, result) => {
-    expect(href(resolveRedirect(location, from, rules('https://h')))).toBe(result)
+    expect(href(resolveRedirect(location, from, (url) => resolveTarget(url, '', rules('https://h'))))).toBe(
+      result,
+    )
   })
 
   it('never leads from https to http', () => {
-    expect(() => resolveRedirect('http://h/x', from, rules())).toThrow(/https to http/)
+    expect(() => resolveRedirect('http://h/x', from, (url) => resolveTarget(url, '', rules()))).toThrow(
+      /https to http/,
+    )
   })
 
   it('is checked like any other URL', () => {
-    expect(() => resolveRedirect('https://evil.example', from, rules('https://h'))).toThrow(/not allowed/)
-    expect(() => resolveRedirect('javascript:1', from, rules())).toThrow(/only http/)
-    expect(() => resolveRedirect('https://[broken', from, rules())).toThrow(/invalid URL/)
+    expect(() =>
+      resolveRedirect('https://evil.example', from, (url) => resolveTarget(url, '', rules('https://h'))),
+    ).toThrow(/not allowed/)
+    expect(() => resolveRedirect('javascript:1', from, (url) => resolveTarget(url, '', rules()))).toThrow(
+      /only http/,
+    )
+    expect(() => resolveRedirect('https://[broken', from, (url) => resolveTarget(url, '', rules()))).toThrow(
+      /invalid URL/,
+    )
   })
 })

@@ -32,7 +32,7 @@ export interface OriginRules {
 
 /** What the URL parser drops without a word (WHATWG URL 4.4): done first, so that nothing hides behind it. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-export const IGNORED = /^[\x00-\x20]+|[\x00-\x20]+$|[\t\n\r]/g
+const IGNORED = /^[\x00-\x20]+|[\x00-\x20]+$|[\t\n\r]/g
 const HAS_SCHEME = /^[a-z][a-z0-9+.-]*:/i
 const HAS_HOST = /^[\\/]{2}/
 
@@ -96,13 +96,13 @@ export function isLoopback(hostname: string): boolean {
   )
 }
 
-export function asTarget(url: URL, query: string): Target {
+function asTarget(url: URL, query: string): Target {
   const search = url.search && query ? `${url.search}&${query}` : url.search || (query && `?${query}`)
   return { origin: url.origin, path: url.pathname + search, pathname: url.pathname }
 }
 
 /** @throws CommsError `BAD_REQUEST` for what cannot be requested */
-export function parseHttpUrl(text: string, base: string | undefined, what: string): URL {
+function parseHttpUrl(text: string, base: string | undefined, what: string): URL {
   let url: URL
   try {
     url = new URL(text, base)

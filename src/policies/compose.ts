@@ -18,12 +18,9 @@ export function compose(...policies: readonly Policy[]): Policy {
   const outermost = policies.reduceRight((inner, policy) => nest(policy, inner), innermost)
   return {
     execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-      return new Promise<T>((resolve, reject) => {
-        outermost.enter(new Run(operation), context, {
-          succeed: resolve as (value: unknown) => void,
-          fail: reject,
-        })
-      })
+      const run = new Run(operation)
+      outermost.enter(run, context, run)
+      return run.promise as Promise<T>
     },
   }
 }

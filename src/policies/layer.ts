@@ -6,8 +6,8 @@ import type { AttemptContext, Operation, Policy } from './Policy.ts'
 
 /** Who hears how something ended: one of the two, once. */
 export interface Ending {
-  succeed(value: unknown): void
-  fail(error: unknown): void
+  resolve(value: unknown): void
+  reject(error: unknown): void
 }
 
 /** What comes within a layer: further layers, the operation at last. Reports to `ending`, never throws. */
@@ -15,8 +15,20 @@ export interface Inner {
   enter(run: Run, context: AttemptContext, ending: Ending): void
 }
 
-/** What the layers of one call share. */
-export class Run {
+let resolve!: Ending['resolve']
+let reject!: Ending['reject']
+
+/** Hands over the two ends of a promise that is being made: a function for each promise would cost as much as the promise. */
+function takeEnds(toResolve: Ending['resolve'], toReject: Ending['reject']): void {
+  resolve = toResolve
+  reject = toReject
+}
+
+/** What the layers of one call share, and who hears of its end at last: the promise of its caller. */
+export class Run implements Ending {
+  readonly promise = new Promise<unknown>(takeEnds)
+  readonly resolve = resolve
+  readonly reject = reject
   readonly operation: Operation<unknown>
   #clock: Clock | undefined
   #now = 0
@@ -55,7 +67,7 @@ export const innermost: Inner = {
     try {
       result = run.operation(context)
     } catch (error) {
-      ending.fail(error)
+      ending.reject(error)
       return
     }
     settle(result, ending)
@@ -65,43 +77,53 @@ export const innermost: Inner = {
 /** Reports a value at once, or a promise's when it is there. */
 function settle(result: unknown, ending: Ending): void {
   if (typeof (result as PromiseLike<unknown> | null | undefined)?.then !== 'function') {
-    ending.succeed(result)
+    ending.resolve(result)
     return
   }
   Promise.resolve(result).then(
-    (value) => ending.succeed(value),
-    (error) => ending.fail(error),
+    (value) => ending.resolve(value),
+    (error) => ending.reject(error),
   )
 }
 
 /** Runs an operation within a layer. */
 export function runWithin<T>(layer: Layer, operation: Operation<T>, context: AttemptContext): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    layer[within](innermost, new Run(operation), context, {
-      succeed: resolve as Ending['succeed'],
-      fail: reject,
-    })
-  })
+  const run = new Run(operation)
+  layer[within](innermost, run, context, run)
+  return run.promise as Promise<T>
+}
+
+/** A layer and what comes within it. */
+class Nested implements Inner {
+  readonly layer: Layer
+  readonly inner: Inner
+
+  constructor(layer: Layer, inner: Inner) {
+    this.layer = layer
+    this.inner = inner
+  }
+
+  enter(run: Run, context: AttemptContext, ending: Ending): void {
+    this.layer[within](this.inner, run, context, ending)
+  }
 }
 
 /** What stands within `policy`, with `inner` within it. */
 export function nest(policy: Policy, inner: Inner): Inner {
-  if (within in policy) {
-    const layer = policy as Layer
-    return { enter: (run, context, ending) => layer[within](inner, run, context, ending) }
-  }
+  if (within in policy) return new Nested(policy as Layer, inner)
   // A policy of somebody else's, or one that runs its operation more than once at a time: promises it is.
   return {
     enter(run, context, ending) {
-      const operation: Operation<unknown> = (changed) =>
-        new Promise((resolve, reject) => {
-          inner.enter(new Run(run.operation), changed, { succeed: resolve, fail: reject })
-        })
+      const operation: Operation<unknown> = (changed) => {
+        const own = new Run(run.operation)
+        inner.enter(own, changed, own)
+        return own.promise
+      }
       let result: unknown
       try {
         result = policy.execute(operation, context)
       } catch (error) {
-        ending.fail(error)
+        ending.reject(error)
         return
       }
       settle(result, ending)

@@ -32,8 +32,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
     acceptEncoding: undefined,
     send(request, receiver) {
       const exchange = new Exchange(request, receiver, options, running)
-      if (disposed) exchange.failSoon(disposed)
-      else exchange.start()
+      exchange.start(disposed)
       return exchange
     },
     decodeText: (bytes) => decoder.decode(bytes),
@@ -68,12 +67,8 @@ class Exchange implements HttpExchange {
     running.add(this)
   }
 
-  start(): void {
-    this.#run().catch((error: unknown) => this.fail(this.#translate(error)))
-  }
-
-  failSoon(error: CommsError): void {
-    queueMicrotask(() => this.fail(error))
+  start(refusal: CommsError | undefined): void {
+    this.#run(refusal).catch((error: unknown) => this.fail(this.#translate(error)))
   }
 
   cancel(reason: unknown): void {
@@ -95,7 +90,8 @@ class Exchange implements HttpExchange {
     this.#controller.abort(reason)
   }
 
-  async #run(): Promise<void> {
+  async #run(refusal: CommsError | undefined): Promise<void> {
+    if (refusal) throw refusal
     const request = this.#request
     const send = this.#options.fetch ?? globalThis.fetch
     const init = await this.#init()
@@ -205,7 +201,7 @@ async function readWhole(
 }
 
 /** What it can do; `uploadStreams` of `fetchUpload.ts` tells about streams. */
-export const capabilities: HttpTransportCapabilities = Object.freeze({
+export const capabilities: HttpTransportCapabilities = {
   tellsSent: false,
   connectTimeout: false,
   manualRedirects: !isBrowser,
@@ -215,4 +211,4 @@ export const capabilities: HttpTransportCapabilities = Object.freeze({
   uploadProgress: false,
   cookies: !isBrowser,
   ownsConnections: false,
-})
+}

@@ -82,7 +82,7 @@ class UndiciTransport implements HttpTransport {
 }
 
 /** With a dispatcher of the caller's, connecting, limits of headers and closing are its own affair. */
-export const capabilities: HttpTransportCapabilities = Object.freeze({
+export const capabilities: HttpTransportCapabilities = {
   tellsSent: true,
   connectTimeout: true,
   manualRedirects: true,
@@ -92,7 +92,7 @@ export const capabilities: HttpTransportCapabilities = Object.freeze({
   uploadProgress: true,
   cookies: true,
   ownsConnections: true,
-})
+}
 
 /** Makes the transport of this platform: undici. */
 export function createHttpTransport(options: HttpTransportOptions): HttpTransport {

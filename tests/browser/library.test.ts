@@ -15,16 +15,21 @@ const PAGE = `<!doctype html><title>test</title><body><script type="module">
   document.body.className = 'loaded'
 </script>`
 
-/** `.` as one file, resolved as bundlers for browsers do. */
-async function bundle(): Promise<string> {
+/** `.` as bundlers for browsers make it: `guru.js`, and the parts that it loads when they are used, by path. */
+async function bundle(): Promise<Map<string, string>> {
   const entry = join(import.meta.dirname, '../../dist/index.js')
   const result = await build({
     logLevel: 'silent',
     configFile: false,
-    build: { write: false, minify: false, target: 'es2023', lib: { entry, formats: ['es'] } },
+    build: {
+      write: false,
+      minify: false,
+      target: 'es2023',
+      lib: { entry, formats: ['es'], fileName: () => 'guru.js' },
+    },
   })
-  const [output] = [result].flat().flatMap((part) => ('output' in part ? part.output : []))
-  return output?.type === 'chunk' ? output.code : ''
+  const output = [result].flat().flatMap((part) => ('output' in part ? part.output : []))
+  return new Map(output.flatMap((item) => (item.type === 'chunk' ? [[`/${item.fileName}`, item.code]] : [])))
 }
 
 describe.skipIf(executablePath === undefined)('guru-comms in Chromium', () => {
@@ -33,14 +38,14 @@ describe.skipIf(executablePath === undefined)('guru-comms in Chromium', () => {
   let page: Page
 
   beforeAll(async () => {
-    const code = await bundle()
+    const files = await bundle()
     backend = await createBackend({
       port: 0,
       faults: true,
       onRequest(request, response) {
-        const script = request.url === '/guru.js'
+        const script = files.get(request.url ?? '')
         response.writeHead(200, { 'content-type': script ? 'text/javascript' : 'text/html' })
-        response.end(script ? code : PAGE)
+        response.end(script ?? PAGE)
         return true
       },
     })
@@ -72,6 +77,35 @@ describe.skipIf(executablePath === undefined)('guru-comms in Chromium', () => {
       settings: { voice: 'calm' },
       missing: { name: 'ApiError', status: 405 },
       refused: 10,
+    })
+  })
+
+  it('ApiClient loads what is used: fetch, interceptors, schemas, waiting', async () => {
+    const result = await page.evaluate(async () => {
+      const { ApiClient } = window as unknown as typeof import('guru-comms')
+      const client = new ApiClient({
+        baseURL: location.origin,
+        rateLimitMode: 'wait',
+        rateLimiterOptions: { limits: { api: { tokensPerSecond: 100, burstCapacity: 1 } } },
+      })
+      const waited = await Promise.all([1, 2, 3].map(() => client.get('/v1/health')))
+      const response = await client.fetch('/v1/health')
+      const fetched = [response.status, await response.json()]
+      client.addResponseInterceptor(({ status, data }) => [status, data])
+      const intercepted = await client.get('/v1/health')
+      const schema = {
+        '~standard': { version: 1, vendor: 'test', validate: () => ({ issues: [{ message: 'no' }] }) },
+      } as const
+      const refused = await client.get('/v1/health', { schema }).catch((error) => error.code)
+      client.dispose()
+      return { waited, fetched, intercepted, refused }
+    })
+    const health = { status: 'ok' }
+    expect(result).toEqual({
+      waited: [health, health, health],
+      fetched: [200, health],
+      intercepted: [200, health],
+      refused: 'SCHEMA_MISMATCH',
     })
   })
 

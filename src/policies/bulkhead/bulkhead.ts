@@ -117,20 +117,20 @@ export class Bulkhead implements Layer {
 
   [within](inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
     const placed: Ending = {
-      succeed: (value) => {
+      resolve: (value) => {
         this.release()
-        ending.succeed(value)
+        ending.resolve(value)
       },
-      fail: (error) => {
+      reject: (error) => {
         this.release()
-        ending.fail(error)
+        ending.reject(error)
       },
     }
     let turn: Promise<void> | undefined
     try {
       turn = this.acquire(context.signal, context.deadlineAt)
     } catch (error) {
-      ending.fail(error)
+      ending.reject(error)
       return
     }
     if (!turn) {
@@ -142,7 +142,7 @@ export class Bulkhead implements Layer {
         run.later()
         inner.enter(run, context, placed)
       },
-      (error) => ending.fail(error),
+      (error) => ending.reject(error),
     )
   }
 }

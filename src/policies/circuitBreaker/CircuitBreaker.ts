@@ -109,10 +109,10 @@ export class CircuitBreaker implements Layer {
     try {
       permit = machine.acquire(now)
     } catch (thrownByListener) {
-      ending.fail(thrownByListener)
+      ending.reject(thrownByListener)
       return
     }
-    if (permit === REFUSED) ending.fail(circuitOpenError(machine, now, ''))
+    if (permit === REFUSED) ending.reject(circuitOpenError(machine, now, ''))
     else inner.enter(run, context, new Permitted(this.#parts, permit, now, ending))
   }
 
@@ -159,24 +159,24 @@ class Permitted implements Ending {
     this.#ending = ending
   }
 
-  succeed(value: unknown): void {
+  resolve(value: unknown): void {
     try {
       this.#record('success')
     } catch (thrownByListener) {
-      this.#ending.fail(thrownByListener)
+      this.#ending.reject(thrownByListener)
       return
     }
-    this.#ending.succeed(value)
+    this.#ending.resolve(value)
   }
 
-  fail(error: unknown): void {
+  reject(error: unknown): void {
     let failure = error
     try {
       this.#record(this.#parts.classify(error))
     } catch (thrownByListener) {
       failure = thrownByListener
     }
-    this.#ending.fail(failure)
+    this.#ending.reject(failure)
   }
 
   #record(outcome: Outcome): void {

@@ -151,7 +151,7 @@ export class RateLimiter {
    */
   check(endpoint: string, request: RateLimitRequest = noRequest): void {
     const bucket = this.take(endpoint, request.category, request.cost)
-    if (bucket) throw rateLimitError(endpoint, bucket, request.cost, this.clock.now())
+    if (bucket) throw this.refusal(endpoint, bucket, this.waitMs(bucket, request.cost))
   }
 
   /** Takes the tokens, or says how long to wait. */
@@ -159,7 +159,7 @@ export class RateLimiter {
     const refusedBy = this.take(endpoint, category, cost)
     return {
       allowed: !refusedBy,
-      retryAfter: refusedBy ? retryAfterMs(refusedBy, refusedBy.limit, cost, this.clock.now()) : 0,
+      retryAfter: refusedBy ? this.waitMs(refusedBy, cost) : 0,
       info: this.getInfo(endpoint, category),
     }
   }
@@ -188,6 +188,26 @@ export class RateLimiter {
   /** The bucket of an endpoint; made when missing. For whoever learns what it may hold. */
   bucketOf(endpoint: string, category: string): Bucket {
     return this.#keyed.get(endpoint, category, this.#limit(category), this.clock.now())
+  }
+
+  /** Takes `cost` tokens of a bucket, if they are there: for whoever's turn it is. */
+  takeFrom(bucket: Bucket, cost: number): boolean {
+    return tryTake(bucket, bucket.limit, cost, this.clock.now())
+  }
+
+  /** Milliseconds until a bucket will hold `cost` tokens; `Infinity` when it never does. */
+  waitMs(bucket: Bucket, cost = 1): number {
+    return retryAfterMs(bucket, bucket.limit, cost, this.clock.now())
+  }
+
+  /** The error of a request that a bucket refused. */
+  refusal(endpoint: string, { category, limit }: Bucket, retryAfter: number): RateLimitError {
+    const remedy =
+      retryAfter === Infinity ? 'it costs more than the bucket ever holds' : `try again in ${retryAfter} ms`
+    return new RateLimitError(
+      `Rate limit exceeded for ${endpoint} (${category}: ${limit.tokensPerSecond}/s, burst ${limit.burstCapacity}): ${remedy}`,
+      { retryAfter, endpoint, category },
+    )
   }
 
   /** The state of a bucket; looking takes nothing and makes none. */
@@ -249,25 +269,4 @@ function infoOf(bucket: Pick<Bucket, 'tokens' | 'refilledAt' | 'limit'>, now: nu
   const retryAfter = retryAfterMs(bucket, limit, 1, now)
   const { burstCapacity: capacity, tokensPerSecond: rate } = limit
   return { tokens: Math.max(0, bucket.tokens), capacity, rate, retryAfter }
-}
-
-/** The error of a request that a bucket refused. */
-export function rateLimitError(
-  endpoint: string,
-  bucket: Bucket,
-  cost: number | undefined,
-  now: number,
-): RateLimitError {
-  return refusal(endpoint, bucket, retryAfterMs(bucket, bucket.limit, cost ?? 1, now))
-}
-
-/** The same for one whose wait is known. */
-export function refusal(endpoint: string, bucket: Bucket, retryAfter: number): RateLimitError {
-  const { category, limit } = bucket
-  const remedy =
-    retryAfter === Infinity ? 'it costs more than the bucket ever holds' : `try again in ${retryAfter} ms`
-  return new RateLimitError(
-    `Rate limit exceeded for ${endpoint} (${category}: ${limit.tokensPerSecond}/s, burst ${limit.burstCapacity}): ${remedy}`,
-    { retryAfter, endpoint, category },
-  )
 }

@@ -3,9 +3,8 @@
 import { onAbort } from '../../core/abort.ts'
 import type { Clock, TimerHandle } from '../../core/clock.ts'
 import { AbortError } from '../../core/errors.ts'
-import { retryAfterMs, tryTake } from './bucketArithmetic.ts'
 import type { Bucket } from './keyedBuckets.ts'
-import { type RateLimiter, rateLimitError, refusal } from './RateLimiter.ts'
+import type { RateLimiter } from './RateLimiter.ts'
 
 export interface TokenRequest {
   /** @default 'api' */
@@ -82,9 +81,9 @@ export class TokenQueue {
     const place = atEnd ? waiters.length : waiters.findIndex((waiter) => waiter.priority < priority)
     const ahead = atEnd ? line.cost : sumOfCosts(waiters.slice(0, place))
     const turnMs =
-      cost > bucket.limit.burstCapacity ? Number.POSITIVE_INFINITY : turnInMs(bucket, ahead + cost, now)
+      cost > bucket.limit.burstCapacity ? Number.POSITIVE_INFINITY : this.#turnInMs(bucket, ahead + cost)
     if (turnMs === Number.POSITIVE_INFINITY || now + turnMs > deadlineAt || waiters.length >= MAX_WAITERS) {
-      return Promise.reject(refusal(endpoint, bucket, turnMs))
+      return Promise.reject(this.#limiter.refusal(endpoint, bucket, turnMs))
     }
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
@@ -119,6 +118,13 @@ export class TokenQueue {
     }
   }
 
+  /** When `cost` tokens, those of everyone ahead included, will have come: a line may need more than one burst. */
+  #turnInMs(bucket: Bucket, cost: number): number {
+    const { tokensPerSecond, burstCapacity } = bucket.limit
+    const waitMs = this.#limiter.waitMs(bucket, Math.min(cost, burstCapacity))
+    return cost <= burstCapacity ? waitMs : Math.ceil(((cost - bucket.tokens) / tokensPerSecond) * 1000)
+  }
+
   #leave(bucket: Bucket, line: Line, waiter: Waiter, error: unknown): void {
     const place = line.waiters.indexOf(waiter)
     if (place < 0) return
@@ -132,7 +138,8 @@ export class TokenQueue {
 
   /** Others went first, or the limit has become lower since: its turn did not come in time. */
   #expire(bucket: Bucket, line: Line, waiter: Waiter): void {
-    this.#leave(bucket, line, waiter, rateLimitError(waiter.endpoint, bucket, waiter.cost, this.#clock.now()))
+    const waitMs = this.#limiter.waitMs(bucket, waiter.cost)
+    this.#leave(bucket, line, waiter, this.#limiter.refusal(waiter.endpoint, bucket, waitMs))
   }
 
   #letGo(waiter: Waiter): void {
@@ -148,7 +155,7 @@ export class TokenQueue {
       this.#lines.delete(bucket)
       return
     }
-    const waitMs = retryAfterMs(bucket, bucket.limit, first.cost, this.#clock.now())
+    const waitMs = this.#limiter.waitMs(bucket, first.cost)
     line.timer = this.#clock.setTimeout(
       () => this.#serve(bucket, line),
       Math.min(waitMs, RECHECK_MS),
@@ -158,11 +165,10 @@ export class TokenQueue {
 
   #serve(bucket: Bucket, line: Line): void {
     line.timer = undefined
-    const now = this.#clock.now()
     for (;;) {
       const first = line.waiters[0]
       if (!first) break
-      if (this.#limiter.enabled && !tryTake(bucket, bucket.limit, first.cost, now)) break
+      if (this.#limiter.enabled && !this.#limiter.takeFrom(bucket, first.cost)) break
       line.waiters.shift()
       line.cost -= first.cost
       bucket.waiting -= 1
@@ -175,13 +181,6 @@ export class TokenQueue {
 
 /** A limit may be raised, or switched off, while somebody waits: look again at least this often. */
 const RECHECK_MS = 1000
-
-/** When `cost` tokens, those of everyone ahead included, will have come: a line may need more than one burst. */
-function turnInMs(bucket: Bucket, cost: number, now: number): number {
-  const { tokensPerSecond, burstCapacity } = bucket.limit
-  if (cost <= burstCapacity) return retryAfterMs(bucket, bucket.limit, cost, now)
-  return Math.ceil(((cost - bucket.tokens) / tokensPerSecond) * 1000)
-}
 
 function sumOfCosts(waiters: readonly Waiter[]): number {
   return waiters.reduce((sum, waiter) => sum + waiter.cost, 0)

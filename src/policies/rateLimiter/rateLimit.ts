@@ -5,7 +5,7 @@ import { checkOptions, clockRule, text } from '../../core/options.ts'
 import { systemClock } from '../../core/systemClock.ts'
 import { type Layer, runWithin, within } from '../layer.ts'
 import { firstAttempt, type Policy } from '../Policy.ts'
-import { RateLimiter, type RateLimiterOptions, rateLimitError } from './RateLimiter.ts'
+import { RateLimiter, type RateLimiterOptions } from './RateLimiter.ts'
 import { TokenQueue } from './TokenQueue.ts'
 
 export interface RateLimitPolicyOptions {
@@ -45,11 +45,10 @@ export function rateLimit(options: RateLimitPolicyOptions = {}): Policy {
     [within](inner, run, context, ending) {
       if (!queue) {
         try {
-          const now = run.now(limiter.clock)
-          const refusedBy = limiter.take(endpoint, category, cost, now)
-          if (refusedBy) throw rateLimitError(endpoint, refusedBy, cost, now)
+          const refusedBy = limiter.take(endpoint, category, cost, run.now(limiter.clock))
+          if (refusedBy) throw limiter.refusal(endpoint, refusedBy, limiter.waitMs(refusedBy, cost))
         } catch (error) {
-          ending.fail(error)
+          ending.reject(error)
           return
         }
         inner.enter(run, context, ending)
@@ -66,7 +65,7 @@ export function rateLimit(options: RateLimitPolicyOptions = {}): Policy {
           run.later()
           inner.enter(run, context, ending)
         },
-        (error) => ending.fail(error),
+        (error) => ending.reject(error),
       )
     },
   }

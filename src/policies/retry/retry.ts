@@ -71,7 +71,7 @@ class Retry implements Layer {
   [within](inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
     this.resolved.budget?.deposit(run.now(this.clock))
     // The first attempt is what callers mostly ask for already.
-    const first = context.attempt === 1 ? context : { ...context, signal: context.signal, attempt: 1 }
+    const first = context.attempt === 1 ? context : numbered(context, 1)
     inner.enter(run, first, new Attempts(this, inner, run, first, ending))
   }
 }
@@ -94,12 +94,12 @@ class Attempts implements Ending {
     this.#ending = ending
   }
 
-  succeed(value: unknown): void {
-    this.#ending.succeed(value)
+  resolve(value: unknown): void {
+    this.#ending.resolve(value)
   }
 
-  fail(error: unknown): void {
-    this.#goOn(error).catch((thrown) => this.#ending.fail(thrown))
+  reject(error: unknown): void {
+    this.#goOn(error).catch((thrown) => this.#ending.reject(thrown))
   }
 
   /** @throws the error, or what a hook throws, when there is no other attempt */
@@ -137,6 +137,11 @@ class Attempts implements Ending {
     this.#previousDelayMs = delayMs
     this.#attempt = attempt + 1
     this.#run.later()
-    this.#inner.enter(this.#run, { signal, deadlineAt, attempt: attempt + 1 }, this)
+    this.#inner.enter(this.#run, numbered(this.#context, attempt + 1), this)
   }
+}
+
+/** A context may be an object of a class: its fields are read one by one. */
+function numbered({ signal, deadlineAt }: AttemptContext, attempt: number): AttemptContext {
+  return { signal, attempt, deadlineAt }
 }

@@ -5,26 +5,13 @@
 import type { Clock, TimerHandle } from '../../core/clock.ts'
 
 /** A deadline: set it with `add`, give it back to `cancel`. Whoever has a record of what it limits makes that record one. */
-export abstract class Deadline {
+export class Deadline {
   at = 0
   list: DeadlineList | undefined
   previous: Deadline | undefined
   next: Deadline | undefined
 
-  abstract onDue(): void
-}
-
-class Callback extends Deadline {
-  readonly #callback: () => void
-
-  constructor(callback: () => void) {
-    super()
-    this.#callback = callback
-  }
-
-  override onDue(): void {
-    this.#callback()
-  }
+  onDue(): void {}
 }
 
 interface DeadlineList {
@@ -54,7 +41,7 @@ export class Deadlines {
 
   /** Calls `onDue` in `lengthMs` milliseconds, never early. */
   set(lengthMs: number, onDue: () => void, now: number = this.#clock.now()): Deadline {
-    const deadline = new Callback(onDue)
+    const deadline = Object.assign(new Deadline(), { onDue })
     this.add(deadline, lengthMs, now)
     return deadline
   }

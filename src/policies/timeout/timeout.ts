@@ -48,36 +48,47 @@ class Timeout implements Layer {
   }
 
   [within](inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
-    const { signal, attempt, deadlineAt } = context
+    const { signal } = context
     if (signal?.aborted) {
-      ending.fail(abortedBy(signal))
+      ending.reject(abortedBy(signal))
       return
     }
     const now = run.now(this.#clock)
-    const timed = new Timed(
-      this,
-      ending,
-      new TimedContext(attempt, Math.min(deadlineAt, now + this.timeoutMs)),
-    )
+    const timed = new Timed(this, ending, context)
     this.deadlines.add(timed, this.timeoutMs, now)
     if (signal) timed.listenTo(signal)
-    inner.enter(run, timed.context, timed)
+    inner.enter(run, timed, timed)
   }
 }
 
-/** An operation under its limit. */
-class Timed extends Deadline implements Ending {
-  readonly context: TimedContext
+/** An operation under its limit, and what it is told. */
+class Timed extends Deadline implements Ending, AttemptContext {
   readonly #policy: Timeout
+  readonly #outer: AttemptContext
   /** Undefined once it is over; what the operation still says is not heard. */
   #ending: Ending | undefined
   #release: (() => void) | undefined
+  #controller: AbortController | undefined
 
-  constructor(policy: Timeout, ending: Ending, context: TimedContext) {
+  constructor(policy: Timeout, ending: Ending, outer: AttemptContext) {
     super()
     this.#policy = policy
     this.#ending = ending
-    this.context = context
+    this.#outer = outer
+  }
+
+  get attempt(): number {
+    return this.#outer.attempt
+  }
+
+  get deadlineAt(): number {
+    return Math.min(this.#outer.deadlineAt, this.at)
+  }
+
+  /** Made when somebody asks for it: most of the cost of a timeout would be there. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    return this.#controller.signal
   }
 
   listenTo(signal: AbortSignal): void {
@@ -89,17 +100,18 @@ class Timed extends Deadline implements Ending {
     this.#end(new TimeoutError(`timeout: not done within ${timeoutMs} ms`, { phase, timeoutMs }))
   }
 
-  succeed(value: unknown): void {
-    this.#settle()?.succeed(value)
+  resolve(value: unknown): void {
+    this.#settle()?.resolve(value)
   }
 
-  fail(error: unknown): void {
-    this.#settle()?.fail(error)
+  reject(error: unknown): void {
+    this.#settle()?.reject(error)
   }
 
   #end(error: unknown): void {
-    this.fail(error)
-    this.context.abort(error)
+    this.reject(error)
+    this.#controller ??= new AbortController()
+    this.#controller.abort(error)
   }
 
   #settle(): Ending | undefined {
@@ -108,31 +120,5 @@ class Timed extends Deadline implements Ending {
     this.#policy.deadlines.cancel(this)
     this.#release?.()
     return ending
-  }
-}
-
-/** What the operation is told. Its signal is made when somebody asks for it: most of the cost of a timeout would be there. */
-class TimedContext implements AttemptContext {
-  readonly attempt: number
-  readonly deadlineAt: number
-  #controller: AbortController | undefined
-  #ended: { readonly reason: unknown } | undefined
-
-  constructor(attempt: number, deadlineAt: number) {
-    this.attempt = attempt
-    this.deadlineAt = deadlineAt
-  }
-
-  get signal(): AbortSignal {
-    if (!this.#controller) {
-      this.#controller = new AbortController()
-      if (this.#ended) this.#controller.abort(this.#ended.reason)
-    }
-    return this.#controller.signal
-  }
-
-  abort(reason: unknown): void {
-    this.#ended = { reason }
-    this.#controller?.abort(reason)
   }
 }
