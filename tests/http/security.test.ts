@@ -321,7 +321,7 @@ describe.each(transports)('through %s', (_name, make) => {
         headers: { authorization: `Bearer ${secret}`, 'x-api-key': secret },
         enableLogging: true,
         logger,
-        timeout: 150,
+        timeout: 400,
         retries: 1,
         circuitBreaker: false,
       },

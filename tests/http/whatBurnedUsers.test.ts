@@ -44,7 +44,7 @@ describe.each(transports)('through %s', (_name, make) => {
         (_request, response) => {
           response.write('first')
         },
-        { idleTimeout: 60 },
+        { idleTimeout: 250 },
         make,
       )
       const stream = (await client.get('/', { responseType: 'stream' })) as ReadableStream<Uint8Array>
@@ -247,12 +247,12 @@ describe.each(transports)('through %s', (_name, make) => {
         const timer = setInterval(() => response.write(': keep-alive\n\n'), 10)
         response.on('close', () => clearInterval(timer))
       },
-      { idleTimeout: 100 },
+      { idleTimeout: 250 },
       make,
     )
     const events = client.stream('/')
     expect((await events.next()).value).toMatchObject({ data: 'one' })
-    expect(await failureOf(events.next())).toMatchObject({ code: 'TIMEOUT', phase: 'idle', timeoutMs: 100 })
+    expect(await failureOf(events.next())).toMatchObject({ code: 'TIMEOUT', phase: 'idle', timeoutMs: 250 })
   })
 })
 
