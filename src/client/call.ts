@@ -15,7 +15,7 @@ import {
 import { lazily } from '../core/lazily.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { redactUrl } from '../core/redact.ts'
-import { checkMade } from '../http/body.ts'
+import { makeBody } from '../http/body.ts'
 import { breakerOutcome, isRepeatable } from '../http/classify.ts'
 import { parseBody, parseErrorBody } from '../http/parseBody.ts'
 import { retryAfterMs, shouldRetry } from '../http/retryAfter.ts'
@@ -114,12 +114,16 @@ export class Call extends Deadline implements HttpReceiver, Live {
 
   /** Where the answer came from, secrets in the query replaced. */
   get url(): string {
-    return redactUrl(this.#target.origin + this.#target.path)
+    return redactUrl(this.#href)
   }
 
   /** The same with its secrets: for the caller's own eyes. */
   get finalUrl(): string {
-    return this.#finalUrl ?? this.#target.origin + this.#target.path
+    return this.#finalUrl ?? this.#href
+  }
+
+  get #href(): string {
+    return this.#target.origin + this.#target.path
   }
 
   /** Whether the answer came from elsewhere than was asked. */
@@ -204,15 +208,11 @@ export class Call extends Deadline implements HttpReceiver, Live {
       const { deadlines } = this.#core.tools
       const now = this.#now()
       if (this.#deadlineAt < Infinity) deadlines.add(this, Math.max(0, this.#deadlineAt - now), now)
-      this.#then(
-        (async () => hook(error, this.#attempt))(),
-        (wanted) => {
-          deadlines.cancel(this)
-          if (wanted) this.#retry(error, retries)
-          else this.#fail(error)
-        },
-        (thrown) => this.#fail(thrown),
-      )
+      this.#then((async () => hook(error, this.#attempt))(), (wanted) => {
+        deadlines.cancel(this)
+        if (wanted) this.#retry(error, retries)
+        else this.#fail(error)
+      })
     }
   }
 
@@ -230,7 +230,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
         checkOrigin(new URL(finalUrl), this.#core.requests.rules)
         this.#finalUrl = finalUrl
       }
-      if (this.#isRedirect()) {
+      if (headers.location !== undefined && isRedirect(status) && this.#maxRedirects > 0) {
         this.#follow(response)
       } else if (isSuccess(status)) {
         this.data = this.#read(body)
@@ -379,30 +379,14 @@ export class Call extends Deadline implements HttpReceiver, Live {
       this.#exchange = transport.send(this.#wire, this)
       return
     }
-    this.#then(
-      (async () => checkMade(await content()))(),
-      (body) => {
-        this.#wire = { ...this.#wire, body }
-        this.#exchange = transport.send(this.#wire, this)
-      },
-      (cause) =>
-        this.onFailure(
-          cause instanceof CommsError
-            ? cause
-            : new CommsError('the function that makes the request body failed', {
-                code: 'BAD_REQUEST',
-                cause,
-              }),
-        ),
-    )
+    this.#then(makeBody(content), (body) => {
+      this.#wire = { ...this.#wire, body }
+      this.#exchange = transport.send(this.#wire, this)
+    })
   }
 
   /** Goes on with what work of this attempt came to, unless the attempt or the call has ended meanwhile. */
-  #then<T>(
-    work: T | Promise<T>,
-    onDone: (value: T) => void,
-    onFailed: (error: unknown) => void = (error) => this.onFailure(error),
-  ): void {
+  #then<T>(work: T | Promise<T>, onDone: (value: T) => void): void {
     const [attempt, running] = [this.#attempt, this.#running]
     const isCurrent = () => !this.#over && attempt === this.#attempt && running === this.#running
     Promise.resolve(work).then(
@@ -410,7 +394,9 @@ export class Call extends Deadline implements HttpReceiver, Live {
         if (isCurrent()) onDone(value)
       },
       (error) => {
-        if (isCurrent()) onFailed(error)
+        if (!isCurrent()) return
+        if (running) this.onFailure(error)
+        else this.#fail(error)
       },
     )
   }
@@ -431,12 +417,6 @@ export class Call extends Deadline implements HttpReceiver, Live {
 
   get #maxRedirects(): number {
     return this.#options.maxRedirects ?? this.#core.settings.maxRedirects
-  }
-
-  #isRedirect(): boolean {
-    return (
-      /^30[12378]$/.test(String(this.status)) && this.headers.location !== undefined && this.#maxRedirects > 0
-    )
   }
 
   #follow({ body }: HttpResponse): void {
@@ -559,23 +539,16 @@ export class Call extends Deadline implements HttpReceiver, Live {
       this.#deliver()
       return
     }
-    this.#then(
-      guarding(),
-      ({ GuardedStream }) => {
-        this.data = new GuardedStream(data, this.#core, {
-          idleTimeoutMs: idleTimeout ?? this.#core.settings.idleTimeout,
-          deadlineAt: this.#deadlineAt,
-          signal: callerSignal,
-          url: this.url,
-          attempts: this.attempts,
-        }).stream
-        this.#deliver()
-      },
-      (error) => {
-        discard(data)
-        this.#fail(error)
-      },
-    )
+    this.#then(guarding(), ({ GuardedStream }) => {
+      this.data = new GuardedStream(data, this.#core, {
+        idleTimeoutMs: idleTimeout ?? this.#core.settings.idleTimeout,
+        deadlineAt: this.#deadlineAt,
+        signal: callerSignal,
+        url: this.url,
+        attempts: this.attempts,
+      }).stream
+      this.#deliver()
+    })
   }
 
   #deliver(): void {
@@ -598,6 +571,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
       this.#succeed()
       return
     }
+    discard(this.data)
     this.#finish()
     this.#core.counters.failedRequests += 1
     const { attempts } = this
@@ -631,6 +605,10 @@ export class Call extends Deadline implements HttpReceiver, Live {
 
 function isSuccess(status: number): boolean {
   return status >= 200 && status < 300
+}
+
+function isRedirect(status: number): boolean {
+  return /^30[12378]$/.test(String(status))
 }
 
 /** Lets go of a body that nobody will read. */

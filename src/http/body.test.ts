@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type BodyFactory, checkMade, NO_BODY, prepareBody } from './body.ts'
+import { type BodyFactory, makeBody, NO_BODY, prepareBody } from './body.ts'
 
 describe('a request body', () => {
   it.each([
@@ -85,8 +85,11 @@ describe('a request body', () => {
     }
   })
 
-  it('made by a function must be something that can be sent', () => {
-    expect(checkMade('x')).toBe('x')
-    for (const made of [undefined, null, 5, { a: 1 }]) expect(() => checkMade(made)).toThrow(/must return/)
+  it('made by a function must be something that can be sent', async () => {
+    expect(await makeBody(() => 'x')).toBe('x')
+    for (const made of [undefined, null, 5, { a: 1 }])
+      await expect(makeBody(() => made as never)).rejects.toThrow(/must return/)
+    const fail = () => Promise.reject(new Error('own'))
+    await expect(makeBody(fail)).rejects.toMatchObject({ code: 'BAD_REQUEST', cause: { message: 'own' } })
   })
 })

@@ -26,6 +26,8 @@ export interface PreparedBody {
 
 export const JSON_TYPE = 'application/json'
 
+const BYTES = 'application/octet-stream'
+
 export const NO_BODY: PreparedBody = Object.freeze({
   content: undefined,
   contentType: undefined,
@@ -43,7 +45,7 @@ export function prepareBody(data: unknown): PreparedBody {
     case 'string':
       return replayable(data, 'text/plain;charset=UTF-8')
     case 'function':
-      return replayable(data as BodyFactory, 'application/octet-stream')
+      return replayable(data as BodyFactory, BYTES)
     case 'object':
       return prepareObject(data)
     case 'symbol':
@@ -55,25 +57,17 @@ export function prepareBody(data: unknown): PreparedBody {
 }
 
 function prepareObject(data: object): PreparedBody {
-  if (data instanceof Uint8Array) return replayable(data, 'application/octet-stream')
-  if (data instanceof ArrayBuffer) return replayable(new Uint8Array(data), 'application/octet-stream')
+  if (data instanceof ArrayBuffer) return replayable(new Uint8Array(data), BYTES)
   if (ArrayBuffer.isView(data)) {
-    return replayable(
-      new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-      'application/octet-stream',
-    )
+    const bytes =
+      data instanceof Uint8Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    return replayable(bytes, BYTES)
   }
-  if (data instanceof Blob) return replayable(data, data.type || 'application/octet-stream')
+  if (data instanceof Blob) return replayable(data, data.type || BYTES)
   if (data instanceof URLSearchParams)
     return replayable(data.toString(), 'application/x-www-form-urlencoded;charset=UTF-8')
   if (data instanceof FormData) return prepareForm(data)
-  if (data instanceof ReadableStream || Symbol.asyncIterator in data) {
-    return {
-      content: data as ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>,
-      contentType: 'application/octet-stream',
-      replayable: false,
-    }
-  }
+  if (isStream(data)) return { content: data, contentType: BYTES, replayable: false }
   if (typeof (data as PromiseLike<unknown>).then === 'function')
     throw refused('it is a promise: await it first')
   if (data instanceof Map || data instanceof Set) {
@@ -115,16 +109,26 @@ function refused(why: string, cause?: unknown): CommsError {
   return new CommsError(`the request body cannot be sent: ${why}`, { code: 'BAD_REQUEST', cause })
 }
 
-/** @throws CommsError `BAD_REQUEST` when a factory made something else than a body */
-export function checkMade(made: unknown): WireBody {
-  if (
-    typeof made === 'string' ||
-    made instanceof Uint8Array ||
-    made instanceof Blob ||
-    made instanceof ReadableStream ||
-    (typeof made === 'object' && made !== null && Symbol.asyncIterator in made)
-  ) {
-    return made as WireBody
+/**
+ * The body that a function makes for one attempt.
+ * @throws CommsError `BAD_REQUEST` when it fails, or makes something else than a body
+ */
+export async function makeBody(make: BodyFactory): Promise<WireBody> {
+  let made: unknown
+  try {
+    made = await make()
+  } catch (cause) {
+    if (cause instanceof CommsError) throw cause
+    throw refused('the function that makes it failed', cause)
   }
+  if (typeof made === 'string' || made instanceof Uint8Array || made instanceof Blob || isStream(made))
+    return made as WireBody
   throw refused('the function given as body must return a string, bytes, a Blob or a stream')
+}
+
+function isStream(data: unknown): data is ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> {
+  return (
+    data instanceof ReadableStream ||
+    (typeof data === 'object' && data !== null && Symbol.asyncIterator in data)
+  )
 }

@@ -1,33 +1,24 @@
-// Many deadlines on one timer. Calls of one client mostly share a few timeouts, and deadlines of the same length fall due
-// in the order they were set; so each length keeps a list in that order, and one timer waits for the earliest head.
-// (Node's own timers are lists by length for the same reason.)
+// Many deadlines on one timer, the one for the earliest of them. Nearly all are cancelled before they are due, so setting and
+// cancelling must cost nothing; when the timer fires, all that are pending are looked through.
 
 import type { Clock, TimerHandle } from '../../core/clock.ts'
 
 /** A deadline: set it with `add`, give it back to `cancel`. Whoever has a record of what it limits makes that record one. */
 export class Deadline {
   at = 0
-  list: DeadlineList | undefined
-  previous: Deadline | undefined
-  next: Deadline | undefined
+  /** Its place among those that are pending: the affair of `Deadlines`. */
+  index = -1
 
   onDue(): void {}
 }
 
-interface DeadlineList {
-  readonly lengthMs: number
-  first: Deadline | undefined
-  last: Deadline | undefined
-}
-
-/** Sets and cancels deadlines in constant time, with a single timer of the clock pending. */
+/** Sets and cancels deadlines in constant time, with a single timer of the clock. */
 export class Deadlines {
   readonly #clock: Clock
   readonly #unref: boolean
-  readonly #lists = new Map<number, DeadlineList>()
+  readonly #pending: Deadline[] = []
   #timer: TimerHandle | undefined
   #timerAt = Number.POSITIVE_INFINITY
-  #size = 0
 
   constructor(clock: Clock, unref = false) {
     this.#clock = clock
@@ -36,7 +27,7 @@ export class Deadlines {
 
   /** How many are pending. */
   get size(): number {
-    return this.#size
+    return this.#pending.length
   }
 
   /** Calls `onDue` in `lengthMs` milliseconds, never early. */
@@ -48,42 +39,27 @@ export class Deadlines {
 
   /** Sets a deadline that is not set. */
   add(deadline: Deadline, lengthMs: number, now: number): void {
-    let list = this.#lists.get(lengthMs)
-    if (!list) {
-      list = { lengthMs, first: undefined, last: undefined }
-      this.#lists.set(lengthMs, list)
-    }
     deadline.at = now + lengthMs
-    deadline.list = list
-    deadline.previous = list.last
-    if (list.last) list.last.next = deadline
-    else list.first = deadline
-    list.last = deadline
-    this.#size += 1
+    deadline.index = this.#pending.push(deadline) - 1
     if (deadline.at < this.#timerAt) this.#arm(deadline.at, now)
-    else if (this.#size === 1) this.#hold(true)
+    else if (this.size === 1) this.#hold(true)
   }
 
   /** Withdraws a deadline; one that is past or withdrawn is ignored. */
   cancel(deadline: Deadline): void {
-    if (!deadline.list) return
-    this.#unlink(deadline, deadline.list)
+    if (deadline.index < 0) return
+    this.#remove(deadline)
     // The timer stays for the others; with nothing left to wait for, nothing may keep a process alive.
-    if (this.#size === 0) this.#hold(false)
+    if (this.size === 0) this.#hold(false)
   }
 
-  #unlink(deadline: Deadline, list: DeadlineList): void {
-    const { previous, next } = deadline
-    if (previous) previous.next = next
-    else list.first = next
-    if (next) next.previous = previous
-    else list.last = previous
-    // A dead deadline that still pointed at its neighbour would, once it is old, keep it and all behind it alive until
-    // the next full collection: the young generation is not asked whether the old one is dead.
-    deadline.list = deadline.previous = deadline.next = undefined
-    this.#size -= 1
-    // Lengths are free for callers to choose: an empty list must not stay behind for each of them.
-    if (!list.first && this.#lists.size > 1) this.#lists.delete(list.lengthMs)
+  #remove(deadline: Deadline): void {
+    const last = this.#pending.pop() as Deadline
+    if (last !== deadline) {
+      this.#pending[deadline.index] = last
+      last.index = deadline.index
+    }
+    deadline.index = -1
   }
 
   /** An idle timer is kept where it can be told not to hold the process: setting one costs more than all the rest. */
@@ -108,19 +84,12 @@ export class Deadlines {
   }
 
   #fire(): void {
-    this.#timer = undefined
-    this.#timerAt = Number.POSITIVE_INFINITY
+    this.#disarm()
     const now = this.#clock.now()
-    const due: Deadline[] = []
-    let earliest = Number.POSITIVE_INFINITY
-    for (const list of this.#lists.values()) {
-      while (list.first && list.first.at <= now) {
-        due.push(list.first)
-        this.#unlink(list.first, list)
-      }
-      earliest = Math.min(earliest, list.first?.at ?? earliest)
-    }
-    if (earliest < Number.POSITIVE_INFINITY) this.#arm(earliest, now)
+    const due = this.#pending.filter(({ at }) => at <= now).sort((one, other) => one.at - other.at)
+    for (const deadline of due) this.#remove(deadline)
+    const earliest = this.#pending.reduce((least, { at }) => Math.min(least, at), Number.POSITIVE_INFINITY)
+    if (this.size > 0) this.#arm(earliest, now)
     for (const deadline of due) deadline.onDue()
   }
 }
