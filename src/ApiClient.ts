@@ -313,7 +313,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     try {
       return new URL(origin).origin
     } catch {
-      throw new TypeError(`ApiClient: origin must be a URL such as "https://example.com", got "${origin}"`)
+      throw new TypeError(`ApiClient: origin must be a URL, got "${origin}"`)
     }
   }
 

@@ -2,7 +2,7 @@
 // It wires the parts together; how they reconnect, retry or limit is theirs alone.
 
 import { ApiClient, type ApiClientOptions } from './ApiClient.ts'
-import { Questions } from './connection/Questions.ts'
+import { type QuestionLine, Questions } from './connection/Questions.ts'
 import type { Reply } from './connection/Reply.ts'
 import type { Receipt } from './connection/receipt.ts'
 import type { Clock } from './core/clock.ts'
@@ -27,7 +27,7 @@ import {
 } from './GuruConnection.ts'
 import { assertSecureUrl } from './http/secureUrl.ts'
 import { ValidationError } from './security/ValidationError.ts'
-import { checkBase64Image } from './security/validate/base64Image.ts'
+import { openImageEnvelope } from './security/validate/imageEnvelope.ts'
 
 export type { AssistantMessage } from './connection/Questions.ts'
 export type { Reply } from './connection/Reply.ts'
@@ -138,7 +138,7 @@ export class Endpoint {
       url,
       ...(token === undefined ? {} : { token }),
     })
-    this.#questions = this.#askOver(this.connection)
+    this.#questions = new Questions(this.connection as QuestionLine, this.#clock)
   }
 
   /** Listens to an event of the connection: all of them pass through here. */
@@ -257,8 +257,10 @@ export class Endpoint {
   #send(content: string, id: string, image?: string): Receipt {
     checkText(content)
     checkOption('sendUserMessage', 'id', id, text)
-    const problem = image === undefined ? null : checkBase64Image(image)
-    if (problem) throw refused('image', problem.rule, `image refused: ${problem.message}`)
+    if (image !== undefined) {
+      const envelope = openImageEnvelope(image)
+      if ('rule' in envelope) throw refused('image', envelope.rule, `image refused: ${envelope.message}`)
+    }
     const message: UserMessage = {
       role: 'user',
       type: 'message',
@@ -268,24 +270,6 @@ export class Endpoint {
     }
     if (image !== undefined) message.image = image
     return this.connection.send(message)
-  }
-
-  #askOver(connection: GuruConnection): Questions {
-    const hear = (message: unknown) => questions.onMessage(message)
-    const questions = new Questions(
-      {
-        isOpen: () => connection.connectionState === 'open',
-        stop: (id) => void connection.stopRequest(id),
-        // Messages that nobody hears are not even parsed.
-        listen: (wanted) => void (wanted ? connection.on('message', hear) : connection.off('message', hear)),
-      },
-      this.#clock,
-    )
-    connection.on('open', () => questions.onOpen())
-    connection.on('close', () => questions.onLost())
-    connection.on('max_reconnect_attempts', () => questions.onGivenUp())
-    connection.on('dropped', ({ id, reason }) => questions.onDropped(id, reason))
-    return questions
   }
 }
 

@@ -241,6 +241,51 @@ describe('requests', () => {
   })
 })
 
+describe('a signal that many requests share', () => {
+  it('ends them all, and is left as it was found when they have ended', async () => {
+    const connection = await makeOpen()
+    const controller = new AbortController()
+    const { signal } = controller
+    const added = vi.spyOn(signal, 'addEventListener')
+    const removed = vi.spyOn(signal, 'removeEventListener')
+    const one = connection.request({ q: 1, id: 1 }, { signal })
+    const others = [2, 3].map((id) => failure(connection.request({ q: id, id }, { signal })))
+    FakeWebSocket.latest.receive({ id: 1 })
+    await one
+    expect(removed).not.toHaveBeenCalled()
+    controller.abort('enough')
+    for (const error of await Promise.all(others)) {
+      expect(error).toMatchObject({ code: 'ABORTED', cause: 'enough' })
+    }
+    // The same listener each time is one listener.
+    expect(new Set(added.mock.calls.map(([, listener]) => listener)).size).toBe(1)
+    expect(removed).toHaveBeenCalledTimes(1)
+    expect(clock.pending).toBe(1)
+  })
+})
+
+describe('the log', () => {
+  it('tells what happens, and nothing of what was said', async () => {
+    const lines: unknown[][] = []
+    const log = (...parts: unknown[]) => void lines.push(parts)
+    const logger = { debug: log, info: log, warn: log, error: log }
+    const connection = await makeOpen({ enableLogging: true, logger })
+    FakeWebSocket.latest.cut(1006, 'gone')
+    connection.send('private words')
+    connection.close()
+    await clock.advance(0)
+    expect(lines.flat()).toEqual(
+      expect.arrayContaining([
+        '[GuruConnection] connectionState "open"',
+        '[GuruConnection] close {"code":1006,"reason":"gone","wasClean":false}',
+        '[GuruConnection] reconnecting {"attempt":1,"delay":2000}',
+        '[GuruConnection] dropped {"id":"m1","reason":"closed"}',
+      ]),
+    )
+    expect(JSON.stringify(lines)).not.toContain('private')
+  })
+})
+
 describe('messages', () => {
   it('JSON is parsed, other text is text, bytes are an ArrayBuffer; a type is an event of its own unless it is ours', async () => {
     const connection = await makeOpen()
@@ -288,6 +333,18 @@ describe('messages', () => {
     await clock.advance(0)
     expect(seen).toEqual([{ n: 1 }, 'mine'])
     expect(connection.connected).toBe(true)
+  })
+
+  it('a listener that rejects is told as error at once, not when something else happens', async () => {
+    const connection = await makeOpen()
+    const seen: string[] = []
+    connection.on('error', (error) => seen.push(error.message))
+    connection.on('message', async () => {
+      throw new Error('later')
+    })
+    FakeWebSocket.latest.receive({ n: 1 })
+    await clock.advance(0)
+    expect(seen).toEqual(['later'])
   })
 
   it('handle() takes one handler; its rejection is told and counts as handled', async () => {
@@ -439,10 +496,6 @@ describe('options', () => {
     connection.url = 'ws://other/ws'
     FakeWebSocket.latest.cut()
     expect((await nextSocket()).url).toBe('ws://other/ws')
-  })
-
-  it('sessions are not there yet, and say so', () => {
-    expect(() => make({ session: 'required' })).toThrow(expect.objectContaining({ code: 'UNSUPPORTED' }))
   })
 })
 

@@ -1,32 +1,32 @@
 // The WebSocket side of the library as its users see it: options, methods, events.
 // What happens on the line is decided and carried out in connection/, the sockets are those of transport/.
 
-import { openWebSocket, sendsAuthorization } from '#websocket'
 import type { ConnectionEvents } from './connection/events.ts'
-import { type Dialer, disposed, type Listeners, Messenger } from './connection/Messenger.ts'
+import { disposed, type Handler, type Listeners, Messenger } from './connection/Messenger.ts'
 import type { ConnectionState } from './connection/machine.ts'
+import type { MessageContext, SendOptions } from './connection/messageLayer.ts'
 import {
   type ConnectionOptions,
+  checkConnectionOption,
   closeCodeRule,
   closeReasonRule,
-  connectionRules,
   type Provider,
   type ResolvedConnectionOptions,
   resolveConnectionOptions,
+  sendRules,
+  streamRule,
 } from './connection/options.ts'
 import type { Receipt } from './connection/receipt.ts'
 import { type RequestId, type RequestOptions, resolveRequestOptions } from './connection/requests.ts'
 import type { Status } from './connection/status.ts'
-import { toWebSocketUrl } from './connection/url.ts'
 import { Emitter } from './core/emitter.ts'
 import { CommsError } from './core/errors.ts'
-import { callable, checkOption } from './core/options.ts'
+import { callable, checkOption, checkOptions } from './core/options.ts'
 import { platform } from './transport/platform.ts'
-import { openStandardWebSocket } from './transport/standardWebSocket.ts'
 
-export type { ConnectionEvents } from './connection/events.ts'
+export type { ConnectionEvents, LostSession } from './connection/events.ts'
 export type { ConnectionState } from './connection/machine.ts'
-export type { DroppedMessage, DropReason } from './connection/messageLayer.ts'
+export type { DroppedMessage, DropReason, MessageContext, SendOptions } from './connection/messageLayer.ts'
 export type {
   ConnectionOptions as GuruConnectionOptions,
   Provider,
@@ -40,13 +40,8 @@ export type { DeriveStatus, Status, StatusEvent } from './connection/status.ts'
 
 const OWNER = 'GuruConnection'
 
-const dialer: Dialer = {
-  sendsAuthorization: ({ WebSocket }) => sendsAuthorization && WebSocket === undefined,
-  open({ url, token }, { WebSocket, maxPayload, unref }, sink) {
-    if (WebSocket) return openStandardWebSocket(WebSocket, url, sink)
-    return openWebSocket({ url, token, maxPayload, unref }, sink)
-  },
-}
+/** Options that may be changed later. */
+const CHANGEABLE = ['url', 'enableLogging', 'reconnectDelay', 'pingInterval', 'healthInterval'] as const
 
 /** The messages of a connection: `in` what the server sends, `out` what the app sends. */
 export interface MessageTypes {
@@ -63,6 +58,8 @@ export interface ConnectionStats {
   reconnectAttempts: number
   queuedMessages: number
   queuedBytes: number
+  /** Messages that were sent and not acknowledged; 0 without a session. */
+  unacknowledgedMessages: number
   sentMessages: number
   receivedMessages: number
   droppedMessages: number
@@ -78,6 +75,13 @@ export interface ConnectionStats {
 export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitter<
   ConnectionEvents<T['in']>
 > {
+  /** Where the next attempt goes. */
+  declare url: Provider<string | URL>
+  declare enableLogging: boolean
+  declare reconnectDelay: number
+  /** Counts from the moment it is changed. */
+  declare pingInterval: number
+  declare healthInterval: number
   readonly #options: ResolvedConnectionOptions
   readonly #messenger: Messenger
   #ids = 0
@@ -85,12 +89,11 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
 
   /**
    * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`) for a wrong option
-   * @throws CommsError `UNSUPPORTED` for a `session` other than `'off'`
    */
   constructor(options: ConnectionOptions) {
     super()
     this.#options = resolveConnectionOptions(options)
-    this.#messenger = new Messenger(this as unknown as Listeners, this.#options, dialer, platform)
+    this.#messenger = new Messenger(this as unknown as Listeners, this.#options, platform)
     // A microtask later, so that listeners attached in this turn miss nothing.
     if (this.#options.autoConnect) {
       queueMicrotask(() => {
@@ -107,48 +110,29 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
     return this.connectionState === 'open'
   }
 
+  /** Whether what is under way survives the end of the line: so it is in a session, and not on a plain line. */
+  get lossless(): boolean {
+    return this.#messenger.layer.lossless
+  }
+
   get status(): Status {
     return this.#messenger.status
   }
 
-  /** Where the next attempt goes. */
-  get url(): Provider<string | URL> {
-    return this.#options.url
-  }
-  set url(value: Provider<string | URL>) {
-    checkOption(OWNER, 'url', value, connectionRules.url)
-    if (typeof value !== 'function') toWebSocketUrl(value)
-    this.#options.url = value
-  }
-
-  get enableLogging(): boolean {
-    return this.#options.enableLogging
-  }
-  set enableLogging(value: boolean) {
-    this.#set('enableLogging', value)
-  }
-
-  get reconnectDelay(): number {
-    return this.#options.reconnectDelay
-  }
-  set reconnectDelay(value: number) {
-    this.#set('reconnectDelay', value)
-  }
-
-  get pingInterval(): number {
-    return this.#options.pingInterval
-  }
-  /** Counts from now. */
-  set pingInterval(value: number) {
-    this.#set('pingInterval', value)
-    this.#messenger.line.restartHeartbeat()
-  }
-
-  get healthInterval(): number {
-    return this.#options.healthInterval
-  }
-  set healthInterval(value: number) {
-    this.#set('healthInterval', value)
+  static {
+    for (const name of CHANGEABLE) {
+      Object.defineProperty(GuruConnection.prototype, name, {
+        configurable: true,
+        get(this: GuruConnection) {
+          return this.#options[name]
+        },
+        set(this: GuruConnection, value: never) {
+          checkConnectionOption(name, value)
+          this.#options[name] = value
+          if (name === 'pingInterval') this.#messenger.line.restartHeartbeat()
+        },
+      })
+    }
   }
 
   /**
@@ -165,10 +149,29 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
    * Sends a message: strings as they are, bytes as a binary frame, anything else as JSON. While there is no line it
    * waits in the queue.
    * @throws CommsError `BAD_REQUEST` for what cannot be sent, `QUEUE_FULL` (with `overflow: 'reject'`),
-   *   `CONNECTION` after `close()`, `DISPOSED` after `dispose()`
+   *   `CONNECTION` after `close()`, `DISPOSED` after `dispose()`, `UNSUPPORTED` for options that take a session
    */
-  send(data: T['out'] | string | ArrayBuffer | ArrayBufferView): Receipt {
-    return this.#send(data)
+  send(data: T['out'] | string | ArrayBuffer | ArrayBufferView, options?: SendOptions): Receipt {
+    if (options) checkOptions(`${OWNER}.send`, options, sendRules)
+    return this.#messenger.send(data, options)
+  }
+
+  /** Resolves when the server's window has room for more: who waits for it before each `send` fills no queue. */
+  async ready(): Promise<void> {
+    const { session, layer } = this.#messenger
+    if (session) await session.ready()
+    else if (layer.queuedMessages > 0)
+      await new Promise<void>((resolve) => this.once('open', () => resolve()))
+  }
+
+  /**
+   * The user has interrupted: volatile messages of this stream that are on their way are dropped, here and at the other side.
+   * @param stream 0 to 255
+   * @returns whether there is a session to do so
+   */
+  interrupt(stream = 0): boolean {
+    checkOption(`${OWNER}.interrupt`, 'stream', stream, streamRule)
+    return this.#messenger.session?.interrupt(stream) ?? false
   }
 
   /**
@@ -185,7 +188,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
 
   /** Asks the server to stop what it does for a request: sends `{type: 'stop', id}`. */
   stopRequest(id: RequestId): Receipt {
-    return this.#send({ type: 'stop', id })
+    return this.#messenger.send({ type: 'stop', id })
   }
 
   /**
@@ -204,7 +207,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
    * @returns a function that removes it
    * @throws CommsError `UNSUPPORTED` when there is one already
    */
-  handle(handler: (message: T['in']) => unknown): () => void {
+  handle(handler: (message: T['in'], context: MessageContext) => unknown): () => void {
     checkOption(`${OWNER}.handle`, 'handler', handler, callable)
     const messenger = this.#messenger
     if (messenger.handler) {
@@ -212,9 +215,10 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
         code: 'UNSUPPORTED',
       })
     }
-    messenger.handler = handler
+    const given = handler as Handler
+    messenger.handler = given
     return () => {
-      if (messenger.handler === handler) messenger.handler = undefined
+      if (messenger.handler === given) messenger.handler = undefined
     }
   }
 
@@ -228,7 +232,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
   }
 
   getStats(): ConnectionStats {
-    const { line, layer, status, tally } = this.#messenger
+    const { line, layer, session, status, tally, droppedAudio } = this.#messenger
     return {
       connected: this.connected,
       connectionState: line.state,
@@ -236,10 +240,11 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
       reconnectAttempts: line.attempts,
       queuedMessages: layer.queuedMessages,
       queuedBytes: layer.queuedBytes,
+      unacknowledgedMessages: session?.unacknowledgedMessages ?? 0,
       sentMessages: tally.sent,
       receivedMessages: tally.received,
       droppedMessages: tally.dropped,
-      droppedAudio: tally.droppedAudio,
+      droppedAudio,
       bufferedAmount: line.buffered,
       latency: line.latency,
     }
@@ -273,23 +278,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
   /** A listener threw: whoever listens to `error` hears of it, else the console. */
   protected override onListenerError(error: unknown, name: string): void {
     if (name === 'error' || this.listenerCount('error') === 0) super.onListenerError(error, name)
-    else this.#messenger.error(error)
-  }
-
-  #set<K extends keyof ResolvedConnectionOptions & keyof typeof connectionRules>(
-    name: K,
-    value: ResolvedConnectionOptions[K],
-  ): void {
-    checkOption(OWNER, name, value, connectionRules[name])
-    this.#options[name] = value
-  }
-
-  #send(data: unknown): Receipt {
-    const messenger = this.#messenger
-    const seq = messenger.submit(data)
-    const receipt = messenger.layer.receipt(seq)
-    messenger.settled()
-    return receipt
+    else this.#messenger.appFailed(error)
   }
 
   #makeId(): string {

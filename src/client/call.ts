@@ -405,9 +405,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
     const timeoutMs = this.#options.timeout ?? this.#core.settings.timeout
     const byDeadline = limitMs < timeoutMs
     const { method, url } = this.#about
-    const what = byDeadline
-      ? 'the deadline of the call has passed'
-      : `not answered in full within ${timeoutMs} ms`
+    const what = byDeadline ? 'the deadline has passed' : `no full answer in ${timeoutMs} ms`
     return new TimeoutError(`timeout: ${method} ${url}: ${what}`, {
       url,
       phase: byDeadline ? 'deadline' : 'attempt',

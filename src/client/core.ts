@@ -199,5 +199,5 @@ function makeTools(settings: ClientSettings) {
 }
 
 function disposedError(): CommsError {
-  return new CommsError('the client has been disposed of: make a new one', { code: 'DISPOSED' })
+  return new CommsError('the client has been disposed of', { code: 'DISPOSED' })
 }

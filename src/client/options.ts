@@ -283,7 +283,7 @@ export const requestRules: Rules<RequestOptions> = {
   idempotencyKey: 'a string or true',
   responseType: '"json" or "text" or "arrayBuffer" or "blob" or "stream"',
   schema: {
-    expected: 'a Standard Schema (zod, valibot, arktype, ...)',
+    expected: 'a Standard Schema',
     accepts: (value) => typeof (value as StandardSchema | null)?.['~standard']?.validate === 'function',
   },
   maxResponseBytes: bytes,

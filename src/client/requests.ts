@@ -1,6 +1,6 @@
 // From what a caller says to a request that is complete and checked. What does not change from call to call is worked out once.
 
-import { CommsError } from '../core/errors.ts'
+import { badRequest } from '../core/errors.ts'
 import { randomId } from '../core/randomId.ts'
 import { JSON_TYPE, NO_BODY, type PreparedBody, prepareBody } from '../http/body.ts'
 import { emptyFields, type HeaderFields, type HeadersInput, setHeader, setHeaders } from '../http/headers.ts'
@@ -67,7 +67,7 @@ export class Requests {
   prepare(method: string, url: string | URL, data: unknown, options: RequestOptions): PreparedRequest {
     const body = prepareBody(data)
     if (body !== NO_BODY && (method === 'GET' || method === 'HEAD'))
-      throw badRequest(`${method} cannot carry a body: use "params", or another method`)
+      throw badRequest(`${method} cannot carry a body`)
     if (typeof url !== 'string' || SHAPING.some((name) => options[name] !== undefined))
       return this.#build(method, url, body, options)
     const bare = this.#remember(method, url)
@@ -104,7 +104,6 @@ export class Requests {
     const settings = this.#settings
     const target = this.targetOf(url, options.params)
     const headers = this.#headers(body, options)
-    const { maxHeaderBytes } = settings
     return {
       target,
       endpoint: `${method} ${target.pathname}`,
@@ -117,7 +116,7 @@ export class Requests {
         headers,
         body: wireBody(body),
         maxResponseBytes: options.maxResponseBytes ?? settings.maxResponseBytes,
-        maxHeaderBytes,
+        maxHeaderBytes: settings.maxHeaderBytes,
         mayFollowUnseen:
           settings.maxRedirects > 0 && !Object.keys(headers).some((name) => this.sensitive.has(name)),
         onUploadProgress: options.onUploadProgress,
@@ -151,8 +150,4 @@ function copyOf(fields: HeaderFields): HeaderFields {
 /** One that is made anew for every attempt is not there yet. */
 function wireBody({ content }: PreparedBody): HttpRequest['body'] {
   return typeof content === 'function' ? undefined : content
-}
-
-function badRequest(message: string): CommsError {
-  return new CommsError(message, { code: 'BAD_REQUEST' })
 }

@@ -1,18 +1,13 @@
 // Keeps one line up: carries out what the machine and the heartbeat decide, with one timer, one socket and one
 // health request at a time. Sockets, clock and platform are handed in; it knows nothing of messages.
 
-import type { Clock, TimerHandle } from '../core/clock.ts'
+import type { TimerHandle } from '../core/clock.ts'
 import { CommsError, TimeoutError } from '../core/errors.ts'
-import type { Random } from '../core/random.ts'
-import type { Frame, Payload } from './encoding.ts'
-import { Heartbeat, type HeartbeatTiming, LATE_MS } from './heartbeat.ts'
-import {
-  ConnectionMachine,
-  type ConnectionState,
-  type LineEffect,
-  type LineEvent,
-  type LineOptions,
-} from './machine.ts'
+import { Destination } from './destination.ts'
+import { encode, type Frame, type Payload } from './encoding.ts'
+import { Heartbeat, type HeartbeatVerdict, LATE_MS } from './heartbeat.ts'
+import { ConnectionMachine, type ConnectionState, type LineEffect, type LineEvent } from './machine.ts'
+import type { ResolvedConnectionOptions, WebSocketClass } from './options.ts'
 import type { CloseInfo } from './reconnect.ts'
 
 /** A socket as the line needs it. After `drop` it must say nothing more to its sink, and raise nothing. */
@@ -34,7 +29,8 @@ export interface LineSocket {
 
 /** What a socket reports. Of `ended` and `failed` it may call either, both or one twice. */
 export interface SocketSink {
-  opened(): void
+  /** @param protocol the subprotocol that the server selected; empty for none */
+  opened(protocol: string): void
   /** A frame came in: text, or bytes (as they lie in the receive buffer: copied only for who listens). */
   frame(data: Frame): void
   /** A ping or pong frame came in. */
@@ -43,8 +39,31 @@ export interface SocketSink {
   failed(error: Error): void
 }
 
-/** What the platform under a line offers beside sockets. */
-export interface LinePlatform {
+/** What a socket is opened with. */
+export interface SocketRequest {
+  /** `ws:` or `wss:`, already checked. */
+  readonly url: string
+  /** For `Authorization: Bearer`, where the platform can send it. */
+  readonly token: string | undefined
+  /** The largest message to take, in bytes. */
+  readonly maxPayload: number
+  /** The socket alone does not keep the process alive. */
+  readonly unref: boolean
+  /** The subprotocols to offer. */
+  readonly protocols: string[]
+  /** A class to use instead of the platform's own. */
+  readonly WebSocket: WebSocketClass | undefined
+}
+
+/** What a line needs of the platform. */
+export interface Platform {
+  /** Whether its own sockets can send a token with the upgrade. */
+  readonly sendsAuthorization: boolean
+  /**
+   * Begins to open a socket, and reports to `sink` from a later turn on.
+   * @throws when the platform refuses the address outright
+   */
+  open(request: SocketRequest, sink: SocketSink): LineSocket
   /** Whether the address answers with a 2xx. Rejections count as no. */
   probe(url: string, signal: AbortSignal): Promise<boolean>
   /** Hints about the network; undefined where there are none. Returns what stops it. */
@@ -54,28 +73,31 @@ export interface LinePlatform {
 /** `back`: the network or the user has come back; `gone`: the platform says that it is offline. Never more than hints. */
 export type NetworkHint = 'back' | 'gone'
 
-export interface LineTiming extends LineOptions, HeartbeatTiming {
-  readonly unref: boolean
-  readonly clock: Clock
-  readonly random: Random
+/** What is spoken on a line beyond the app's own frames: a session. */
+export interface LineProtocol {
+  /** The subprotocol to offer at an attempt; `undefined` for none. */
+  offer(url: string): string | undefined
+  /**
+   * A socket is open. False: it has to be agreed upon first what is spoken; `step({ type: 'opened' })` follows.
+   * @param token the app's, where it could not travel with the upgrade
+   */
+  greet(protocol: string, token: string | undefined): boolean
+  /** The text of a ping; `undefined` when the current line is a plain one. */
+  readonly ping: string | undefined
+  /** Ends the conversation in its own way; false when the socket may be closed at once. */
+  goodbye(disposed: boolean): boolean
 }
 
 /** What a line needs of its owner. */
-export interface LineOwner<Address> {
-  /** Finds out where to go; asked at every attempt. A rejection is a failed attempt. */
-  address(): Promise<Address>
-  /** Begins to open a socket. A throw is a failed attempt. */
-  open(address: Address, sink: SocketSink): LineSocket
-  /** The health address of the latest address; undefined when there is none. */
-  readonly healthUrl: string | undefined
+export interface LineOwner {
+  /** What is to be spoken, asked at every attempt; a rejection is a failed attempt. */
+  protocol(): Promise<LineProtocol | undefined>
   frame(data: Frame): void
-  /** Sends the app's own kind of ping, where the socket has none. */
-  ping(socket: LineSocket): void
-  /** Whether silence after such a ping means anything. */
-  readonly silenceKills: boolean
-  changed(state: ConnectionState, before: ConnectionState, close: CloseInfo | undefined): void
-  stable(): void
-  tell(effect: LineEffect): void
+  changed(state: ConnectionState, before: ConnectionState): void
+  /** @param before the state before the step that this is an effect of */
+  tell(effect: LineEffect, before: ConnectionState): void
+  /** A function of the app failed. */
+  error(error: unknown): void
   /** The line is in order again: now listeners may be called. */
   settled(): void
   /** Duties of its own that need waking: when the next is due, and their turn. */
@@ -83,29 +105,31 @@ export interface LineOwner<Address> {
   wake(now: number): void
 }
 
-export class Line<Address> implements SocketSink {
+export class Line implements SocketSink {
   readonly #machine: ConnectionMachine
-  readonly #owner: LineOwner<Address>
-  readonly #timing: LineTiming
-  readonly #clock: Clock
-  readonly #platform: LinePlatform
+  readonly #owner: LineOwner
+  readonly #options: ResolvedConnectionOptions
+  readonly #platform: Platform
+  readonly #destination: Destination
   #socket: LineSocket | undefined
   #heartbeat: Heartbeat | undefined
-  /** Counts the attempts: what an older one still brings is nobody's. */
-  #generation = 0
+  /** The attempt that is under way; what an older one still brings is nobody's. */
+  #attempting: object | undefined
+  #protocol: LineProtocol | undefined
+  #token: string | undefined
   #timer: TimerHandle | undefined
   #armedAt = Infinity
   #armedWall = 0
-  #poll: { readonly controller: AbortController; readonly timer: TimerHandle } | undefined
+  #polling: AbortController | undefined
   #unwatch: (() => void) | undefined
   /** Milliseconds that the latest answered ping took. */
   latency: number | undefined
 
-  constructor(owner: LineOwner<Address>, timing: LineTiming, platform: LinePlatform) {
-    this.#machine = new ConnectionMachine(timing, timing.random)
+  constructor(owner: LineOwner, options: ResolvedConnectionOptions, platform: Platform) {
+    this.#machine = new ConnectionMachine(options, options.random)
     this.#owner = owner
-    this.#timing = timing
-    this.#clock = timing.clock
+    this.#options = options
+    this.#destination = new Destination(options)
     this.#platform = platform
   }
 
@@ -123,16 +147,18 @@ export class Line<Address> implements SocketSink {
 
   /** Takes an event of the app: connect, close, dispose, pollNow. */
   step(event: LineEvent): void {
-    const before = this.#machine.state.kind
-    const effects = this.#machine.step(event, this.#clock.now())
-    const state = this.#machine.state.kind
-    let close: CloseInfo | undefined
+    const before = this.state
+    const effects = this.#machine.step(event, this.#now)
+    let entered = this.state === before
     for (const effect of effects) {
-      if (effect.do === 'tellClose') close = effect.close
-      if (!isOutlook(effect)) this.#carryOut(effect)
+      // What comes next is told after what has become: first `disconnected` and the new state, then `reconnecting`.
+      if (!entered && (effect.do === 'tellReconnecting' || effect.do === 'tellGivenUp')) {
+        entered = true
+        this.#entered(before)
+      }
+      this.#carryOut(effect, before)
     }
-    if (state !== before) this.#entered(state, before, close)
-    for (const effect of effects) if (isOutlook(effect)) this.#carryOut(effect)
+    if (!entered) this.#entered(before)
     this.arm()
     this.#owner.settled()
   }
@@ -140,11 +166,12 @@ export class Line<Address> implements SocketSink {
   /** Puts a frame on the wire: the one place where frames go out. Returns false when the line takes none. */
   write(payload: Payload): boolean {
     const socket = this.#socket
-    if (this.#heartbeat === undefined || socket === undefined || socket.readyState !== 1) return false
+    const heartbeat = this.#heartbeat
+    if (socket?.readyState !== 1) return false
     socket.send(payload)
     socket.gather?.()
-    if (this.#heartbeat.awaitsSend) {
-      this.#heartbeat.sent(this.#clock.now())
+    if (heartbeat?.awaitsSend) {
+      heartbeat.sent(this.#now)
       this.arm()
     }
     return true
@@ -152,7 +179,7 @@ export class Line<Address> implements SocketSink {
 
   /** `pingInterval` was changed. */
   restartHeartbeat(): void {
-    this.#heartbeat?.restart(this.#clock.now(), this.#timing)
+    this.#heartbeat?.restart(this.#now)
     this.arm()
   }
 
@@ -161,55 +188,57 @@ export class Line<Address> implements SocketSink {
    * finds nothing due and is armed anew, which costs less than moving it at every message.
    */
   arm(): void {
-    const at = Math.min(
-      this.#machine.wakeAt,
-      this.#heartbeat?.wakeAt(this.#timing) ?? Infinity,
-      this.#owner.wakeAt,
-    )
-    if (at === Infinity) {
-      this.#disarm()
-    } else if (at < this.#armedAt) {
-      this.#disarm()
-      const delay = Math.max(0, at - this.#clock.now())
-      this.#armedAt = at
-      this.#armedWall = this.#clock.wallNow() + delay
-      this.#timer = this.#clock.setTimeout(() => this.#onTimer(), delay, this.#timing.unref)
-    }
+    const at = Math.min(this.#machine.wakeAt, this.#heartbeat?.wakeAt ?? Infinity, this.#owner.wakeAt)
+    if (at >= this.#armedAt && at < Infinity) return
+    const { clock, unref } = this.#options
+    clock.clearTimeout(this.#timer)
+    this.#armedAt = at
+    if (at === Infinity) return
+    const delay = Math.max(0, at - clock.now())
+    this.#armedWall = clock.wallNow() + delay
+    this.#timer = clock.setTimeout(() => this.#onTimer(), delay, unref)
   }
 
-  opened(): void {
-    this.step({ type: 'opened' })
+  opened(protocol: string): void {
+    if (this.#protocol?.greet(protocol, this.#token) ?? true) this.step({ type: 'opened' })
+  }
+
+  /** Ends the connection with a code, without waiting for an answer. */
+  hangUp(code: number, reason: string, error?: Error): void {
+    this.#socket?.close(code, reason)
+    this.ended({ code, reason, wasClean: false }, error)
   }
 
   frame(data: Frame): void {
-    this.#heard()
+    this.alive()
     this.#owner.frame(data)
   }
 
   alive(): void {
-    this.#heard()
-  }
-
-  ended(close: CloseInfo): void {
-    this.#end(close)
-  }
-
-  failed(error: Error): void {
-    this.#end({ code: 1006, reason: error.message, wasClean: false }, error)
-  }
-
-  #end(close: CloseInfo, error?: Error): void {
-    this.step({ type: 'ended', close, error })
-  }
-
-  #heard(): void {
     const heartbeat = this.#heartbeat
-    if (heartbeat === undefined) return
-    if (heartbeat.pinged) this.latency = heartbeat.sincePing(this.#clock.now())
+    if (!heartbeat) return
+    if (heartbeat.pingedAt < Infinity) this.latency = this.#now - heartbeat.pingedAt
     heartbeat.heard()
   }
 
-  #carryOut(effect: LineEffect): void {
+  /** A pong of the app's own kind came. */
+  sawPong(): void {
+    this.#destination.sawPong()
+  }
+
+  ended(close: CloseInfo, error?: Error): void {
+    this.step({ type: 'ended', close, error })
+  }
+
+  failed(error: Error): void {
+    this.ended({ code: 1006, reason: error.message, wasClean: false }, error)
+  }
+
+  get #now(): number {
+    return this.#options.clock.now()
+  }
+
+  #carryOut(effect: LineEffect, before: ConnectionState): void {
     switch (effect.do) {
       case 'attempt':
         void this.#attempt()
@@ -218,21 +247,24 @@ export class Line<Address> implements SocketSink {
         this.#drop()
         break
       case 'closeSocket':
-        this.#socket?.close(effect.code, effect.reason)
+        if (!this.#protocol?.goodbye(this.state === 'disposed'))
+          this.#socket?.close(effect.code, effect.reason)
         break
       case 'poll':
-        void this.#startPoll()
+        void this.#poll()
         break
       case 'stopPoll':
-        this.#stopPoll()
+        this.#polling?.abort()
+        this.#polling = undefined
         break
       default:
-        this.#owner.tell(effect)
+        this.#owner.tell(effect, before)
     }
   }
 
-  #entered(state: ConnectionState, before: ConnectionState, close: CloseInfo | undefined): void {
-    this.#heartbeat = state === 'open' ? new Heartbeat(this.#clock.now(), this.#timing) : undefined
+  #entered(before: ConnectionState): void {
+    const { state } = this
+    this.#heartbeat = state === 'open' ? new Heartbeat(this.#now, this.#options) : undefined
     // A line that is given up or closed must not be held by the page's listeners.
     if (state === 'closed' || state === 'failed' || state === 'disposed') {
       this.#unwatch?.()
@@ -240,113 +272,119 @@ export class Line<Address> implements SocketSink {
     } else {
       this.#unwatch ??= this.#platform.watch((hint) => this.#onHint(hint))
     }
-    this.#owner.changed(state, before, close)
+    this.#owner.changed(state, before)
   }
 
   async #attempt(): Promise<void> {
-    this.#generation += 1
-    const generation = this.#generation
+    const attempt = {}
+    this.#attempting = attempt
     try {
       // Not in the middle of a step: asking runs the app's code, which may close or dispose.
       await undefined
-      if (generation !== this.#generation) return
-      const address = await this.#owner.address()
-      if (generation === this.#generation) this.#socket = this.#owner.open(address, this)
+      if (attempt !== this.#attempting) return
+      const { WebSocket, maxPayload, unref } = this.#options
+      const able = this.#platform.sendsAuthorization && !WebSocket
+      const protocol = await this.#owner.protocol()
+      const { url, token } = await this.#destination.find(able || protocol !== undefined)
+      if (attempt !== this.#attempting) return
+      const offer = protocol?.offer(url)
+      this.#protocol = protocol
+      this.#token = able ? undefined : token
+      this.#socket = this.#platform.open(
+        {
+          url,
+          token: able ? token : undefined,
+          protocols: offer === undefined ? [] : [offer],
+          WebSocket,
+          maxPayload,
+          unref,
+        },
+        this,
+      )
     } catch (error) {
-      if (generation === this.#generation) this.failed(asError(error))
+      if (attempt === this.#attempting) this.failed(asError(error))
     }
   }
 
   #drop(): void {
-    this.#generation += 1
     const socket = this.#socket
+    this.#attempting = undefined
     this.#socket = undefined
     this.#heartbeat = undefined
     socket?.drop()
   }
 
   #onHint(hint: NetworkHint): void {
-    if (this.#heartbeat === undefined) {
-      if (hint === 'back') this.step({ type: 'hint' })
-      return
+    if (this.#heartbeat) {
+      this.#act(this.#heartbeat.probe(this.#now, this.buffered))
+      this.arm()
+    } else if (hint === 'back') {
+      this.step({ type: 'hint' })
     }
-    this.#act(this.#heartbeat.probe(this.#clock.now(), this.#timing, this.buffered))
-    this.arm()
   }
 
-  #act(verdict: 'nothing' | 'ping' | 'dead'): void {
-    const socket = this.#socket
-    if (verdict === 'ping' && socket?.readyState === 1) {
-      socket.protocolPing?.()
-      this.#owner.ping(socket)
-    }
+  #act(verdict: HeartbeatVerdict): void {
+    if (verdict === 'ping') this.#ping()
     if (verdict === 'dead') {
-      const timeoutMs = this.#timing.pongTimeout
+      const timeoutMs = this.#options.pongTimeout
       const message = `nothing was heard for ${timeoutMs} ms after a ping: the line is dead`
-      this.#end(
+      this.ended(
         { code: 1006, reason: 'heartbeat timeout', wasClean: false },
         new TimeoutError(message, { phase: 'idle', timeoutMs }),
       )
     }
   }
 
-  #onTimer(): void {
-    const now = this.#clock.now()
-    const late = now - this.#armedAt > LATE_MS || this.#clock.wallNow() - this.#armedWall > LATE_MS
-    this.#timer = undefined
-    this.#armedAt = Infinity
-    const heartbeat = this.#heartbeat
-    if (heartbeat) {
-      const signs = { buffered: this.buffered, late, silenceKills: this.#silenceKills }
-      this.#act(heartbeat.wake(now, this.#timing, signs))
+  #ping(): void {
+    const socket = this.#socket
+    if (socket?.readyState !== 1) return
+    socket.protocolPing?.()
+    const sessionPing = this.#protocol?.ping
+    if (sessionPing !== undefined) {
+      if (!socket.protocolPing) socket.send(sessionPing)
+      return
     }
+    let { pingMessage, clock } = this.#options
+    try {
+      if (typeof pingMessage === 'function') pingMessage = pingMessage()
+      if (pingMessage === undefined && !socket.protocolPing) {
+        pingMessage = { type: 'ping', timestamp: clock.wallNow() }
+      }
+      if (pingMessage) socket.send(encode(pingMessage))
+    } catch (error) {
+      this.#owner.error(error)
+    }
+  }
+
+  #onTimer(): void {
+    const now = this.#now
+    const wallLate = this.#options.clock.wallNow() - this.#armedWall
+    const late = Math.max(now - this.#armedAt, wallLate) > LATE_MS
+    this.#armedAt = Infinity
+    const silenceKills =
+      [this.#socket?.protocolPing, this.#protocol?.ping].some(Boolean) || this.#destination.answersPings
+    const verdict = this.#heartbeat?.wake(now, { buffered: this.buffered, late, silenceKills })
+    if (verdict) this.#act(verdict)
     this.#owner.wake(now)
-    if (this.#machine.state.kind === 'open' && now >= this.#machine.wakeAt) this.#owner.stable()
     this.step({ type: 'wake' })
   }
 
-  get #silenceKills(): boolean {
-    return this.#socket?.protocolPing !== undefined || this.#owner.silenceKills
-  }
-
-  #disarm(): void {
-    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#armedAt = Infinity
-  }
-
-  async #startPoll(): Promise<void> {
-    const controller = new AbortController()
-    const limitMs = Math.min(this.#timing.healthInterval, this.#timing.connectTimeout)
-    const timer = this.#clock.setTimeout(() => controller.abort(), limitMs, this.#timing.unref)
-    const poll = { controller, timer }
-    this.#poll = poll
+  async #poll(): Promise<void> {
+    const poll = new AbortController()
+    this.#polling = poll
     let healthy = false
     try {
       // Not in the middle of a step.
       await undefined
-      const url = this.#owner.healthUrl
-      if (url !== undefined) healthy = await this.#platform.probe(url, controller.signal)
+      const url = this.#destination.healthUrl
+      if (url !== undefined) healthy = await this.#platform.probe(url, poll.signal)
     } catch {
       // Unreachable, refused, unreadable for lack of CORS headers: all the same, no reason to hurry.
     }
-    if (this.#poll !== poll) return
-    this.#stopPoll()
+    if (this.#polling !== poll) return
+    this.#polling = undefined
     this.step({ type: 'health', healthy })
   }
-
-  #stopPoll(): void {
-    const poll = this.#poll
-    if (!poll) return
-    this.#poll = undefined
-    this.#clock.clearTimeout(poll.timer)
-    poll.controller.abort()
-  }
-}
-
-/** What comes next is told after what has become: first `disconnected` and the new state, then `reconnecting`. */
-function isOutlook(effect: LineEffect): boolean {
-  return effect.do === 'tellReconnecting' || effect.do === 'tellGivenUp'
 }
 
 /** What the app's functions and the platform throw may be anything. */

@@ -2,9 +2,7 @@
 // It owns no socket and no timer; how messages are kept and numbered is the layer's affair.
 
 import { CommsError } from '../core/errors.ts'
-import { redactUrl } from '../core/redact.ts'
 import { AudioGate, PUMP_MS } from './audioGate.ts'
-import { type Address, Destination } from './destination.ts'
 import {
   byteLength,
   decodeText,
@@ -16,58 +14,58 @@ import {
   toArrayBuffer,
 } from './encoding.ts'
 import { type ConnectionEvents, OWN_EVENTS } from './events.ts'
-import { Line, type LineOwner, type LinePlatform, type LineSocket, type SocketSink } from './Line.ts'
+import { Line, type LineOwner, type LineProtocol, type Platform } from './Line.ts'
 import type { ConnectionState, LineEffect } from './machine.ts'
-import type { DropReason, LayerHost, MessageLayer } from './messageLayer.ts'
+import type {
+  DropReason,
+  LayerHost,
+  MessageContext,
+  MessageLayer,
+  SendOptions,
+  SessionMessageLayer,
+} from './messageLayer.ts'
 import { MessageStream } from './messageStream.ts'
 import type { ResolvedConnectionOptions } from './options.ts'
 import { PlainLayer } from './plainLayer.ts'
-import { messageId } from './receipt.ts'
-import type { CloseInfo } from './reconnect.ts'
+import { MessageReceipt, messageId, type Receipt, unheard, volatileReceipt } from './receipt.ts'
 import { type RequestId, Requests } from './requests.ts'
-import { Speech } from './speech.ts'
-import { concernsTheLine, deriveStatus, type Status, type StatusEvent } from './status.ts'
-
-/** How sockets are opened. */
-export interface Dialer {
-  /** Whether a token can travel in the upgrade. */
-  sendsAuthorization(options: ResolvedConnectionOptions): boolean
-  /** Begins to open a socket; may throw. */
-  open(address: Address, options: ResolvedConnectionOptions, sink: SocketSink): LineSocket
-}
+import { deriveStatus, type Status, type StatusEvent } from './status.ts'
 
 /** The part of an emitter that is used. */
 export interface Listeners {
-  emit<K extends keyof ConnectionEvents<unknown>>(name: K, ...args: ConnectionEvents<unknown>[K]): boolean
   listenerCount(name: string): number
-  eventNames(): string[]
+  emit<K extends keyof ConnectionEvents<unknown>>(name: K, ...args: ConnectionEvents<unknown>[K]): boolean
   removeAllListeners(): unknown
 }
 
-export type Handler = (message: unknown) => unknown
-
-/** How many messages went where. */
-export interface Tally {
-  sent: number
-  received: number
-  dropped: number
-  droppedAudio: number
+/** What is looked at in a message from the server. */
+interface Received {
+  type?: unknown
+  timestamp?: unknown
+  request_id?: unknown
+  id?: unknown
 }
 
-export class Messenger implements LineOwner<Address>, LayerHost {
-  readonly line: Line<Address>
-  readonly layer: MessageLayer
+/** What the log may tell of an event: nothing of any message. */
+const LOGGED = ['id', 'code', 'reason', 'wasClean', 'attempt', 'delay', 'attempts']
+
+export type Handler = (message: unknown, context?: MessageContext) => unknown
+
+export class Messenger implements LineOwner, LayerHost {
+  readonly line: Line
+  layer: MessageLayer
+  /** The same layer, once it is a session's. */
+  session: SessionMessageLayer | undefined
   handler: Handler | undefined
+  status: Status = 'waiting'
+  /** How many messages went where. */
+  readonly tally = { sent: 0, received: 0, dropped: 0 }
   readonly #options: ResolvedConnectionOptions
   readonly #listeners: Listeners
-  readonly #dialer: Dialer
-  readonly #destination: Destination
-  readonly #speech = new Speech()
-  #status: Status = 'waiting'
-  #sent = 0
-  #received = 0
-  #dropped = 0
-  #warned = false
+  // Listeners are called in the order of what happened, and only after the deed: whatever one does then (send, close,
+  // dispose, connect) meets a connection that is in order.
+  #untold: (() => void)[] = []
+  #telling = false
   // Made when first needed: an idle connection has none of them.
   #requests: Requests | undefined
   #streams: Set<MessageStream<unknown>> | undefined
@@ -75,60 +73,44 @@ export class Messenger implements LineOwner<Address>, LayerHost {
   #pumpAt = Infinity
   /** The latest message queued while down: what it says about the status holds once it is sent. */
   #unsaid: unknown
+  /** How messages were to be sent that came before the session's layer was there. */
+  readonly #early = new Map<number, SendOptions>()
+  #loading: Promise<void> | undefined
+  #toCome: PromiseWithResolvers<void> | undefined
 
-  constructor(
-    listeners: Listeners,
-    options: ResolvedConnectionOptions,
-    dialer: Dialer,
-    platform: LinePlatform,
-  ) {
+  constructor(listeners: Listeners, options: ResolvedConnectionOptions, platform: Platform) {
     this.#listeners = listeners
     this.#options = options
-    this.#dialer = dialer
-    this.#destination = new Destination(options)
     this.line = new Line(this, options, platform)
     this.layer = new PlainLayer(this, options)
-  }
-
-  get status(): Status {
-    return this.#status
-  }
-
-  get tally(): Tally {
-    return {
-      sent: this.#sent,
-      received: this.#received,
-      dropped: this.#dropped,
-      droppedAudio: this.#audio?.dropped ?? 0,
+    if (
+      options.session === 'off' &&
+      options.token !== undefined &&
+      (options.WebSocket || !platform.sendsAuthorization)
+    ) {
+      // Said even without enableLogging: the app believes that it authenticates, and it does not.
+      options.logger.warn(
+        'GuruConnection: this platform cannot send option "token" with the upgrade, and it is never put into the URL',
+      )
     }
   }
 
-  /** Gives a message of the app to the layer; returns its number. Call `settled` afterwards. */
-  submit(data: unknown): number {
-    const { state } = this.line
-    if (state === 'disposed') throw disposed('send')
-    if (state === 'closing' || state === 'closed') {
-      throw new CommsError('send: the connection is closed; connect() opens it again', { code: 'CONNECTION' })
-    }
-    const seq = this.layer.send(encode(data), this.#options.clock.now())
-    if (state === 'open') {
-      this.#derive('sent', data)
-    } else {
-      this.#unsaid = data
-      if (this.#options.maxQueueAge !== Infinity) this.line.arm()
-    }
-    return seq
+  /** Chunks of live audio that came too late to be sent. */
+  get droppedAudio(): number {
+    return this.#audio?.dropped ?? 0
+  }
+
+  send(data: unknown, options?: SendOptions): Receipt {
+    if (options?.volatile) return volatileReceipt(this.#sendVolatile(data, options))
+    const receipt = new MessageReceipt(this, this.#submit(data, options))
+    this.settled()
+    return receipt
   }
 
   /** Sends a request and waits for its reply. */
-  request(data: object, id: RequestId, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
-    this.#requests ??= new Requests(this.layer, this.#options.clock, this.#options.unref)
-    const requests = this.#requests
-    requests.assertFree(id)
-    const seq = this.submit(data)
-    const reply = this.layer.accepted(seq)
-      ? requests.start(id, seq, timeoutMs, signal)
-      : Promise.reject(undelivered(messageId(seq), 'overflow'))
+  request(data: object, id: RequestId, timeoutMs: number, signal?: AbortSignal): Promise<unknown> {
+    this.#requests ??= new Requests(this, this.#options)
+    const reply = this.#requests.start(id, () => this.#submit(data), timeoutMs, signal)
     this.settled()
     return reply
   }
@@ -144,7 +126,7 @@ export class Messenger implements LineOwner<Address>, LayerHost {
     if (open && !audio.admits(bytes, now, this.line.buffered)) {
       audio.keep(snapshot(payload), bytes)
       this.#pump(now)
-    } else if (!open || !this.line.write(payload)) {
+    } else if (!open || !this.layer.sendVolatile(payload, 0)) {
       audio.dropped += 1
       return false
     }
@@ -157,123 +139,149 @@ export class Messenger implements LineOwner<Address>, LayerHost {
     const { maxQueueMessages, maxQueueBytes } = this.#options
     this.#streams ??= new Set()
     const streams = this.#streams
-    const onEnd = (ended: MessageStream<unknown>) => streams.delete(ended)
-    const stream = new MessageStream<unknown>(maxQueueMessages, maxQueueBytes, onEnd)
+    const stream = new MessageStream<unknown>(maxQueueMessages, maxQueueBytes, () => streams.delete(stream))
+    streams.add(stream)
     if (this.line.state === 'disposed') stream.end()
-    else streams.add(stream)
     return stream
+  }
+
+  /** Something failed: to be told once the connection is in order. */
+  error(error: unknown): void {
+    this.#tell('error', error instanceof Error ? error : connectionError(String(error)))
+  }
+
+  /** A function of the app failed: told once whoever else is being called has been. */
+  appFailed(error: unknown): void {
+    this.error(error)
+    queueMicrotask(() => this.settled())
   }
 
   // What the line asks and tells.
 
-  address(): Promise<Address> {
-    const able = this.#dialer.sendsAuthorization(this.#options)
-    if (!able && this.#options.token !== undefined && !this.#warned) {
-      this.#warned = true
-      // Said even without enableLogging: the app believes that it authenticates, and it does not.
-      this.#options.logger.warn(
-        'GuruConnection: this platform cannot send option "token" with the upgrade, and it is never put into the URL',
-      )
-    }
-    return this.#destination.find(able)
-  }
-
-  open(address: Address, sink: SocketSink): LineSocket {
-    this.#log('info', `connecting to ${redactUrl(address.url)}`)
-    return this.#dialer.open(address, this.#options, sink)
-  }
-
-  get healthUrl(): string | undefined {
-    return this.#destination.healthUrl
-  }
-
-  get silenceKills(): boolean {
-    return this.#destination.answersPings
-  }
-
-  ping(socket: LineSocket): void {
-    let { pingMessage } = this.#options
-    try {
-      if (typeof pingMessage === 'function') pingMessage = pingMessage()
-      if (pingMessage === undefined && !socket.protocolPing) {
-        pingMessage = { type: 'ping', timestamp: this.#options.clock.wallNow() }
-      }
-      if (pingMessage) socket.send(encode(pingMessage))
-    } catch (error) {
-      this.error(error)
-    }
+  async protocol(): Promise<LineProtocol | undefined> {
+    if (this.#options.session === 'off') return undefined
+    this.#loading ??= this.#loadSession()
+    // What could not be loaded is loaded anew at the next attempt.
+    await this.#loading.catch((error) => {
+      this.#loading = undefined
+      throw error
+    })
+    return this.session
   }
 
   frame(data: Frame): void {
-    this.#received += 1
-    const observed = this.#isObserved()
-    if (typeof data !== 'string') {
-      if (observed) this.#deliver(toArrayBuffer(data), data.byteLength)
-    } else if (observed || concernsTheLine(data)) {
-      // What nobody would see and the line need not see stays unparsed.
-      const message = decodeText(data)
-      if (typeof message === 'object' && message !== null && this.#isOurs(message)) return
-      this.#derive('received', message)
-      this.#deliver(message, data.length)
-    }
-    this.settled()
+    if (this.session?.frame(data)) return
+    this.receive(data)
   }
 
-  changed(state: ConnectionState, before: ConnectionState, close: CloseInfo | undefined): void {
-    this.#log('info', `${before} -> ${state}${close ? ` (${close.code} ${close.reason})` : ''}`)
-    const wasOpen = before === 'open' || before === 'closing'
+  /**
+   * A message came in. `number`: its number in the session, 0 for none.
+   * @returns what the handler returned
+   */
+  receive(data: Frame, number = 0, redelivered = false): unknown {
+    let result: unknown
+    this.tally.received += 1
+    if (typeof data === 'string') {
+      const message = decodeText(data)
+      const object = typeof message === 'object' && message !== null ? (message as Received) : undefined
+      const type = object?.type
+      // Pings and pongs are the line's own: the app does not see them. A session has others.
+      if (number === 0 && type === 'pong') {
+        this.line.sawPong()
+        return undefined
+      }
+      if (number === 0 && (type === 'ping' || type === 'heartbeat')) {
+        this.line.write(JSON.stringify({ type: 'pong', timestamp: object?.timestamp }))
+        return undefined
+      }
+      this.#derive('received', message)
+      result = this.#deliver(message, data.length, number, redelivered)
+      // The commonest type, compared before anything is looked up.
+      if (type !== 'message' && typeof type === 'string' && !OWN_EVENTS.has(type)) {
+        // The cast names any event of the table: the check before it says that it is none of them.
+        this.#listeners.emit(type as 'message', message)
+      }
+      if (object) this.#requests?.settle(object)
+    } else {
+      result = this.#deliver(toArrayBuffer(data), data.byteLength, number, redelivered)
+    }
+    this.settled()
+    return result
+  }
+
+  changed(state: ConnectionState, before: ConnectionState): void {
     if (before === 'open') {
       this.#audio?.clear()
       this.#pumpAt = Infinity
-      this.#requests?.lineLost()
+      if (!this.layer.lossless) {
+        const message = 'the line broke before the reply; the request may have been handled'
+        this.#requests?.fail(connectionError(message), ({ seq }) => !this.layer.queued(seq))
+      }
     }
-    if (close && wasOpen) {
-      this.layer.ended(close.code)
-      this.#speech.say(() => this.#listeners.emit('disconnected', close))
+    this.#tell('connectionState', state, before)
+    this.#derive(state === 'open' || state === 'failed' ? state : 'down')
+    switch (state) {
+      case 'open':
+        this.layer.opened(this.#options.clock.now())
+        if (this.#unsaid !== undefined) this.#derive('sent', this.#unsaid)
+        this.#unsaid = undefined
+        this.#tell('open')
+        this.#tell('connected')
+        break
+      case 'failed':
+        this.#endStreams(connectionError('the connection was given up'))
+        break
+      case 'closing':
+      case 'closed':
+      case 'disposed': {
+        const gone = state === 'disposed'
+        this.#unsaid = undefined
+        this.layer.discard(state)
+        if (gone) this.#toCome?.reject(disposed('send'))
+        this.#requests?.fail(gone ? disposed('request') : connectionError('closed before the reply came'))
+        if (state !== 'closing') this.#endStreams()
+        if (gone) this.#untold.push(() => this.#listeners.removeAllListeners())
+      }
     }
-    this.#speech.say(() => this.#listeners.emit('connectionState', state, before))
-    this.#derive(state === 'open' ? 'open' : state === 'failed' ? 'failed' : 'down')
-    if (state === 'open') this.#opened()
-    else if (state === 'failed')
-      this.#endStreams(new CommsError('the connection was given up', { code: 'CONNECTION' }))
-    else if (state === 'closing' || state === 'closed' || state === 'disposed') this.#over(state)
   }
 
-  stable(): void {
-    this.layer.stable()
-  }
-
-  tell(effect: LineEffect): void {
+  tell(effect: LineEffect, before: ConnectionState): void {
     switch (effect.do) {
+      case 'stable':
+        this.layer.stable()
+        break
       case 'tellError':
-        this.error(effect.error)
+        this.error(effect.event)
         break
       case 'tellClose':
-        this.#speech.say(() => this.#listeners.emit('close', effect.close))
+        this.#tell('close', effect.event)
+        this.layer.ended(effect.event.code)
+        if (before === 'open' || before === 'closing') this.#tell('disconnected', effect.event)
         break
-      case 'tellReconnecting': {
-        const { attempt, delay } = effect
-        this.#log('info', `attempt ${attempt} in ${Math.round(delay)} ms at the latest`)
-        this.#speech.say(() => this.#listeners.emit('reconnecting', { attempt, delay }))
+      case 'tellReconnecting':
+        this.#tell('reconnecting', effect.event)
         break
-      }
       case 'tellGivenUp':
-        this.#speech.say(() => this.#listeners.emit('max_reconnect_attempts', { attempts: effect.attempts }))
-        break
+        this.#tell('max_reconnect_attempts', effect.event)
     }
   }
 
-  /** The connection is in order: now listeners may be called. */
+  /** The connection is in order: now listeners are called, those included that what they do brings about. */
   settled(): void {
-    this.#speech.speak()
+    if (this.#telling || this.#untold.length === 0) return
+    this.#telling = true
+    // Each is an emit, and emit never throws.
+    for (const tell of this.#untold) tell()
+    this.#untold = []
+    this.#telling = false
   }
 
   get wakeAt(): number {
-    return Math.min(this.layer.expiresAt, this.#pumpAt)
+    return Math.min(this.layer.wakeAt, this.#pumpAt)
   }
 
   wake(now: number): void {
-    this.layer.expire(now)
+    this.layer.wake(now)
     if (now >= this.#pumpAt) this.#pump(now)
   }
 
@@ -281,116 +289,98 @@ export class Messenger implements LineOwner<Address>, LayerHost {
 
   write(payload: Payload): boolean {
     if (!this.line.write(payload)) return false
-    this.#sent += 1
+    this.tally.sent += 1
     return true
   }
 
   dropped(seq: number, data: Payload, reason: DropReason): void {
-    this.#dropped += 1
     const id = messageId(seq)
-    this.#log('warn', `message ${id} dropped: ${reason}`)
-    this.#speech.say(() => {
-      this.#requests?.dropped(seq, undelivered(id, reason))
-      this.#listeners.emit('dropped', { id, reason, data })
-    })
+    const message = `message ${id} was dropped from the queue: ${reason}`
+    this.tally.dropped += 1
+    // Not earlier: the request may be about to be noted.
+    const error = new CommsError(message, { code: 'DROPPED' })
+    this.#untold.push(() => this.#requests?.fail(error, (pending) => pending.seq === seq))
+    this.#tell('dropped', { id, reason, data })
   }
 
-  error(error: unknown): void {
-    const reported = error instanceof Error ? error : new CommsError(String(error), { code: 'CONNECTION' })
-    this.#log('warn', reported.message)
-    this.#speech.say(() => this.#listeners.emit('error', reported))
+  /** Gives a message of the app to the layer; returns its number. */
+  #submit(data: unknown, options?: SendOptions): number {
+    const { state } = this.line
+    if (state === 'disposed') throw disposed('send')
+    if (state === 'closing' || state === 'closed') {
+      throw connectionError('send: the connection is closed; connect() opens it again')
+    }
+    if (options && this.#options.session === 'off' && (options.priority || options.ttl !== undefined)) {
+      throw new CommsError('send: "priority" and "ttl" take a session', { code: 'UNSUPPORTED' })
+    }
+    const seq = this.layer.send(encode(data), this.#options.clock.now(), options)
+    if (options && !this.session) this.#early.set(seq, options)
+    if (state === 'open') {
+      this.#derive('sent', data)
+    } else {
+      this.#unsaid = data
+      this.line.arm()
+    }
+    return seq
   }
 
-  #opened(): void {
-    this.layer.opened(this.#options.clock.now())
-    const unsaid = this.#unsaid
-    this.#unsaid = undefined
-    if (unsaid !== undefined) this.#derive('sent', unsaid)
-    this.#speech.say(() => {
-      this.#listeners.emit('open')
-      this.#listeners.emit('connected')
-    })
+  #sendVolatile(data: unknown, { stream = 0 }: SendOptions): boolean {
+    if (this.line.state === 'disposed') throw disposed('send')
+    return this.line.state === 'open' && this.layer.sendVolatile(encode(data), stream)
   }
 
-  /** Closed or about to: nothing more will be sent. */
-  #over(state: 'closing' | 'closed' | 'disposed'): void {
-    this.#unsaid = undefined
-    this.layer.discard()
-    this.#requests?.rejectAll(
-      state === 'disposed'
-        ? disposed('request')
-        : new CommsError('the connection was closed before the reply', { code: 'CONNECTION' }),
-    )
-    if (state !== 'closing') this.#endStreams()
-    if (state === 'disposed') this.#speech.say(() => this.#listeners.removeAllListeners())
+  get sessionToCome(): Promise<void> | undefined {
+    if (this.session || this.#options.session === 'off') return undefined
+    this.#toCome ??= Promise.withResolvers()
+    return unheard(this.#toCome.promise)
+  }
+
+  /** Whoever has no session does not load what makes one. */
+  async #loadSession(): Promise<void> {
+    if (this.session) return
+    const { SessionLayer } = await import('./sessionLayer.ts')
+    const session = new SessionLayer(this, this.#options)
+    await session.load()
+    session.adopt(this.layer as PlainLayer, this.#early)
+    this.#early.clear()
+    this.session = session
+    this.layer = session
+    this.#toCome?.resolve()
+    if (this.line.state === 'disposed') session.discard('disposed')
   }
 
   #endStreams(error?: Error): void {
-    if (this.#streams) for (const stream of this.#streams) stream.end(error)
+    for (const stream of this.#streams ?? []) stream.end(error)
   }
 
-  /** Whether anybody could look at a message. */
-  #isObserved(): boolean {
-    return (
-      this.#listeners.listenerCount('message') > 0 ||
-      this.handler !== undefined ||
-      this.#options.deriveStatus !== undefined ||
-      (this.#streams !== undefined && this.#streams.size > 0) ||
-      (this.#requests !== undefined && this.#requests.size > 0) ||
-      this.#listeners.eventNames().some((name) => !OWN_EVENTS.has(name))
-    )
-  }
-
-  /** Answers a ping and takes note of a pong: these are the line's own, the app does not see them. */
-  #isOurs(message: { type?: unknown; timestamp?: unknown }): boolean {
-    const { type, timestamp } = message
-    if (type === 'pong') {
-      this.#destination.sawPong()
-      return true
-    }
-    if (type !== 'ping' && type !== 'heartbeat') return false
-    this.line.write(JSON.stringify({ type: 'pong', timestamp }))
-    return true
-  }
-
-  #deliver(message: unknown, bytes: number): void {
-    if (this.handler) this.#handle(this.handler, message)
+  #deliver(message: unknown, bytes: number, number: number, redelivered: boolean): unknown {
+    const { handler } = this
+    const context = number === 0 || !handler ? undefined : this.session?.context(number, redelivered)
+    const result = handler && this.#handle(handler, message, context)
     this.#listeners.emit('message', message)
     if (this.#streams) for (const stream of this.#streams) stream.push(message, bytes)
-    if (typeof message !== 'object' || message === null) return
-    const { type } = message as { type?: unknown }
-    // The commonest type, compared before anything is looked up.
-    if (type !== 'message' && typeof type === 'string' && !OWN_EVENTS.has(type)) {
-      // The cast names any event of the table: the check before it says that it is none of them.
-      this.#listeners.emit(type as 'message', message)
-    }
-    if (this.#requests !== undefined && this.#requests.size > 0) this.#requests.settle(message)
+    return result
   }
 
-  #handle(handler: Handler, message: unknown): void {
+  /** What comes back settles when the handler has, and never rejects. */
+  #handle(handler: Handler, message: unknown, context: MessageContext | undefined): unknown {
     try {
-      const result = handler(message)
-      if (result instanceof Promise) result.catch((error) => this.#failedHandler(error))
+      const result = handler(message, context)
+      return result instanceof Promise ? result.catch((error) => this.appFailed(error)) : undefined
     } catch (error) {
-      this.error(error)
+      this.appFailed(error)
+      return undefined
     }
-  }
-
-  #failedHandler(error: unknown): void {
-    this.error(error)
-    this.settled()
   }
 
   #derive(event: StatusEvent, message?: unknown): void {
-    const before = this.#status
-    const derive = this.#options.deriveStatus ?? deriveStatus
+    const before = this.status
     try {
-      this.#status = derive(before, event, message)
+      this.status = (this.#options.deriveStatus ?? deriveStatus)(before, event, message)
     } catch (error) {
       this.error(error)
     }
-    const status = this.#status
-    if (status !== before) this.#speech.say(() => this.#listeners.emit('statusChange', status, before))
+    if (this.status !== before) this.#tell('statusChange', this.status, before)
   }
 
   /** Sends what kept audio the socket has room for, and sees to it that the rest gets its turn. */
@@ -398,22 +388,43 @@ export class Messenger implements LineOwner<Address>, LayerHost {
     const audio = this.#audio
     if (!audio) return
     for (let chunk = audio.next(this.line.buffered); chunk; chunk = audio.next(this.line.buffered)) {
-      if (!this.line.write(chunk)) audio.dropped += 1
+      if (!this.layer.sendVolatile(chunk, 0)) audio.dropped += 1
     }
     this.#pumpAt = audio.waiting > 0 ? now + PUMP_MS : Infinity
     this.line.arm()
   }
 
-  #log(level: 'info' | 'warn', text: string): void {
-    if (this.#options.enableLogging) this.#options.logger[level](`[GuruConnection] ${text}`)
+  hears(name: keyof ConnectionEvents): boolean {
+    return this.#listeners.listenerCount(name) > 0
   }
+
+  inDoubt(seq: number, error: Error): void {
+    this.#requests?.fail(error, (pending) => pending.seq === seq)
+  }
+
+  /** Something to be told once the connection is in order. */
+  tellLater<K extends keyof ConnectionEvents>(name: K, ...args: ConnectionEvents[K]): void {
+    this.#tell(name, ...args)
+  }
+
+  #tell<K extends keyof ConnectionEvents>(name: K, ...args: ConnectionEvents[K]): void {
+    const { enableLogging, logger } = this.#options
+    if (enableLogging) {
+      const [about] = args
+      const words = about instanceof Error ? about.message : JSON.stringify(about, LOGGED)
+      logger[name === 'error' || name === 'dropped' ? 'warn' : 'info'](
+        `[GuruConnection] ${name} ${words ?? ''}`,
+      )
+    }
+    this.#untold.push(() => this.#listeners.emit(name, ...args))
+  }
+}
+
+function connectionError(message: string): CommsError {
+  return new CommsError(message, { code: 'CONNECTION' })
 }
 
 /** The error of what is called after `dispose()`. */
 export function disposed(what: string): CommsError {
   return new CommsError(`${what}: the connection has been disposed of`, { code: 'DISPOSED' })
-}
-
-function undelivered(id: string, reason: DropReason): CommsError {
-  return new CommsError(`message ${id} was dropped from the queue: ${reason}`, { code: 'DROPPED' })
 }

@@ -1,9 +1,10 @@
 // Questions that wait for their answers: which message belongs to which, and what ends one early.
-// Knows messages and times; sending, stopping and listening are its host's.
+// Knows messages and times; how they travel is the line's.
 
 import { onAbort } from '../core/abort.ts'
 import type { Clock, TimerHandle } from '../core/clock.ts'
-import { AbortError, CommsError, TimeoutError } from '../core/errors.ts'
+import { AbortError, CommsError, type ErrorCode, TimeoutError } from '../core/errors.ts'
+import type { LostSession } from './events.ts'
 import { type Reply, ReplyBuffer } from './Reply.ts'
 import type { Receipt } from './receipt.ts'
 
@@ -20,43 +21,61 @@ export interface AssistantMessage {
   error?: boolean
 }
 
-/** How a backend refuses a question: it ends without an answer. */
-interface Refusal {
-  type: 'error'
-  request_id: string
-  message: string
-}
+/** What comes, as far as it has been looked at: a piece of an answer, or the refusal of a question. */
+type Heard = Partial<Omit<AssistantMessage, 'type'> & { type: string; message: string }>
 
 /** What it needs of the line. */
-export interface QuestionHost {
-  /** Whether the line is open at this moment. */
-  isOpen(): boolean
-  /** Asks the other side to say no more about this question. */
-  stop(id: string): void
-  /** Whether messages have to be handed to `onMessage`: only while somebody waits. */
-  listen(wanted: boolean): void
+export interface QuestionLine {
+  readonly connected: boolean
+  /** What is under way survives the end of the line: a session carries it. */
+  readonly lossless: boolean
+  on(name: string, listener: (event: never) => void): unknown
+  stopRequest(id: string): unknown
 }
 
 interface Question {
   readonly reply: ReplyBuffer
   readonly receipt: Receipt
-  readonly timeoutMs: number
   /** It has left this machine: if the line is lost now, nobody knows what became of it. */
   sent: boolean
   /** When something was last heard of it. */
   heardAt: number
+  timer: TimerHandle
   stopListening: (() => void) | undefined
 }
 
 export class Questions {
-  readonly #host: QuestionHost
+  readonly #line: QuestionLine
   readonly #clock: Clock
-  readonly #waiting = new Map<string, Question>()
-  #watch: TimerHandle | undefined
+  readonly #waiting = new Map<unknown, Question>()
 
-  constructor(host: QuestionHost, clock: Clock) {
-    this.#host = host
+  constructor(line: QuestionLine, clock: Clock) {
+    this.#line = line
     this.#clock = clock
+    line.on('message', (message) => this.#onMessage(message))
+    line.on('open', () => {
+      for (const question of this.#waiting.values()) {
+        question.sent = true
+        question.heardAt = clock.now()
+      }
+    })
+    // A question that was under way is not asked again: it might be answered twice.
+    const lost = 'the line was lost before the reply ended; ask again if it may be answered twice'
+    line.on('close', () => this.#fail('CONNECTION', lost, ({ sent }) => sent && !line.lossless))
+    line.on('sessionLost', ({ inDoubt, resent }: LostSession) => {
+      const asked = new Set(resent ? inDoubt.map(({ id }) => id) : [])
+      const message = 'the session was lost before the reply ended; ask again if it may be answered twice'
+      this.#fail('SESSION_LOST', message, ({ sent, receipt }) => sent && !asked.has(receipt.id))
+    })
+    line.on('connectionState', (state: string) => {
+      if (state !== 'failed') return
+      for (const { receipt } of this.#waiting.values()) receipt.cancel()
+      this.#fail('CONNECTION', 'the line was given up before the question was sent')
+    })
+    line.on('dropped', ({ id, reason }: { id: string; reason: string }) => {
+      const message = `the question was dropped before it was sent (${reason})`
+      this.#fail('DROPPED', message, ({ receipt }) => receipt.id === id)
+    })
   }
 
   has(id: string): boolean {
@@ -71,7 +90,7 @@ export class Questions {
   ask(id: string, send: () => Receipt, timeoutMs: number, signal: AbortSignal | undefined): Reply {
     const reply = new ReplyBuffer(id, () => this.#stop(id))
     const abort = () => {
-      reply.end({ error: new AbortError('ask: aborted by the caller', { cause: signal?.reason }) })
+      reply.end(new AbortError('ask: aborted by the caller', { cause: signal?.reason }))
       this.#stop(id)
     }
     if (signal?.aborted) {
@@ -81,137 +100,64 @@ export class Questions {
     const question: Question = {
       reply,
       receipt: send(),
-      timeoutMs,
-      sent: this.#host.isOpen(),
+      sent: this.#line.connected,
       heardAt: this.#clock.now(),
+      timer: undefined,
       stopListening: undefined,
     }
-    if (this.#waiting.size === 0) this.#host.listen(true)
     this.#waiting.set(id, question)
     if (signal) question.stopListening = onAbort(signal, abort)
-    this.#watchSilence()
+    this.#watch(question, timeoutMs)
     return reply
   }
 
-  onMessage(message: unknown): void {
-    if (typeof message !== 'object' || message === null) return
-    const { type, request_id, content, end, error } = message as Partial<
-      Omit<AssistantMessage, 'type'> & Refusal & { type: string }
-    >
-    const question = request_id === undefined ? undefined : this.#waiting.get(request_id)
-    if (!question) return
+  dispose(): void {
+    this.#fail('DISPOSED', 'the endpoint was disposed of before the reply ended')
+  }
+
+  #onMessage(message: Heard | null): void {
+    const id = message?.request_id
+    const question = this.#waiting.get(id)
+    if (!message || !question) return
+    const { type, content, end, error } = message
     question.heardAt = this.#clock.now()
     if (typeof content === 'string') question.reply.push(content)
-    if (type === 'error') {
-      const reason = (message as Partial<Refusal>).message
-      this.#finish(
-        question.reply.id,
-        new CommsError(`the backend refused the question: ${reason}`, { code: 'REMOTE' }),
-      )
-    } else if (end === true) {
-      const failed =
-        error === true
-          ? new CommsError('the assistant failed before the reply ended', { code: 'REMOTE' })
-          : undefined
-      this.#finish(question.reply.id, failed)
-    }
+    if (type === 'error') this.#finish(id, 'REMOTE', `the backend refused the question: ${message.message}`)
+    else if (end && error) this.#finish(id, 'REMOTE', 'the assistant failed before the reply ended')
+    else if (end) this.#finish(id)
   }
 
-  /** The line is open: what was queued is on its way. */
-  onOpen(): void {
-    const now = this.#clock.now()
-    for (const question of this.#waiting.values()) {
-      question.sent = true
-      question.heardAt = now
-    }
-  }
-
-  /** The line was lost. A question that was under way is not asked again: it might be answered twice. */
-  onLost(): void {
-    this.#fail(
-      ({ sent }) => sent,
-      'CONNECTION',
-      'the line was lost before the reply ended; ask again if it may be answered twice',
-    )
-  }
-
-  /** Nobody tries to connect any more: what waits would wait for ever. */
-  onGivenUp(): void {
-    for (const { receipt } of this.#waiting.values()) receipt.cancel()
-    this.#fail(() => true, 'CONNECTION', 'the line was given up before the question was sent')
-  }
-
-  /** The message with this receipt left the queue unsent. */
-  onDropped(receiptId: string, reason: string): void {
-    this.#fail(
-      ({ receipt }) => receipt.id === receiptId,
-      'DROPPED',
-      `the question was dropped before it was sent (${reason})`,
-    )
-  }
-
-  dispose(): void {
-    this.#fail(() => true, 'DISPOSED', 'the endpoint was disposed of before the reply ended')
-  }
-
-  #fail(
-    concerns: (question: Question) => boolean,
-    code: 'CONNECTION' | 'DROPPED' | 'DISPOSED',
-    message: string,
-  ): void {
-    for (const [id, question] of [...this.#waiting]) {
-      if (concerns(question)) this.#finish(id, new CommsError(message, { code }))
-    }
+  #fail(code: ErrorCode, message: string, concerns: (question: Question) => boolean = () => true): void {
+    for (const [id, question] of this.#waiting) if (concerns(question)) this.#finish(id, code, message)
   }
 
   #stop(id: string): void {
-    const question = this.#waiting.get(id)
-    if (!question) return
-    this.#finish(id)
-    if (!question.receipt.cancel() && this.#host.isOpen()) this.#host.stop(id)
+    const question = this.#finish(id)
+    if (question && !question.receipt.cancel() && this.#line.connected) this.#line.stopRequest(id)
   }
 
-  #finish(id: string, error?: CommsError): void {
+  /** It waits no longer: the reply has ended, or ends with an error. */
+  #finish(id: unknown, code?: ErrorCode, message = ''): Question | undefined {
     const question = this.#waiting.get(id)
-    if (!question) return
+    if (!question) return undefined
     this.#waiting.delete(id)
+    this.#clock.clearTimeout(question.timer)
     question.stopListening?.()
-    question.reply.end(error ? { error } : {})
-    if (this.#waiting.size > 0) return
-    this.#host.listen(false)
-    this.#unwatch()
+    question.reply.end(code && new CommsError(message, { code }))
+    return question
   }
 
-  /** One timer looks after the silences of all, and wakes for the earliest. */
-  #watchSilence(): void {
-    this.#unwatch()
-    let earliest = Number.POSITIVE_INFINITY
-    for (const { heardAt, timeoutMs } of this.#waiting.values())
-      earliest = Math.min(earliest, heardAt + timeoutMs)
-    if (earliest === Number.POSITIVE_INFINITY) return
-    this.#watch = this.#clock.setTimeout(
-      () => this.#onSilence(),
-      Math.max(1, earliest - this.#clock.now()),
-      true,
-    )
-  }
-
-  #unwatch(): void {
-    if (this.#watch !== undefined) this.#clock.clearTimeout(this.#watch)
-    this.#watch = undefined
-  }
-
-  #onSilence(): void {
+  /** Ends a question of which nothing has been heard for too long; else looks again when that may have come. */
+  #watch(question: Question, timeoutMs: number): void {
     const now = this.#clock.now()
-    const open = this.#host.isOpen()
-    for (const [id, question] of [...this.#waiting]) {
-      const { timeoutMs } = question
-      if (!open) question.heardAt = now
-      if (now - question.heardAt < timeoutMs) continue
-      const message = `timeout: nothing was heard of the reply for ${timeoutMs} ms`
-      this.#finish(id, new TimeoutError(message, { phase: 'idle', timeoutMs }))
-      if (open) this.#host.stop(id)
+    if (!this.#line.connected) question.heardAt = now
+    const leftMs = question.heardAt + timeoutMs - now
+    if (leftMs > 0) {
+      question.timer = this.#clock.setTimeout(() => this.#watch(question, timeoutMs), leftMs, true)
+      return
     }
-    this.#watchSilence()
+    const message = `timeout: nothing was heard of the reply for ${timeoutMs} ms`
+    question.reply.end(new TimeoutError(message, { phase: 'idle', timeoutMs }))
+    this.#stop(question.reply.id)
   }
 }

@@ -11,14 +11,13 @@ export interface Reply extends AsyncIterable<string> {
   stop(): void
 }
 
-type End = { readonly error?: unknown }
-
 /** A reply together with the end that fills it. */
 export class ReplyBuffer implements Reply {
   readonly id: string
   readonly #chunks: string[] = []
   readonly #onStop: () => void
-  #end: End | undefined
+  #ended = false
+  #error: Error | undefined
   /** Resolved, and made anew, whenever something has come. */
   #news = Promise.withResolvers<void>()
 
@@ -29,42 +28,39 @@ export class ReplyBuffer implements Reply {
 
   /** Adds a piece; nothing is added after the end. */
   push(chunk: string): void {
-    if (this.#end || chunk === '') return
+    if (this.#ended || chunk === '') return
     this.#chunks.push(chunk)
     this.#wake()
   }
 
   /** The answer is complete, or, with an error, will never be. */
-  end(end: End = {}): void {
-    if (this.#end) return
-    this.#end = end
+  end(error?: Error): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#error = error
     this.#wake()
   }
 
   stop(): void {
-    if (this.#end) return
+    if (this.#ended) return
     this.end()
     this.#onStop()
   }
 
   async text(): Promise<string> {
-    while (!this.#end) await this.#news.promise
-    if ('error' in this.#end) throw this.#end.error
+    while (!this.#ended) await this.#news.promise
+    if (this.#error) throw this.#error
     return this.#chunks.join('')
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<string, void, undefined> {
     try {
       for (let next = 0; ; next += 1) {
-        while (next >= this.#chunks.length) {
-          if (this.#end) {
-            if ('error' in this.#end) throw this.#end.error
-            return
-          }
-          await this.#news.promise
-        }
+        while (next >= this.#chunks.length && !this.#ended) await this.#news.promise
+        if (next >= this.#chunks.length) break
         yield this.#chunks[next] as string
       }
+      if (this.#error) throw this.#error
     } finally {
       this.stop()
     }

@@ -1,7 +1,6 @@
 // Live audio is worth something now or never: it does not wait behind more than about 100 ms of buffered bytes.
 // What has to wait is kept for as long again, the oldest is dropped first, and everything dropped is counted.
 
-import { RingBuffer } from '../core/ringBuffer.ts'
 import type { Payload } from './encoding.ts'
 
 /** How much sound may lie in the socket, and how much more may wait before it. */
@@ -20,15 +19,10 @@ const MAX_BYTES_PER_MS = 1536
 const MEASURE_MS = 500
 const PAUSE_MS = 1000
 
-interface Chunk {
-  readonly payload: Payload
-  readonly bytes: number
-}
-
 export class AudioGate {
   /** Chunks that never left. */
   dropped = 0
-  readonly #waiting = new RingBuffer<Chunk>()
+  #waiting: { readonly payload: Payload; readonly bytes: number }[] = []
   #waitingBytes = 0
   #bytesPerMs = SPEECH_BYTES_PER_MS
   #windowStart = 0
@@ -47,13 +41,13 @@ export class AudioGate {
   /** A chunk of this size has come: may it go out at once? If not, it is to be kept. */
   admits(bytes: number, now: number, buffered: number): boolean {
     this.#measure(bytes, now)
-    return this.#waiting.length === 0 && buffered < this.limitBytes
+    return this.waiting === 0 && buffered < this.limitBytes
   }
 
   /** Keeps a chunk; what no longer fits before it goes, the oldest first. */
   keep(payload: Payload, bytes: number): void {
-    while (this.#waiting.length > 0 && this.#waitingBytes + bytes > this.limitBytes) {
-      this.#take()
+    while (this.waiting > 0 && this.#waitingBytes + bytes > this.limitBytes) {
+      this.next(0)
       this.dropped += 1
     }
     this.#waiting.push({ payload, bytes })
@@ -62,31 +56,25 @@ export class AudioGate {
 
   /** The kept chunk that may go out now, if any. */
   next(buffered: number): Payload | undefined {
-    return buffered < this.limitBytes ? this.#take()?.payload : undefined
+    const chunk = buffered < this.limitBytes ? this.#waiting.shift() : undefined
+    this.#waitingBytes -= chunk?.bytes ?? 0
+    return chunk?.payload
   }
 
   /** The line is gone: what waited is too old for the next one. */
   clear(): void {
-    this.dropped += this.#waiting.length
-    this.#waiting.clear()
+    this.dropped += this.waiting
+    this.#waiting = []
     this.#waitingBytes = 0
-  }
-
-  #take(): Chunk | undefined {
-    const chunk = this.#waiting.shift()
-    if (chunk) this.#waitingBytes -= chunk.bytes
-    return chunk
   }
 
   /** Learns how many bytes a millisecond of this sound has. */
   #measure(bytes: number, now: number): void {
     const elapsed = now - this.#windowStart
-    if (now - this.#lastAt > PAUSE_MS) {
-      this.#windowStart = now
-      this.#windowBytes = 0
-    } else if (elapsed >= MEASURE_MS) {
-      const rate = this.#windowBytes / elapsed
-      this.#bytesPerMs = Math.min(MAX_BYTES_PER_MS, Math.max(MIN_BYTES_PER_MS, rate))
+    const paused = now - this.#lastAt > PAUSE_MS
+    if (paused || elapsed >= MEASURE_MS) {
+      const rate = Math.min(MAX_BYTES_PER_MS, Math.max(MIN_BYTES_PER_MS, this.#windowBytes / elapsed))
+      if (!paused) this.#bytesPerMs = rate
       this.#windowStart = now
       this.#windowBytes = 0
     }

@@ -1,7 +1,7 @@
 // Where the line goes, asked anew at every attempt, and what has to be known about that place afterwards.
 
 import { CommsError } from '../core/errors.ts'
-import { describe } from '../core/options.ts'
+import { checkOption, text } from '../core/options.ts'
 import type { Provider, ResolvedConnectionOptions } from './options.ts'
 import { toHealthUrl, toWebSocketUrl } from './url.ts'
 
@@ -17,8 +17,8 @@ async function ask<T>(name: string, provider: Provider<T>): Promise<T> {
   if (typeof provider !== 'function') return provider
   try {
     return await (provider as () => T | PromiseLike<T>)()
-  } catch (error) {
-    throw new CommsError(`option "${name}": the function failed`, { code: 'CONNECTION', cause: error })
+  } catch (cause) {
+    throw new CommsError(`option "${name}": the function failed`, { code: 'CONNECTION', cause })
   }
 }
 
@@ -27,7 +27,7 @@ export class Destination {
   /** The latest address. */
   #url = ''
   /** The address, query apart, that has answered a ping of the app's own kind. */
-  #pongsFrom = ''
+  #pongsFrom: string | undefined
 
   constructor(options: DestinationOptions) {
     this.#options = options
@@ -42,16 +42,14 @@ export class Destination {
     const { url, token } = this.#options
     this.#url = toWebSocketUrl(await ask('url', url)).href
     const found = withToken ? await ask('token', token) : undefined
-    if (found !== undefined && typeof found !== 'string') {
-      throw new TypeError(`option "token" must be a string, got ${describe(found, 'token')}`)
-    }
+    if (found !== undefined) checkOption('GuruConnection', 'token', found, text)
     return { url: this.#url, token: found }
   }
 
   /** The health address beside the latest address; undefined before there was one, and when there shall be none. */
   get healthUrl(): string | undefined {
     const { healthUrl } = this.#options
-    return this.#url === '' || healthUrl === false ? undefined : toHealthUrl(new URL(this.#url), healthUrl)
+    return this.#url && healthUrl !== false ? toHealthUrl(new URL(this.#url), healthUrl) : undefined
   }
 
   /** A pong of the app's own kind came: silence after such a ping will mean something there from now on. */
@@ -61,11 +59,11 @@ export class Destination {
 
   /** Whether that place has answered such a ping before. */
   get answersPings(): boolean {
-    return this.#pongsFrom !== '' && this.#pongsFrom === this.#place
+    return this.#pongsFrom === this.#place
   }
 
   /** Query apart: a ticket in it changes with every attempt. */
-  get #place(): string {
-    return this.#url.split('?', 1)[0] as string
+  get #place(): string | undefined {
+    return this.#url.split('?', 1)[0]
   }
 }

@@ -21,10 +21,9 @@ function unsendable(got: string, cause?: unknown): CommsError {
  * @throws CommsError `BAD_REQUEST` for what JSON cannot hold: a circular structure, a BigInt, a function, `undefined`
  */
 export function encode(data: unknown): Payload {
-  if (typeof data === 'string') return data
-  if (isBytes(data)) return data
+  if (typeof data === 'string' || isBytes(data)) return data
   // JSON would turn it into "{}" without a word.
-  if (typeof Blob !== 'undefined' && data instanceof Blob) throw unsendable('a Blob: send its arrayBuffer()')
+  if (globalThis.Blob && data instanceof Blob) throw unsendable('a Blob: send its arrayBuffer()')
   let text: string | undefined
   try {
     text = JSON.stringify(data)
@@ -40,24 +39,22 @@ export function isBytes(data: unknown): data is ArrayBuffer | ArrayBufferView<Ar
   return data instanceof ArrayBuffer || ArrayBuffer.isView(data)
 }
 
+function viewOf(data: ArrayBuffer | ArrayBufferView<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data)
+}
+
 /** A copy of the bytes, so that a caller may use its buffer again while a message waits; text needs none. */
 export function snapshot(payload: Payload): string | ArrayBuffer {
-  if (typeof payload === 'string') return payload
-  if (payload instanceof ArrayBuffer) return payload.slice(0)
-  return payload.buffer.slice(payload.byteOffset, payload.byteOffset + payload.byteLength)
+  return typeof payload === 'string' ? payload : viewOf(payload).slice().buffer
 }
+
+const utf8 = new TextEncoder()
 
 /** How many bytes the payload of the frame has; text counts as UTF-8. */
 export function byteLength(payload: Payload): number {
-  if (typeof payload !== 'string') return payload.byteLength
-  let bytes = payload.length
-  for (let index = 0; index < payload.length; index += 1) {
-    const unit = payload.charCodeAt(index)
-    if (unit < 0x80) continue
-    // A surrogate pair is four bytes: two for each half.
-    bytes += unit < 0x800 || (unit >= 0xd800 && unit <= 0xdfff) ? 1 : 2
-  }
-  return bytes
+  return typeof payload === 'string' ? utf8.encode(payload).length : payload.byteLength
 }
 
 const BRACE = 0x7b
@@ -77,8 +74,7 @@ export function decodeText(text: string): unknown {
 /** The bytes of a binary frame as an ArrayBuffer of their own; copied only when they are a part of a larger one. */
 export function toArrayBuffer(data: ArrayBuffer | Uint8Array<ArrayBuffer>): ArrayBuffer {
   if (data instanceof ArrayBuffer) return data
-  if (data.byteLength === data.buffer.byteLength) return data.buffer
-  return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength)
+  return data.byteLength === data.buffer.byteLength ? data.buffer : viewOf(data).slice().buffer
 }
 
 /**
@@ -87,25 +83,19 @@ export function toArrayBuffer(data: ArrayBuffer | Uint8Array<ArrayBuffer>): Arra
  */
 export function encodeAudio(data: unknown, format: 'binary' | 'base64'): Payload {
   if (!isBytes(data)) {
-    const got = describe(data)
-    throw new CommsError(`streamAudio: data must be an ArrayBuffer or a view of one, got ${got}`, {
-      code: 'BAD_REQUEST',
-    })
+    const message = `streamAudio: data must be an ArrayBuffer or a view of one, got ${describe(data)}`
+    throw new CommsError(message, { code: 'BAD_REQUEST' })
   }
   return format === 'binary' ? data : JSON.stringify({ type: 'audio', data: toBase64(data) })
 }
 
 /** Standard base64 (RFC 4648 section 4) of some bytes. */
-export function toBase64(data: ArrayBuffer | ArrayBufferView): string {
-  const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : viewOf(data)
+function toBase64(data: ArrayBuffer | ArrayBufferView<ArrayBuffer>): string {
+  const bytes = viewOf(data)
   let binary = ''
   // In steps, because the arguments of one call are limited.
   for (let at = 0; at < bytes.length; at += 0x2000) {
     binary += String.fromCharCode(...bytes.subarray(at, at + 0x2000))
   }
   return btoa(binary)
-}
-
-function viewOf(data: ArrayBufferView): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }

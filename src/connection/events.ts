@@ -1,5 +1,6 @@
 // The events of a connection, one line each.
 
+import type { Payload } from './encoding.ts'
 import type { ConnectionState } from './machine.ts'
 import type { DroppedMessage } from './messageLayer.ts'
 import type { CloseInfo } from './reconnect.ts'
@@ -28,8 +29,22 @@ export interface ConnectionEvents<In = unknown> {
   dropped: [message: DroppedMessage]
   /** The other side has handled a message (sessions only). */
   delivered: [message: { id: string }]
-  /** The session is gone; these messages are in doubt (sessions only). */
-  sessionLost: [lost: { reason: string; inDoubt: readonly DroppedMessage[] }]
+  /** The session is gone: these messages may or may not have been handled (sessions only). */
+  sessionLost: [lost: LostSession]
+  /** The other side drops what it had buffered of a stream: so should the app (sessions only). */
+  flush: [flushed: { stream: number }]
+  /** Nothing waits behind the window any more (sessions only). */
+  drain: []
+}
+
+/** What is known of a session that is gone. */
+export interface LostSession {
+  /** `gone`: the server said so; `memory`: one side lost memory; `protocol`; `stopped`: this client stops for good; `storage`. */
+  readonly reason: 'gone' | 'memory' | 'protocol' | 'stopped' | 'storage' | 'usedUp'
+  /** In order, the oldest first; `id` is that of the receipt. */
+  readonly inDoubt: readonly { readonly id: string; readonly data: Payload }[]
+  /** They go first in the next session (`onSessionLost: 'resend'`). */
+  readonly resent: boolean
 }
 
 /** Names that a message's `type` may not take. */
@@ -47,4 +62,6 @@ export const OWN_EVENTS: ReadonlySet<string> = new Set<keyof ConnectionEvents<un
   'dropped',
   'delivered',
   'sessionLost',
+  'flush',
+  'drain',
 ])

@@ -28,100 +28,95 @@ export interface LineSigns {
 
 export type HeartbeatVerdict = 'nothing' | 'ping' | 'dead'
 
-const NONE = -1
+const NEVER = Infinity
 
 export class Heartbeat {
-  #nextPingAt: number
+  readonly #timing: HeartbeatTiming
+  #nextPingAt = 0
   /** When the oldest ping left that no frame has followed. */
-  #pingedAt = NONE
+  #pingedAt = NEVER
   #bufferedAtPing = 0
   /** When the oldest send left that no frame has followed. */
-  #sentAt = NONE
+  #sentAt = NEVER
   #excused = false
 
+  /** @param timing read at every step, so that changes take effect */
   constructor(now: number, timing: HeartbeatTiming) {
-    this.#nextPingAt = now + timing.pingInterval
+    this.#timing = timing
+    this.restart(now)
   }
 
   /** A frame came in: whatever it is, it is life. Called for every frame, so it reads no clock. */
   heard(): void {
-    this.#pingedAt = NONE
-    this.#sentAt = NONE
+    this.#pingedAt = NEVER
+    this.#sentAt = NEVER
     this.#excused = false
   }
 
   /** Whether a send is the first since the last frame: only that one has to be timed. */
   get awaitsSend(): boolean {
-    return this.#sentAt === NONE
+    return this.#sentAt === NEVER
   }
 
   /** A message went out at `now`. */
   sent(now: number): void {
-    if (this.#sentAt === NONE) this.#sentAt = now
+    if (this.awaitsSend) this.#sentAt = now
   }
 
-  /** Whether a ping is out that no frame has followed. */
-  get pinged(): boolean {
-    return this.#pingedAt !== NONE
+  /** When the ping left that no frame has followed; `Infinity` when there is none. */
+  get pingedAt(): number {
+    return this.#pingedAt
   }
 
-  /** Milliseconds since that ping. */
-  sincePing(now: number): number {
-    return now - this.#pingedAt
-  }
-
-  /** `pingInterval` was changed: it counts from now. */
-  restart(now: number, timing: HeartbeatTiming): void {
-    this.#nextPingAt = now + timing.pingInterval
+  /** The next ping is due an interval from now. */
+  restart(now: number): void {
+    this.#nextPingAt = now + this.#timing.pingInterval
   }
 
   /** When it has to be woken. */
-  wakeAt(timing: HeartbeatTiming): number {
-    if (timing.pingInterval === Infinity) return Infinity
-    if (this.#pingedAt !== NONE) return Math.min(this.#nextPingAt, this.#pingedAt + timing.pongTimeout)
-    return this.#sentAt === NONE ? this.#nextPingAt : Math.min(this.#nextPingAt, this.#sentAt + UNHEARD_MS)
+  get wakeAt(): number {
+    const { pingInterval, pongTimeout } = this.#timing
+    if (pingInterval === Infinity) return NEVER
+    const answerAt = this.#pingedAt < NEVER ? this.#pingedAt + pongTimeout : this.#sentAt + UNHEARD_MS
+    return Math.min(this.#nextPingAt, answerAt)
   }
 
   /** Time has passed: is a ping due, or is the line dead? */
-  wake(now: number, timing: HeartbeatTiming, signs: LineSigns): HeartbeatVerdict {
-    if (timing.pingInterval === Infinity) return 'nothing'
-    if (signs.late) {
+  wake(now: number, { buffered, late, silenceKills }: LineSigns): HeartbeatVerdict {
+    if (this.#timing.pingInterval === Infinity) return 'nothing'
+    const silent = now - this.#pingedAt >= this.#timing.pongTimeout
+    if (late) {
       // Nothing could be heard while this process did not run: ask again, with a whole pongTimeout to answer.
       // Once only, or a tab whose every timer is late would never notice a dead line.
-      const silent = this.#pingedAt !== NONE && now - this.#pingedAt >= timing.pongTimeout
-      if (this.#excused && silent && signs.silenceKills) return 'dead'
+      if (this.#excused && silent && silenceKills) return 'dead'
       this.#excused = true
-      return this.probe(now, timing, signs.buffered)
+      return this.probe(now, buffered)
     }
-    if (this.#pingedAt !== NONE && now - this.#pingedAt >= timing.pongTimeout) {
-      const drained = signs.buffered < this.#bufferedAtPing
-      if (signs.silenceKills && !drained) return 'dead'
-      if (drained) {
-        // The ping may stand behind a large message on a slow link: as long as that moves, so does the line.
-        this.#pingedAt = now
-        this.#bufferedAtPing = signs.buffered
-      } else {
-        this.#pingedAt = NONE
-      }
+    if (silent) {
+      // The ping may stand behind a large message on a slow link: as long as that moves, so does the line.
+      const drained = buffered < this.#bufferedAtPing
+      if (silenceKills && !drained) return 'dead'
+      this.#pingedAt = drained ? now : NEVER
+      this.#bufferedAtPing = buffered
     }
-    const unheard = this.#pingedAt === NONE && this.#sentAt !== NONE && now - this.#sentAt >= UNHEARD_MS
-    return unheard || now >= this.#nextPingAt ? this.#ping(now, timing, signs.buffered) : 'nothing'
+    const unheard = this.#pingedAt === NEVER && now - this.#sentAt >= UNHEARD_MS
+    return unheard || now >= this.#nextPingAt ? this.#ping(now, buffered) : 'nothing'
   }
 
   /** Asks at once, and gives a whole `pongTimeout` to answer: after sleep, or when the platform hints at a change. */
-  probe(now: number, timing: HeartbeatTiming, buffered: number): HeartbeatVerdict {
-    if (timing.pingInterval === Infinity) return 'nothing'
-    this.#pingedAt = NONE
-    return this.#ping(now, timing, buffered)
+  probe(now: number, buffered: number): HeartbeatVerdict {
+    if (this.#timing.pingInterval === Infinity) return 'nothing'
+    this.#pingedAt = NEVER
+    return this.#ping(now, buffered)
   }
 
-  #ping(now: number, timing: HeartbeatTiming, buffered: number): HeartbeatVerdict {
-    if (this.#pingedAt === NONE) {
+  #ping(now: number, buffered: number): HeartbeatVerdict {
+    if (this.#pingedAt === NEVER) {
       this.#pingedAt = now
       this.#bufferedAtPing = buffered
     }
-    this.#sentAt = NONE
-    this.#nextPingAt = now + timing.pingInterval
+    this.#sentAt = NEVER
+    this.restart(now)
     return 'ping'
   }
 }

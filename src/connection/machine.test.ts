@@ -146,6 +146,18 @@ describe('the health poll', () => {
     expect(step({ type: 'health', healthy: true }, 9)).toEqual(['stopPoll', 'attempt'])
   })
 
+  it('a poll that is not answered in time has failed, and the next comes an interval later', () => {
+    const { machine, step } = setUp({ healthInterval: 300, reconnectDelay: 60_000 })
+    step({ type: 'connect' }, 0)
+    step({ type: 'ended', close: cut }, 0)
+    expect(machine.wakeAt).toBe(150)
+    expect(step({ type: 'wake' }, 150)).toEqual(['poll'])
+    expect(step({ type: 'wake' }, 449)).toEqual([])
+    expect(step({ type: 'wake' }, 450)).toEqual(['stopPoll'])
+    expect(machine.state).toMatchObject({ kind: 'waiting', polling: false, pollAt: 750 })
+    expect(step({ type: 'health', healthy: true }, 460)).toEqual([])
+  })
+
   it('a late answer to a poll of another wait changes nothing', () => {
     const { step } = setUp()
     step({ type: 'connect' }, 0)

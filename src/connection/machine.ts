@@ -22,17 +22,13 @@ export interface LineOptions extends ReconnectOptions {
   readonly healthUrl: string | false
 }
 
+/** `dueAt`: when something has to happen at the latest; `byHealth`: a healthy answer was the cause of this attempt. */
 export type LineState =
-  | { readonly kind: 'idle' }
-  /** `byHealth`: a healthy answer was the cause of this attempt. */
-  | { readonly kind: 'connecting'; readonly deadline: number; readonly byHealth: boolean }
-  | { readonly kind: 'open'; readonly stableAt: number; readonly byHealth: boolean }
-  /** `pollAt`: when the health address is to be asked (next); `polling`: an answer is outstanding. */
+  | { readonly kind: 'idle' | 'closed' | 'failed' | 'disposed' }
+  | { readonly kind: 'connecting' | 'open'; readonly dueAt: number; readonly byHealth: boolean }
+  /** `pollAt`: when the health address is to be asked, or, once it is being asked, has failed to answer. */
   | { readonly kind: 'waiting'; readonly dueAt: number; readonly pollAt: number; readonly polling: boolean }
-  | { readonly kind: 'closing'; readonly close: CloseInfo; readonly deadline: number }
-  | { readonly kind: 'closed' }
-  | { readonly kind: 'failed' }
-  | { readonly kind: 'disposed' }
+  | { readonly kind: 'closing'; readonly dueAt: number; readonly close: CloseInfo }
 
 /** `idle | connecting | open | waiting | closing | closed | failed | disposed` */
 export type ConnectionState = LineState['kind']
@@ -61,18 +57,16 @@ export type LineEffect =
   | { readonly do: 'drop' }
   /** Begin the closing handshake. */
   | { readonly do: 'closeSocket'; readonly code: number; readonly reason: string }
+  /** Ask the health address; the answer comes back as `health`. */
   | { readonly do: 'poll' }
   | { readonly do: 'stopPoll' }
-  | { readonly do: 'tellError'; readonly error: Error }
-  | { readonly do: 'tellClose'; readonly close: CloseInfo }
-  | { readonly do: 'tellReconnecting'; readonly attempt: number; readonly delay: number }
-  | { readonly do: 'tellGivenUp'; readonly attempts: number }
-
-const NOTHING: readonly LineEffect[] = []
-
-function assertNever(event: never): never {
-  throw new TypeError(`unknown event ${JSON.stringify(event)}`)
-}
+  /** The line has proved good. */
+  | { readonly do: 'stable' }
+  /** The event for the listeners goes with it. */
+  | { readonly do: 'tellError'; readonly event: Error }
+  | { readonly do: 'tellClose'; readonly event: CloseInfo }
+  | { readonly do: 'tellReconnecting'; readonly event: { attempt: number; delay: number } }
+  | { readonly do: 'tellGivenUp'; readonly event: { attempts: number } }
 
 export class ConnectionMachine {
   state: LineState = { kind: 'idle' }
@@ -91,135 +85,127 @@ export class ConnectionMachine {
 
   /** When `wake` is due; `Infinity` for never. */
   get wakeAt(): number {
-    const state = this.state
-    switch (state.kind) {
-      case 'connecting':
-      case 'closing':
-        return state.deadline
-      case 'open':
-        return state.stableAt
-      case 'waiting':
-        return state.polling ? state.dueAt : Math.min(state.dueAt, state.pollAt)
-      default:
-        return Infinity
-    }
+    const { dueAt = Infinity, pollAt = Infinity } = this.state as { dueAt?: number; pollAt?: number }
+    return Math.min(dueAt, pollAt)
   }
 
   /** Takes one event; returns what is to be done, in order. */
   step(event: LineEvent, now: number): readonly LineEffect[] {
-    if (this.state.kind === 'disposed') return NOTHING
+    const before = this.state.kind
+    const todo: LineEffect[] = []
+    if (before !== 'disposed') this.#take(event, now, todo)
+    if (before === 'waiting' && this.state.kind !== 'waiting') todo.unshift({ do: 'stopPoll' })
+    return todo
+  }
+
+  #take(event: LineEvent, now: number, todo: LineEffect[]): void {
+    const { state } = this
+    const { kind } = state
+    const hasSocket = kind === 'connecting' || kind === 'open' || kind === 'closing'
     switch (event.type) {
       case 'connect':
-        return this.#connect(now)
+        if (kind === 'connecting' || kind === 'open') return
+        if (kind === 'closing') todo.push({ do: 'drop' }, unclean(state.close))
+        if (kind !== 'waiting') this.attempts = 0
+        this.#attempt(now, todo, false)
+        return
       case 'opened':
-        if (this.state.kind !== 'connecting') return NOTHING
-        this.state = {
-          kind: 'open',
-          stableAt: now + this.#options.stableAfter,
-          byHealth: this.state.byHealth,
-        }
-        return NOTHING
+        if (kind !== 'connecting') return
+        this.state = { ...state, kind: 'open', dueAt: now + this.#options.stableAfter }
+        return
       case 'ended':
-        return this.#ended(event.close, event.error, now)
+        if (hasSocket) this.#ended(event.close, event.error, now, todo)
+        return
       case 'health':
-        return this.#health(event.healthy, now)
+        if (kind === 'waiting' && state.polling) this.#health(event.healthy, now, todo)
+        return
       case 'pollNow':
-        return this.#pollNow(now)
+        if (this.#options.healthUrl === false) return
+        // Asked by hand for a line that was given up: no timer is left, only the poll.
+        if (kind === 'failed') this.#poll(Infinity, now, todo)
+        else if (kind === 'waiting' && !state.polling) this.#poll(state.dueAt, now, todo)
+        return
       case 'hint':
-        return this.state.kind === 'waiting' ? this.#automatic(now, false) : NOTHING
-      case 'close':
-        return this.#close(event.code, event.reason, now)
+        if (kind === 'waiting') this.#automatic(now, todo, false)
+        return
+      case 'close': {
+        const { code, reason } = event
+        const close = { code, reason, wasClean: true }
+        if (kind === 'open') {
+          this.state = { kind: 'closing', close, dueAt: now + CLOSE_TIMEOUT_MS }
+          todo.push({ do: 'closeSocket', code, reason })
+          return
+        }
+        if (kind === 'closing') return
+        this.state = { kind: 'closed' }
+        if (kind === 'connecting') todo.push({ do: 'drop' }, unclean(close))
+        if (kind === 'waiting') todo.push({ do: 'tellClose', event: close })
+        return
+      }
       case 'dispose':
-        return this.#dispose()
+        this.state = { kind: 'disposed' }
+        // A close frame, if it still goes out, spares the server from taking this for a broken line.
+        if (kind === 'open') todo.push({ do: 'closeSocket', code: 1000, reason: '' })
+        todo.push({ do: 'drop' })
+        if (hasSocket) todo.push(unclean({ code: 1000, reason: 'disposed' }))
+        return
       case 'wake':
-        return this.#wake(now)
+        if (now >= this.wakeAt) this.#wake(now, todo)
+        return
       default:
-        return assertNever(event)
+        event satisfies never
     }
   }
 
-  #connect(now: number): readonly LineEffect[] {
-    const state = this.state
-    switch (state.kind) {
-      case 'waiting':
-        return [{ do: 'stopPoll' }, ...this.#attempt(now, false)]
-      case 'closing':
-        this.attempts = 0
-        return [
-          { do: 'drop' },
-          { do: 'tellClose', close: { ...state.close, wasClean: false } },
-          ...this.#attempt(now, false),
-        ]
-      case 'idle':
-      case 'closed':
-      case 'failed':
-        this.attempts = 0
-        return this.#attempt(now, false)
-      default:
-        return NOTHING
-    }
-  }
-
-  #attempt(now: number, byHealth: boolean): readonly LineEffect[] {
-    this.state = { kind: 'connecting', deadline: now + this.#options.connectTimeout, byHealth }
-    return [{ do: 'attempt' }]
+  #attempt(now: number, todo: LineEffect[], byHealth: boolean): void {
+    this.state = { kind: 'connecting', dueAt: now + this.#options.connectTimeout, byHealth }
+    todo.push({ do: 'attempt' })
   }
 
   /** An attempt that nobody asked for by hand: it counts. */
-  #automatic(now: number, byHealth: boolean): readonly LineEffect[] {
+  #automatic(now: number, todo: LineEffect[], byHealth: boolean): void {
     this.attempts += 1
-    return [{ do: 'stopPoll' }, ...this.#attempt(now, byHealth)]
+    this.#attempt(now, todo, byHealth)
   }
 
-  #ended(close: CloseInfo, error: Error | undefined, now: number): readonly LineEffect[] {
-    const state = this.state
-    const told: LineEffect[] = [{ do: 'drop' }]
-    if (error) told.push({ do: 'tellError', error })
-    told.push({ do: 'tellClose', close })
-    switch (state.kind) {
-      case 'connecting':
-      case 'open':
-        if (state.kind === 'open' && now >= state.stableAt) this.#stable()
-        else this.#healthMisled ||= state.byHealth
-        return [...told, ...this.#afterLoss(close, now)]
-      case 'closing':
-        this.state = { kind: 'closed' }
-        return told
-      default:
-        return NOTHING
-    }
-  }
-
-  #afterLoss(close: CloseInfo, now: number): readonly LineEffect[] {
-    const options = this.#options
-    let decision: ReconnectDecision
-    const told: LineEffect[] = []
-    try {
-      decision = reconnectDecision(close, this.attempts, options, this.#random)
-    } catch (error) {
-      // The app's shouldReconnect threw: that is no reason to stay down.
-      told.push({ do: 'tellError', error: error as Error })
-      decision = reconnectDecision(
-        close,
-        this.attempts,
-        { ...options, shouldReconnect: undefined },
-        this.#random,
-      )
-    }
+  #ended(close: CloseInfo, error: Error | undefined, now: number, todo: LineEffect[]): void {
+    const { state } = this
+    todo.push({ do: 'drop' })
+    if (error) todo.push({ do: 'tellError', event: error })
+    todo.push({ do: 'tellClose', event: close })
+    if (state.kind === 'open' && now >= state.dueAt) this.#stable()
+    else if ('byHealth' in state) this.#healthMisled ||= state.byHealth
+    const decision = state.kind === 'closing' ? { action: 'stop' as const } : this.#decide(close, todo)
     switch (decision.action) {
       case 'stop':
         this.state = { kind: 'closed' }
-        return told
+        return
+      case 'fail':
+        this.state = { kind: 'failed' }
+        return
       case 'giveUp':
         this.state = { kind: 'failed' }
-        return [...told, { do: 'tellGivenUp', attempts: this.attempts }]
+        todo.push({ do: 'tellGivenUp', event: { attempts: this.attempts } })
+        return
       case 'wait': {
-        const { delayMs } = decision
+        const { delayMs: delay } = decision
+        const { healthUrl, healthInterval } = this.#options
         // A random phase: a fleet that lost its server at one instant must not come back in step.
-        const pollAt = options.healthUrl === false ? Infinity : now + options.healthInterval * this.#random()
-        this.state = { kind: 'waiting', dueAt: now + delayMs, pollAt, polling: false }
-        return [...told, { do: 'tellReconnecting', attempt: this.attempts + 1, delay: delayMs }]
+        const pollAt = healthUrl === false ? Infinity : now + healthInterval * this.#random()
+        this.state = { kind: 'waiting', dueAt: now + delay, pollAt, polling: false }
+        todo.push({ do: 'tellReconnecting', event: { attempt: this.attempts + 1, delay } })
       }
+    }
+  }
+
+  #decide(close: CloseInfo, todo: LineEffect[]): ReconnectDecision {
+    try {
+      return reconnectDecision(close, this.attempts, this.#options, this.#random)
+    } catch (error) {
+      // The app's shouldReconnect threw: that is no reason to stay down.
+      todo.push({ do: 'tellError', event: error as Error })
+      const options = { ...this.#options, shouldReconnect: undefined }
+      return reconnectDecision(close, this.attempts, options, this.#random)
     }
   }
 
@@ -228,93 +214,56 @@ export class ConnectionMachine {
     this.#healthMisled = false
   }
 
-  #health(healthy: boolean, now: number): readonly LineEffect[] {
-    const state = this.state
-    if (state.kind !== 'waiting' || !state.polling) return NOTHING
-    if (healthy && !this.#healthMisled) return this.#automatic(now, true)
+  #poll(dueAt: number, now: number, todo: LineEffect[]): void {
+    const { healthInterval, connectTimeout } = this.#options
+    const pollAt = now + Math.min(healthInterval, connectTimeout)
+    this.state = { kind: 'waiting', dueAt, pollAt, polling: true }
+    todo.push({ do: 'poll' })
+  }
+
+  #health(healthy: boolean, now: number, todo: LineEffect[]): void {
+    if (healthy && !this.#healthMisled) {
+      this.#automatic(now, todo, true)
+      return
+    }
     // It has been down in between: a later yes is news again.
     if (!healthy) this.#healthMisled = false
-    this.state = { ...state, polling: false, pollAt: now + this.#options.healthInterval }
-    return NOTHING
+    const { dueAt } = this.state as { dueAt: number }
+    this.state = { kind: 'waiting', dueAt, pollAt: now + this.#options.healthInterval, polling: false }
   }
 
-  #pollNow(now: number): readonly LineEffect[] {
-    const state = this.state
-    if (this.#options.healthUrl === false) return NOTHING
-    if (state.kind === 'failed') {
-      // Asked by hand for a line that was given up: no timer is left, only the poll.
-      this.state = { kind: 'waiting', dueAt: Infinity, pollAt: now, polling: true }
-      return [{ do: 'poll' }]
-    }
-    if (state.kind !== 'waiting' || state.polling) return NOTHING
-    this.state = { ...state, polling: true }
-    return [{ do: 'poll' }]
-  }
-
-  #close(code: number, reason: string, now: number): readonly LineEffect[] {
-    const close = { code, reason, wasClean: true }
-    switch (this.state.kind) {
-      case 'open':
-        this.state = { kind: 'closing', close, deadline: now + CLOSE_TIMEOUT_MS }
-        return [{ do: 'closeSocket', code, reason }]
-      case 'connecting':
-        this.state = { kind: 'closed' }
-        return [{ do: 'drop' }, { do: 'tellClose', close: { ...close, wasClean: false } }]
-      case 'waiting':
-        this.state = { kind: 'closed' }
-        return [{ do: 'stopPoll' }, { do: 'tellClose', close }]
-      case 'idle':
-      case 'failed':
-        this.state = { kind: 'closed' }
-        return NOTHING
-      default:
-        return NOTHING
-    }
-  }
-
-  #dispose(): readonly LineEffect[] {
-    const { kind } = this.state
-    this.state = { kind: 'disposed' }
-    const close = { code: 1000, reason: 'disposed', wasClean: false }
-    // A close frame, if it still goes out, spares the server from taking this for a broken line.
-    const goodbye: readonly LineEffect[] =
-      kind === 'open' ? [{ do: 'closeSocket', code: close.code, reason: '' }] : NOTHING
-    const told: readonly LineEffect[] =
-      kind === 'open' || kind === 'connecting' || kind === 'closing' ? [{ do: 'tellClose', close }] : NOTHING
-    return [{ do: 'stopPoll' }, ...goodbye, { do: 'drop' }, ...told]
-  }
-
-  #wake(now: number): readonly LineEffect[] {
-    const state = this.state
-    if (now < this.wakeAt) return NOTHING
+  #wake(now: number, todo: LineEffect[]): void {
+    const { state } = this
     switch (state.kind) {
       case 'connecting': {
         const timeoutMs = this.#options.connectTimeout
         const message = `the connection was not established within ${timeoutMs} ms`
-        return this.#ended(
-          { code: 1006, reason: 'connect timeout', wasClean: false },
-          new TimeoutError(message, { phase: 'connect', timeoutMs, attempts: this.attempts + 1 }),
-          now,
-        )
+        const error = new TimeoutError(message, { phase: 'connect', timeoutMs, attempts: this.attempts + 1 })
+        this.#ended({ code: 1006, reason: 'connect timeout', wasClean: false }, error, now, todo)
+        return
       }
       case 'open':
         this.#stable()
-        this.state = { kind: 'open', stableAt: Infinity, byHealth: false }
-        return NOTHING
+        this.state = { kind: 'open', dueAt: Infinity, byHealth: false }
+        todo.push({ do: 'stable' })
+        return
       case 'waiting':
-        if (now >= state.dueAt) return this.#automatic(now, false)
-        this.state = { ...state, polling: true }
-        return [{ do: 'poll' }]
-      case 'closing':
-        return this.#ended(
-          { ...state.close, wasClean: false },
-          new CommsError(`the close frame was not answered within ${CLOSE_TIMEOUT_MS} ms`, {
-            code: 'CONNECTION',
-          }),
-          now,
-        )
-      default:
-        return NOTHING
+        if (now >= state.dueAt) this.#automatic(now, todo, false)
+        else if (!state.polling) this.#poll(state.dueAt, now, todo)
+        else {
+          todo.push({ do: 'stopPoll' })
+          this.#health(false, now, todo)
+        }
+        return
+      case 'closing': {
+        const message = `the close frame was not answered within ${CLOSE_TIMEOUT_MS} ms`
+        const error = new CommsError(message, { code: 'CONNECTION' })
+        this.#ended({ ...state.close, wasClean: false }, error, now, todo)
+      }
     }
   }
+}
+
+function unclean(close: Omit<CloseInfo, 'wasClean'>): LineEffect {
+  return { do: 'tellClose', event: { ...close, wasClean: false } }
 }

@@ -3,26 +3,17 @@
 // with an error instead of losing messages without a word.
 
 import { CommsError } from '../core/errors.ts'
-import { RingBuffer } from '../core/ringBuffer.ts'
-
-type Waiter<T> = {
-  resolve: (result: IteratorResult<T, undefined>) => void
-  reject: (error: unknown) => void
-}
-
-interface Kept<T> {
-  readonly message: T
-  readonly bytes: number
-}
 
 export class MessageStream<T> implements AsyncIterableIterator<T, undefined> {
-  readonly #kept = new RingBuffer<Kept<T>>()
-  readonly #waiters = new RingBuffer<Waiter<T>>()
+  #kept: { readonly message: T; readonly bytes: number }[] = []
+  readonly #waiters: PromiseWithResolvers<IteratorResult<T, undefined>>[] = []
   readonly #maxMessages: number
   readonly #maxBytes: number
   readonly #onEnd: (stream: MessageStream<T>) => void
   #bytes = 0
-  #end: { readonly error?: Error } | undefined
+  #ended = false
+  /** Told once; after it the stream is simply over. */
+  #error: Error | undefined
 
   /** @param onEnd called once, when the stream takes no more messages */
   constructor(maxMessages: number, maxBytes: number, onEnd: (stream: MessageStream<T>) => void) {
@@ -37,58 +28,58 @@ export class MessageStream<T> implements AsyncIterableIterator<T, undefined> {
 
   /** A message came. */
   push(message: T, bytes: number): void {
-    if (this.#end) return
-    const waiter = this.#waiters.shift()
-    if (waiter) {
-      waiter.resolve({ done: false, value: message })
-      return
-    }
-    if (this.#kept.length >= this.#maxMessages || this.#bytes + bytes > this.#maxBytes) {
-      const behind = `${this.#kept.length} messages (${this.#bytes} bytes) behind`
-      this.end(
-        new CommsError(
-          `the reader of this stream is ${behind}: it ends here, no message was skipped before`,
-          {
-            code: 'QUEUE_FULL',
-          },
-        ),
-      )
+    if (this.#ended) return
+    const { length } = this.#kept
+    if (this.#waiters.length === 0 && (length >= this.#maxMessages || this.#bytes + bytes > this.#maxBytes)) {
+      const behind = `${length} messages (${this.#bytes} bytes) behind`
+      const text = `the reader of this stream is ${behind}: it ends here, no message was skipped before`
+      this.end(new CommsError(text, { code: 'QUEUE_FULL' }))
       return
     }
     this.#kept.push({ message, bytes })
     this.#bytes += bytes
+    this.#serve()
   }
 
   /** No more messages: the reader gets what is kept, then the end or the error. */
   end(error?: Error): void {
-    if (this.#end) return
-    this.#end = error ? { error } : {}
+    if (this.#ended) return
+    this.#ended = true
+    this.#error = error
     this.#onEnd(this)
-    for (let waiter = this.#waiters.shift(); waiter; waiter = this.#waiters.shift()) {
-      if (error) waiter.reject(error)
-      else waiter.resolve({ done: true, value: undefined })
-    }
+    this.#serve()
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
-    const kept = this.#kept.shift()
-    if (kept) {
-      this.#bytes -= kept.bytes
-      return Promise.resolve({ done: false, value: kept.message })
-    }
-    if (this.#end) {
-      const { error } = this.#end
-      // The error is told once; after it the stream is simply over.
-      this.#end = {}
-      return error ? Promise.reject(error) : Promise.resolve({ done: true, value: undefined })
-    }
-    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }))
+    const waiter = Promise.withResolvers<IteratorResult<T, undefined>>()
+    this.#waiters.push(waiter)
+    this.#serve()
+    return waiter.promise
   }
 
   /** The reader left the loop. */
   return(): Promise<IteratorResult<T, undefined>> {
-    this.#kept.clear()
+    this.#kept = []
+    this.#error = undefined
     this.end()
-    return Promise.resolve({ done: true, value: undefined })
+    return this.next()
+  }
+
+  /** Gives readers what there is: a message each, or the end. */
+  #serve(): void {
+    while (this.#waiters.length > 0 && (this.#kept.length > 0 || this.#ended)) {
+      const waiter = this.#waiters.shift()
+      const kept = this.#kept.shift()
+      const error = this.#error
+      if (kept) {
+        this.#bytes -= kept.bytes
+        waiter?.resolve({ done: false, value: kept.message })
+      } else if (error) {
+        this.#error = undefined
+        waiter?.reject(error)
+      } else {
+        waiter?.resolve({ done: true, value: undefined })
+      }
+    }
   }
 }

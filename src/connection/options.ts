@@ -1,7 +1,6 @@
 // The options of a connection: what they mean, their defaults, and what is accepted.
 
 import type { Clock } from '../core/clock.ts'
-import { CommsError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import {
   callable,
@@ -16,7 +15,9 @@ import {
   interval,
   loggerRule,
   numberRule,
+  objectWith,
   oneOf,
+  plainObject,
   type Rule,
   type Rules,
   share,
@@ -25,8 +26,10 @@ import {
 } from '../core/options.ts'
 import { type Random, systemRandom } from '../core/random.ts'
 import { systemClock } from '../core/systemClock.ts'
+import type { OutboxStore } from '../session/store.ts'
 import { byteLength } from './encoding.ts'
-import type { CloseInfo } from './reconnect.ts'
+import type { SendOptions } from './messageLayer.ts'
+import type { CloseInfo, ReconnectDecision } from './reconnect.ts'
 import type { Overflow } from './sendQueue.ts'
 import type { DeriveStatus } from './status.ts'
 import { toWebSocketUrl } from './url.ts'
@@ -35,6 +38,8 @@ import { toWebSocketUrl } from './url.ts'
 export interface WebSocketLike {
   readonly readyState: number
   readonly bufferedAmount: number
+  /** The subprotocol that the server selected; only sessions ask for one. */
+  readonly protocol?: string
   binaryType: string
   onopen: ((event: never) => void) | null
   onmessage: ((event: never) => void) | null
@@ -87,8 +92,22 @@ export interface ConnectionOptions {
   maxQueueAge?: number | undefined
   /** What gives way when the queue is full: the oldest, the new one, or `send` throws `QUEUE_FULL`. @default 'drop-oldest' */
   overflow?: Overflow | undefined
-  /** Lossless sessions (guru.v1). Only `'off'` is available so far; the others throw `UNSUPPORTED`. @default 'off' */
+  /**
+   * Lossless sessions (guru.v1, see PROTOCOL.md). `required` insists on a server that speaks it; `auto` tries, and falls back to a
+   * plain line where nobody does. @default 'off'
+   */
   session?: 'off' | 'auto' | 'required' | undefined
+  /**
+   * What becomes of messages in doubt when a session is lost: `report` leaves them to the app (event `sessionLost`), `resend` sends
+   * them first in the next session, so that they may be handled twice. @default 'report'
+   */
+  onSessionLost?: 'report' | 'resend' | undefined
+  /** Milliseconds that a session should outlive its connection; the server may grant less. @default what the server grants */
+  sessionTtl?: number | undefined
+  /** Milliseconds a handler may take in session mode; one that takes longer is reported and counts as settled. @default 300000 */
+  handlerTimeout?: number | undefined
+  /** Where a session's messages survive the process: see `guru-comms/storage/...`. @default memory */
+  storage?: OutboxStore | undefined
   /** How `streamAudio` sends: binary frames, or `{type: 'audio', data: base64}`. @default 'binary' */
   audioFormat?: 'binary' | 'base64' | undefined
   /** The largest message taken from the server, in bytes (Node; browsers set their own limit). @default 16 MiB */
@@ -131,6 +150,12 @@ export interface ResolvedConnectionOptions {
   maxQueueAge: number
   overflow: Overflow
   session: 'off' | 'auto' | 'required'
+  onSessionLost: 'report' | 'resend'
+  sessionTtl: number
+  handlerTimeout: number
+  storage: OutboxStore | undefined
+  /** What a session makes of the end of a connection; set by it. */
+  verdict?: (close: CloseInfo) => ReconnectDecision | undefined
   audioFormat: 'binary' | 'base64'
   maxPayload: number
   WebSocket: WebSocketClass | undefined
@@ -143,29 +168,27 @@ export interface ResolvedConnectionOptions {
   random: Random
 }
 
-/** What an option is when it is not given. */
-export const connectionDefaults: Omit<ResolvedConnectionOptions, 'url'> = {
-  token: undefined,
+/** What an option is when it is not given: without one here, `undefined`. */
+const connectionDefaults: Partial<ResolvedConnectionOptions> = {
   reconnectDelay: 2000,
   jitter: 0.75,
   maxReconnectAttempts: Infinity,
-  shouldReconnect: undefined,
   connectTimeout: 10_000,
   stableAfter: 5000,
   pingInterval: 30_000,
   pongTimeout: 10_000,
-  pingMessage: undefined,
   healthInterval: 5000,
   healthUrl: '/v1/health',
   maxQueueMessages: 10_000,
-  maxQueueBytes: 16 * 2 ** 20,
+  maxQueueBytes: 16_777_216,
   maxQueueAge: Infinity,
   overflow: 'drop-oldest',
   session: 'off',
+  onSessionLost: 'report',
+  sessionTtl: 0,
+  handlerTimeout: 300_000,
   audioFormat: 'binary',
-  maxPayload: 16 * 2 ** 20,
-  WebSocket: undefined,
-  deriveStatus: undefined,
+  maxPayload: 16_777_216,
   autoConnect: true,
   enableLogging: false,
   unref: false,
@@ -192,10 +215,7 @@ export const connectionRules: Rules<ConnectionOptions> = {
   stableAfter: duration,
   pingInterval: longInterval,
   pongTimeout: longInterval,
-  pingMessage: {
-    expected: 'an object, a string, a function that returns one, or false',
-    accepts: (value) => value === false || (value !== null && /object|string|function/.test(typeof value)),
-  },
+  pingMessage: either(either(plainObject, text), either(callable, never)),
   healthInterval: interval,
   healthUrl: either(text, never),
   maxQueueMessages: count,
@@ -203,6 +223,10 @@ export const connectionRules: Rules<ConnectionOptions> = {
   maxQueueAge: duration,
   overflow: oneOf('drop-oldest', 'drop-newest', 'reject'),
   session: oneOf('off', 'auto', 'required'),
+  onSessionLost: oneOf('report', 'resend'),
+  sessionTtl: duration,
+  handlerTimeout: longInterval,
+  storage: objectWith('load', 'write', 'close'),
   audioFormat: oneOf('binary', 'base64'),
   maxPayload: numberRule(1, 2 ** 31 - 1, 'bytes', true),
   WebSocket: callable,
@@ -226,20 +250,32 @@ export const closeReasonRule: Rule = {
   accepts: (reason) => typeof reason === 'string' && byteLength(reason) <= 123,
 }
 
+/** The stream of a binary message. */
+export const streamRule: Rule = numberRule(0, 255, '', true)
+export const sendRules: Rules<SendOptions> = {
+  volatile: flag,
+  priority: numberRule(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, '', true),
+  ttl: duration,
+  stream: streamRule,
+}
+
+const OWNER = 'GuruConnection'
+
+/**
+ * Checks one option on its own.
+ * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`)
+ */
+export function checkConnectionOption(name: keyof ConnectionOptions, value: unknown): void {
+  checkOption(OWNER, name, value, connectionRules[name])
+  if (name === 'url' && typeof value !== 'function') toWebSocketUrl(value)
+}
+
 /**
  * Checks the options and fills in the defaults.
  * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`)
- * @throws CommsError `UNSUPPORTED` for a session
  */
 export function resolveConnectionOptions(options: ConnectionOptions): ResolvedConnectionOptions {
-  checkOptions('GuruConnection', options, { ...connectionRules })
-  checkOption('GuruConnection', 'url', options.url, connectionRules.url)
-  if (typeof options.url !== 'function') toWebSocketUrl(options.url)
-  const resolved = withDefaults({ ...connectionDefaults, url: options.url }, options)
-  if (resolved.session !== 'off') {
-    throw new CommsError(`option "session": "${resolved.session}" is not available yet, only "off" is`, {
-      code: 'UNSUPPORTED',
-    })
-  }
-  return resolved
+  checkOptions(OWNER, options, { ...connectionRules })
+  checkConnectionOption('url', options.url)
+  return withDefaults(connectionDefaults, options) as ResolvedConnectionOptions
 }

@@ -29,10 +29,9 @@ describe('SendQueue', () => {
     ['drop-newest', ['a', 'b', 'c'], [4], 'dropped'],
     ['reject', ['a', 'b', 'c'], [], 'rejected'],
   ] as const)('over its bounds: %s', (overflow, left, gone, result) => {
-    const queue = new SendQueue()
     const dropped: number[] = []
-    const push = (seq: number, text: string) =>
-      queue.push(seq, text, 0, { ...limits, overflow }, { dropped: (which) => dropped.push(which) })
+    const queue = new SendQueue({ ...limits, overflow }, { dropped: (which) => dropped.push(which) })
+    const push = (seq: number, text: string) => queue.push(seq, text, 0)
     for (const [index, text] of ['a', 'b', 'c'].entries()) expect(push(index + 1, text)).toBe('queued')
     expect(push(4, 'd')).toBe(result)
     expect(dropped).toEqual(gone)
@@ -41,23 +40,23 @@ describe('SendQueue', () => {
   })
 
   it('counts bytes as they travel, and does not push the others out for what could never fit', () => {
-    const queue = new SendQueue()
     const dropped: number[] = []
-    queue.push(1, 'ä'.repeat(30), 0, limits, nobody)
+    const queue = new SendQueue(limits, { dropped: (seq) => dropped.push(seq) })
+    queue.push(1, 'ä'.repeat(30), 0)
     expect(queue.bytes).toBe(60)
-    expect(queue.push(2, 'x'.repeat(101), 0, limits, { dropped: (seq) => dropped.push(seq) })).toBe('dropped')
+    expect(queue.push(2, 'x'.repeat(101), 0)).toBe('dropped')
     expect([queue.length, dropped]).toEqual([1, [2]])
   })
 
   it('what has waited too long goes, the oldest first', () => {
-    const queue = new SendQueue()
     const aged = { ...limits, maxQueueAge: 100 }
     const dropped: [number, string][] = []
     const told = { dropped: (seq: number, _payload: unknown, reason: string) => dropped.push([seq, reason]) }
-    queue.push(1, 'a', 0, aged, told)
-    queue.push(2, 'b', 50, aged, told)
-    expect(queue.expiresAt(aged)).toBe(100)
-    queue.expire(120, aged, told)
+    const queue = new SendQueue(aged, told)
+    queue.push(1, 'a', 0)
+    queue.push(2, 'b', 50)
+    expect(queue.expiresAt).toBe(100)
+    queue.expire(120)
     expect(dropped).toEqual([[1, 'expired']])
     expect(drain(queue)).toEqual(['b'])
   })
@@ -67,14 +66,14 @@ describe('SendQueue', () => {
     const operation = fc.record({ kind: fc.constantFrom('push', 'shift', 'remove'), which: fc.nat(30) })
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 300 }), (operations) => {
-        const queue = new SendQueue()
+        const queue = new SendQueue(wide, { dropped: () => expect.unreachable() })
         let model: { seq: number; text: string }[] = []
         let seq = 0
         for (const { kind, which } of operations) {
           if (kind === 'push') {
             seq += 1
             const text = 'x'.repeat(which)
-            queue.push(seq, text, 0, wide, { dropped: () => expect.unreachable() })
+            queue.push(seq, text, 0)
             model.push({ seq, text })
           } else if (kind === 'shift') {
             expect(queue.firstSeq).toBe(model[0]?.seq)
@@ -92,9 +91,9 @@ describe('SendQueue', () => {
   })
 
   it('keeps a copy of bytes: the caller may use its buffer again', () => {
-    const queue = new SendQueue()
+    const queue = new SendQueue(limits, nobody)
     const bytes = new Uint8Array([1, 2, 3])
-    queue.push(1, bytes, 0, limits, nobody)
+    queue.push(1, bytes, 0)
     bytes.fill(9)
     expect(new Uint8Array(queue.shift() as ArrayBuffer)).toEqual(new Uint8Array([1, 2, 3]))
   })

@@ -4,115 +4,127 @@
 import { CommsError } from '../core/errors.ts'
 import { byteLength, type Payload } from './encoding.ts'
 import type { LayerHost, MessageLayer } from './messageLayer.ts'
-import { messageId, PlainReceipt, type Receipt } from './receipt.ts'
+import { messageId, rejected } from './receipt.ts'
 import { type QueueLimits, SendQueue } from './sendQueue.ts'
 
-/** Close codes that mean "your message was the reason": not the agreed kind, too large (RFC 6455 section 7.4.1). */
-const REFUSING: ReadonlySet<number> = new Set([1007, 1009])
+/** Whether a close code means "your message was the reason": not the agreed kind, too large (RFC 6455 section 7.4.1). */
+const isRefusal = (code: number): boolean => code === 1007 || code === 1009
 
 /** Good enough to compare two messages, and cheap enough to do so at every send. */
 function sizeOf(payload: Payload): number {
   return typeof payload === 'string' ? payload.length : payload.byteLength
 }
 
+/** What a close over one message could be about. */
+interface Suspects {
+  /** How many messages were sent. */
+  count: number
+  /** The largest of them: of many, it is the one that a server may have found too large. */
+  largest: Payload
+  seq: number
+}
+
 export class PlainLayer implements MessageLayer {
   readonly #host: LayerHost
-  readonly #limits: QueueLimits
-  #queue: SendQueue | undefined
+  readonly #queue: SendQueue
   #seq = 0
   /** The number of the last message that the full queue dropped on arrival: its receipt has to know. */
   #refusedSeq = 0
-  // What a close over one message (1007, 1009) could be about: counted until the line has proved good.
+  /** Whether the line has still to prove good: until then the suspects are remembered. */
   #watching = false
-  #sentCount = 0
-  #largest: Payload | undefined
-  #largestSeq = 0
+  #suspects: Suspects | undefined
 
   constructor(host: LayerHost, limits: QueueLimits) {
     this.#host = host
-    this.#limits = limits
+    this.#queue = new SendQueue(limits, host)
   }
 
   get queuedMessages(): number {
-    return this.#queue?.length ?? 0
+    return this.#queue.length
   }
 
   get queuedBytes(): number {
-    return this.#queue?.bytes ?? 0
+    return this.#queue.bytes
   }
 
-  get expiresAt(): number {
-    return this.#queue?.expiresAt(this.#limits) ?? Infinity
+  get wakeAt(): number {
+    return this.#queue.expiresAt
+  }
+
+  get lossless(): boolean {
+    return false
   }
 
   send(payload: Payload, now: number): number {
     const seq = this.#seq + 1
-    const waiting = this.#queue !== undefined && this.#queue.length > 0
-    if (!waiting && this.#write(seq, payload)) {
-      this.#seq = seq
-      return seq
-    }
-    this.#queue ??= new SendQueue()
-    const result = this.#queue.push(seq, payload, now, this.#limits, this.#host)
-    if (result === 'rejected') {
-      const { length, bytes } = this.#queue
-      throw new CommsError(
-        `the queue is full (${length} messages, ${bytes} bytes waiting): the message was not accepted`,
-        { code: 'QUEUE_FULL' },
-      )
+    if (this.#queue.length > 0 || !this.#write(seq, payload)) {
+      const result = this.#queue.push(seq, payload, now)
+      if (result === 'rejected') {
+        const { length, bytes } = this.#queue
+        const message = `the queue is full (${length} messages, ${bytes} bytes): the message was not accepted`
+        throw new CommsError(message, { code: 'QUEUE_FULL' })
+      }
+      if (result === 'dropped') this.#refusedSeq = seq
     }
     this.#seq = seq
-    if (result === 'dropped') this.#refusedSeq = seq
     return seq
   }
 
-  receipt(seq: number): Receipt {
-    return new PlainReceipt(this, seq, this.accepted(seq))
+  sendVolatile(payload: Payload): boolean {
+    return this.#host.write(payload)
   }
 
-  accepted(seq: number): boolean {
-    return seq !== this.#refusedSeq
+  stored(seq: number): Promise<void> {
+    if (seq !== this.#refusedSeq) return Promise.resolve()
+    return rejected('DROPPED', `the queue was full: message ${messageId(seq)} was dropped`)
+  }
+
+  delivered(): Promise<void> {
+    return rejected('UNSUPPORTED', 'delivered: a plain connection cannot know; it takes a session')
+  }
+
+  /** Another layer takes over: gives it all that waits, in order. Returns the number of the latest message. */
+  handOver(take: (seq: number, payload: Payload) => void): number {
+    for (let seq = this.#queue.firstSeq; seq !== undefined; seq = this.#queue.firstSeq) {
+      take(seq, this.#queue.shift() as Payload)
+    }
+    return this.#seq
   }
 
   queued(seq: number): boolean {
-    return this.#queue?.has(seq) ?? false
+    return this.#queue.get(seq) !== undefined
   }
 
   withdraw(seq: number): boolean {
-    return this.#queue?.remove(seq) ?? false
+    return this.#queue.remove(seq)
   }
 
   opened(now: number): void {
     this.#watching = true
-    this.#sentCount = 0
-    this.expire(now)
+    this.wake(now)
     const queue = this.#queue
-    if (!queue) return
     for (let seq = queue.firstSeq; seq !== undefined; seq = queue.firstSeq) {
-      if (!this.#write(seq, queue.first as Payload)) return
-      queue.shift()
+      if (!this.#write(seq, queue.get(seq) as Payload)) return
+      queue.remove(seq)
     }
   }
 
   stable(): void {
     this.#watching = false
-    this.#largest = undefined
+    this.#suspects = undefined
   }
 
   ended(code: number): void {
-    const largest = this.#largest
-    if (this.#watching && largest !== undefined && REFUSING.has(code)) this.#report(code, largest)
+    if (this.#suspects && isRefusal(code)) this.#report(code, this.#suspects)
     this.stable()
   }
 
-  expire(now: number): void {
-    this.#queue?.expire(now, this.#limits, this.#host)
+  wake(now: number): void {
+    this.#queue.expire(now)
   }
 
   discard(): void {
     const queue = this.#queue
-    this.#queue = undefined
-    if (!queue) return
     for (let seq = queue.firstSeq; seq !== undefined; seq = queue.firstSeq) {
       this.#host.dropped(seq, queue.shift() as Payload, 'closed')
     }
@@ -120,32 +132,23 @@ export class PlainLayer implements MessageLayer {
 
   #write(seq: number, payload: Payload): boolean {
     if (!this.#host.write(payload)) return false
-    if (this.#watching) this.#suspect(seq, payload)
+    if (this.#watching) {
+      this.#suspects ??= { count: 0, largest: '', seq }
+      const suspects = this.#suspects
+      suspects.count += 1
+      if (sizeOf(payload) > sizeOf(suspects.largest)) Object.assign(suspects, { largest: payload, seq })
+    }
     return true
   }
 
-  /** Remembers the largest: of many messages it is the one that a server may have found too large. */
-  #suspect(seq: number, payload: Payload): void {
-    this.#sentCount += 1
-    if (this.#largest !== undefined && sizeOf(payload) <= sizeOf(this.#largest)) return
-    this.#largest = payload
-    this.#largestSeq = seq
-  }
-
-  #report(code: number, largest: Payload): void {
-    const id = messageId(this.#largestSeq)
+  #report(code: number, { count, largest, seq }: Suspects): void {
     // A refusal for its kind (1007) says nothing about size: with several messages the culprit is unknown.
-    const known = this.#sentCount === 1 || code === 1009
-    if (known) this.#host.dropped(this.#largestSeq, largest, 'refused')
-    const what = known
-      ? `message ${id} (${byteLength(largest)} bytes) is set aside`
-      : 'which of them is unknown, none is sent again'
-    const others = this.#sentCount - 1
-    this.#host.error(
-      new CommsError(
-        `the server closed with ${code} over one of ${this.#sentCount} messages sent: ${what}${others > 0 ? '; those sent after it were not read' : ''}`,
-        { code: 'PROTOCOL' },
-      ),
-    )
+    const known = count === 1 || code === 1009
+    if (known) this.#host.dropped(seq, largest, 'refused')
+    const culprit = known
+      ? `${messageId(seq)} (${byteLength(largest)} bytes), now set aside`
+      : 'unknown which'
+    const message = `the server closed with ${code} over one of the last ${count} messages: ${culprit}; none is sent again`
+    this.#host.error(new CommsError(message, { code: 'PROTOCOL' }))
   }
 }

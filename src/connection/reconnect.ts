@@ -1,7 +1,6 @@
 // Whether to try again after a line has ended, and after how long. Who starts the attempt is decided in machine.ts.
 
 import type { Random } from '../core/random.ts'
-import { backoffDelay } from '../policies/backoff.ts'
 
 /** How a line ended, in the terms of RFC 6455 section 7.1.5; 1006 stands for "without a close frame". */
 export interface CloseInfo {
@@ -18,6 +17,8 @@ export interface ReconnectOptions {
   /** 0 to 1: how much of the delay chance may take away. */
   readonly jitter: number
   readonly shouldReconnect: ((close: CloseInfo) => boolean) | undefined
+  /** What a session makes of it; `undefined` leaves it to the rest. */
+  readonly verdict?: ((close: CloseInfo) => ReconnectDecision | undefined) | undefined
 }
 
 /** No delay is longer. */
@@ -27,6 +28,8 @@ export type ReconnectDecision =
   | { readonly action: 'wait'; readonly delayMs: number }
   /** The server or the app wanted the end. */
   | { readonly action: 'stop' }
+  /** It makes no sense to try again: the session says why. */
+  | { readonly action: 'fail' }
   /** All attempts have been used. */
   | { readonly action: 'giveUp' }
 
@@ -39,15 +42,11 @@ export function reconnectDecision(
   options: ReconnectOptions,
   random: Random,
 ): ReconnectDecision {
+  const verdict = options.verdict?.(close)
+  if (verdict) return verdict
   if (close.code === 1000) return { action: 'stop' }
   if (options.shouldReconnect && !options.shouldReconnect(close)) return { action: 'stop' }
   if (attempts >= options.maxReconnectAttempts) return { action: 'giveUp' }
-  const backoff = {
-    baseMs: options.reconnectDelay,
-    factor: 2,
-    maxMs: MAX_RECONNECT_DELAY_MS,
-    jitter: [1 - options.jitter, 1],
-  } as const
-  // delay * (1 - jitter * random): a draw of 0 leaves the whole delay.
-  return { action: 'wait', delayMs: backoffDelay(backoff, attempts + 1, () => 1 - random()) }
+  const longest = Math.min(MAX_RECONNECT_DELAY_MS, options.reconnectDelay * 2 ** attempts)
+  return { action: 'wait', delayMs: longest * (1 - options.jitter * random()) }
 }

@@ -1,10 +1,10 @@
 // Requests that wait for their reply: paired by `request_id` or `id`, each with a limit of its own.
 
-import { onAbort } from '../core/abort.ts'
 import type { Clock, TimerHandle } from '../core/clock.ts'
 import { AbortError, CommsError, TimeoutError } from '../core/errors.ts'
-import { checkOptions, numberRule, plainObject, type Rules } from '../core/options.ts'
+import { checkOptions, numberRule, plainObject } from '../core/options.ts'
 import { isBytes } from './encoding.ts'
+import type { MessageLayer } from './messageLayer.ts'
 
 /** What names a request: the app's own `id`, or one made for it. */
 export type RequestId = string | number
@@ -16,11 +16,11 @@ export interface RequestOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-const requestRules: Rules<RequestOptions> = {
+const requestRules = {
   timeout: numberRule(1, Infinity, 'milliseconds'),
   signal: {
     expected: 'an AbortSignal',
-    accepts: (value) => typeof value === 'object' && value !== null && 'aborted' in value,
+    accepts: (value: unknown) => typeof value === 'object' && value !== null && 'aborted' in value,
   },
 }
 
@@ -32,7 +32,7 @@ export function resolveRequestOptions(
   data: unknown,
   options: RequestOptions,
 ): { timeout: number; signal: AbortSignal | undefined } {
-  checkOptions('GuruConnection.request', options, { ...requestRules })
+  checkOptions('GuruConnection.request', options, requestRules)
   const { timeout = 30_000, signal } = options
   if (signal?.aborted) throw abortedRequest(signal)
   const id: unknown = plainObject.accepts(data) && !isBytes(data) ? (data as { id?: unknown }).id : null
@@ -43,10 +43,9 @@ export function resolveRequestOptions(
   return { timeout, signal }
 }
 
-/** What a request needs of the layer that carries it. */
+/** What a request needs of whoever carries it. */
 interface Carrier {
-  queued(seq: number): boolean
-  withdraw(seq: number): boolean
+  readonly layer: Pick<MessageLayer, 'queued' | 'withdraw'>
 }
 
 interface Pending {
@@ -55,99 +54,73 @@ interface Pending {
   readonly resolve: (reply: unknown) => void
   readonly reject: (error: Error) => void
   readonly timer: TimerHandle
-  readonly stopListening: (() => void) | undefined
+  readonly signal: AbortSignal | undefined
 }
 
 export class Requests {
   // A Map, not an object: an id from outside may be "__proto__".
   readonly #pending = new Map<unknown, Pending>()
   readonly #carrier: Carrier
-  readonly #clock: Clock
-  readonly #unref: boolean
+  readonly #time: { readonly clock: Clock; readonly unref: boolean }
+  // One function for all requests: a signal that many share gets one listener of it, not one for each of them.
+  readonly #onAbort = ({ target }: Event): void => {
+    this.fail(abortedRequest(target as AbortSignal), ({ signal }) => signal === target)
+  }
 
-  constructor(carrier: Carrier, clock: Clock, unref: boolean) {
+  /** @param time where its timers are, and whether they keep a process alive */
+  constructor(carrier: Carrier, time: { readonly clock: Clock; readonly unref: boolean }) {
     this.#carrier = carrier
-    this.#clock = clock
-    this.#unref = unref
+    this.#time = time
   }
 
-  get size(): number {
-    return this.#pending.size
-  }
-
-  /** @throws CommsError `BAD_REQUEST` when a request of this id still waits: the reply could not be told apart */
-  assertFree(id: RequestId): void {
-    if (!this.#pending.has(id)) return
-    throw new CommsError(`request: another request with the id ${id} still waits`, { code: 'BAD_REQUEST' })
-  }
-
-  /** Waits for the reply to `id`, whose message the layer has taken under the number `seq`. */
-  start(id: RequestId, seq: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const timer =
-        timeoutMs === Infinity
-          ? undefined
-          : this.#clock.setTimeout(() => this.#timeOut(id, timeoutMs), timeoutMs, this.#unref)
-      const stopListening = signal && onAbort(signal, () => this.#giveUp(id, abortedRequest(signal)))
-      this.#pending.set(id, { seq, resolve, reject, timer, stopListening })
-    })
+  /**
+   * Waits for the reply to `id`.
+   * @param send gives the message to the layer, and returns its number
+   * @throws CommsError `BAD_REQUEST` when a request of this id still waits: the reply could not be told apart
+   */
+  start(id: RequestId, send: () => number, timeoutMs: number, signal?: AbortSignal): Promise<unknown> {
+    if (this.#pending.has(id)) {
+      throw new CommsError(`request: another request with the id ${id} still waits`, { code: 'BAD_REQUEST' })
+    }
+    const seq = send()
+    const { promise, resolve, reject } = Promise.withResolvers()
+    const timeOut = () => {
+      const fate = this.#carrier.layer.queued(seq) ? 'it was never sent' : 'it may have been handled'
+      const message = `request timeout: no reply to ${id} within ${timeoutMs} ms; ${fate}`
+      this.fail(new TimeoutError(message, { phase: 'deadline', timeoutMs }), (pending) => pending.seq === seq)
+    }
+    const { clock, unref } = this.#time
+    const timer = timeoutMs < Infinity ? clock.setTimeout(timeOut, timeoutMs, unref) : undefined
+    this.#pending.set(id, { seq, resolve, reject, timer, signal })
+    signal?.addEventListener('abort', this.#onAbort)
+    return promise
   }
 
   /** A message came: it settles the request that it answers. */
-  settle(message: object): void {
-    const { request_id: requestId, id } = message as Record<string, unknown>
-    const pending = this.#take(requestId) ?? this.#take(id)
+  settle(message: { request_id?: unknown; id?: unknown }): void {
+    const pending = this.#take(message.request_id) ?? this.#take(message.id)
     pending?.resolve(message)
   }
 
-  /** The message with this number will not be sent. */
-  dropped(seq: number, error: Error): void {
+  /** Some, by default all, can have no reply any more. What of them still waits in the queue is withdrawn. */
+  fail(error: Error, concerns: (pending: Pending) => boolean = () => true): void {
     for (const [id, pending] of this.#pending) {
-      if (pending.seq === seq) this.#take(id)?.reject(error)
+      if (!concerns(pending)) continue
+      this.#take(id)
+      this.#carrier.layer.withdraw(pending.seq)
+      pending.reject(error)
     }
-  }
-
-  /** The line broke: those that had been sent can have no reply any more, the queued ones go on waiting. */
-  lineLost(): void {
-    for (const [id, { seq }] of this.#pending) {
-      if (this.#carrier.queued(seq)) continue
-      this.#giveUp(
-        id,
-        new CommsError(`the line broke before the reply to ${id}; the request may have been handled`, {
-          code: 'CONNECTION',
-        }),
-      )
-    }
-  }
-
-  /** Nothing will be answered any more. */
-  rejectAll(error: Error): void {
-    for (const id of this.#pending.keys()) this.#giveUp(id, error)
-  }
-
-  #timeOut(id: RequestId, timeoutMs: number): void {
-    const pending = this.#pending.get(id)
-    if (!pending) return
-    const fate = this.#carrier.queued(pending.seq)
-      ? 'it was still queued and is withdrawn'
-      : 'it had been sent and may have been handled'
-    const message = `request timeout: no reply to ${id} within ${timeoutMs} ms; ${fate}`
-    this.#giveUp(id, new TimeoutError(message, { phase: 'deadline', timeoutMs }))
-  }
-
-  #giveUp(id: unknown, error: Error): void {
-    const pending = this.#take(id)
-    if (!pending) return
-    this.#carrier.withdraw(pending.seq)
-    pending.reject(error)
   }
 
   #take(id: unknown): Pending | undefined {
     const pending = this.#pending.get(id)
     if (!pending) return undefined
+    const { timer, signal } = pending
     this.#pending.delete(id)
-    this.#clock.clearTimeout(pending.timer)
-    pending.stopListening?.()
+    this.#time.clock.clearTimeout(timer)
+    if (signal && ![...this.#pending.values()].some((other) => other.signal === signal)) {
+      signal.removeEventListener('abort', this.#onAbort)
+    }
     return pending
   }
 }

@@ -22,19 +22,25 @@ export interface DropSink {
 /** Why a message could not be taken: `dropped` counts as told, `rejected` is for the caller to throw. */
 export type PushResult = 'queued' | 'dropped' | 'rejected'
 
-// Parallel arrays rather than an object per message: 16 bytes an entry (24 with an age limit), not 60 and more.
-// An entry that was withdrawn leaves a hole, so that finding one by its number stays a binary search.
+/** Numbers rise from message to message, so a Map is in order, and finds any of them at once. */
 export class SendQueue {
-  #payloads: (Payload | undefined)[] = []
-  #seqs: number[] = []
+  readonly #limits: QueueLimits
+  readonly #sink: DropSink
+  readonly #payloads = new Map<number, Payload>()
   /** When each was queued; kept only under an age limit. */
-  #times: number[] | undefined
-  #head = 0
-  #holes = 0
+  #times: Map<number, number> | undefined
+  /** No message with a lower number waits. */
+  #from = 0
   #bytes = 0
 
+  /** @param sink is told of each message that has to go */
+  constructor(limits: QueueLimits, sink: DropSink) {
+    this.#limits = limits
+    this.#sink = sink
+  }
+
   get length(): number {
-    return this.#payloads.length - this.#head - this.#holes
+    return this.#payloads.size
   }
 
   /** Payload bytes that wait. */
@@ -42,127 +48,77 @@ export class SendQueue {
     return this.#bytes
   }
 
-  /**
-   * Takes a message with a number higher than all before it.
-   * @param sink is told of each message that had to go for it, or of itself
-   */
-  push(seq: number, payload: Payload, now: number, limits: QueueLimits, sink: DropSink): PushResult {
-    this.expire(now, limits, sink)
+  /** Takes a message with a number higher than all before it. */
+  push(seq: number, payload: Payload, now: number): PushResult {
+    const { maxQueueMessages, maxQueueBytes, maxQueueAge, overflow } = this.#limits
+    this.expire(now)
     const bytes = byteLength(payload)
-    const fits = () => this.length < limits.maxQueueMessages && this.#bytes + bytes <= limits.maxQueueBytes
-    // What no empty queue could hold does not push the others out first.
-    const hopeless = bytes > limits.maxQueueBytes || limits.maxQueueMessages < 1
-    if (!fits()) {
-      if (limits.overflow === 'reject') return 'rejected'
-      if (hopeless || limits.overflow === 'drop-newest') {
-        sink.dropped(seq, payload, 'overflow')
+    const full = () => this.length >= maxQueueMessages || this.#bytes + bytes > maxQueueBytes
+    if (full()) {
+      if (overflow === 'reject') return 'rejected'
+      // What no empty queue could hold does not push the others out first.
+      if (overflow === 'drop-newest' || bytes > maxQueueBytes || maxQueueMessages < 1) {
+        this.#sink.dropped(seq, payload, 'overflow')
         return 'dropped'
       }
-      while (!fits()) this.#dropOldest(sink, 'overflow')
+      while (full()) this.#dropOldest('overflow')
     }
-    this.#payloads.push(snapshot(payload))
-    this.#seqs.push(seq)
-    if (limits.maxQueueAge !== Infinity) {
-      this.#times ??= []
-      this.#times.push(now)
-    }
+    if (this.length === 0) this.#from = seq
+    this.#payloads.set(seq, snapshot(payload))
     this.#bytes += bytes
+    if (maxQueueAge < Infinity) {
+      this.#times ??= new Map()
+      this.#times.set(seq, now)
+    }
     return 'queued'
   }
 
   /** The number of the oldest message; `undefined` when none waits. */
   get firstSeq(): number | undefined {
-    this.#skipHoles()
-    return this.#seqs[this.#head]
+    if (this.length === 0) return undefined
+    // Not the Map's first key: that would step over all that have been taken out before it, each time anew.
+    while (!this.#payloads.has(this.#from)) this.#from += 1
+    return this.#from
   }
 
-  /** The payload of the oldest message. */
-  get first(): Payload | undefined {
-    this.#skipHoles()
-    return this.#payloads[this.#head]
+  /** The payload of message `seq`, if it still waits. */
+  get(seq: number): Payload | undefined {
+    return this.#payloads.get(seq)
   }
 
   /** Takes the oldest message out. */
   shift(): Payload | undefined {
-    this.#skipHoles()
-    const payload = this.#payloads[this.#head]
-    if (payload === undefined) return undefined
-    this.#bytes -= byteLength(payload)
-    this.#payloads[this.#head] = undefined
-    this.#head += 1
-    this.#compact()
-    return payload
-  }
-
-  /** Whether message `seq` still waits. */
-  has(seq: number): boolean {
-    return this.#payloads[this.#find(seq)] !== undefined
+    const seq = this.firstSeq
+    return seq === undefined ? undefined : this.#take(seq)
   }
 
   /** Takes message `seq` out, wherever it stands. Returns whether it was still there. */
   remove(seq: number): boolean {
-    const index = this.#find(seq)
-    const payload = this.#payloads[index]
-    if (payload === undefined) return false
-    this.#bytes -= byteLength(payload)
-    this.#payloads[index] = undefined
-    this.#holes += 1
-    this.#compact()
-    return true
+    return this.#take(seq) !== undefined
   }
 
   /** Drops what has waited longer than the limit. */
-  expire(now: number, limits: QueueLimits, sink: DropSink): void {
-    while (this.expiresAt(limits) <= now) this.#dropOldest(sink, 'expired')
+  expire(now: number): void {
+    while (this.expiresAt <= now) this.#dropOldest('expired')
   }
 
   /** When the oldest message will have waited too long. */
-  expiresAt(limits: QueueLimits): number {
-    this.#skipHoles()
-    const queuedAt = this.#times?.[this.#head]
-    return queuedAt === undefined ? Infinity : queuedAt + limits.maxQueueAge
+  get expiresAt(): number {
+    const queuedAt = this.#times?.get(this.firstSeq as number) ?? Infinity
+    return queuedAt + this.#limits.maxQueueAge
   }
 
-  /** Where message `seq` stands; -1 for nowhere. */
-  #find(seq: number): number {
-    let low = this.#head
-    let high = this.#seqs.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if ((this.#seqs[middle] as number) < seq) low = middle + 1
-      else high = middle
-    }
-    return this.#seqs[low] === seq ? low : -1
+  #take(seq: number): Payload | undefined {
+    const payload = this.#payloads.get(seq)
+    if (payload === undefined) return undefined
+    this.#payloads.delete(seq)
+    this.#times?.delete(seq)
+    this.#bytes -= byteLength(payload)
+    return payload
   }
 
-  #dropOldest(sink: DropSink, reason: 'overflow' | 'expired'): void {
+  #dropOldest(reason: 'overflow' | 'expired'): void {
     const seq = this.firstSeq as number
-    sink.dropped(seq, this.shift() as Payload, reason)
-  }
-
-  #skipHoles(): void {
-    while (this.#holes > 0 && this.#payloads[this.#head] === undefined) {
-      this.#head += 1
-      this.#holes -= 1
-    }
-  }
-
-  /** Gives memory back: at once when empty, else when more than half is holes and past. Amortized O(1). */
-  #compact(): void {
-    if (this.length === 0) {
-      this.#payloads = []
-      this.#seqs = []
-      this.#times = undefined
-      this.#head = 0
-      this.#holes = 0
-      return
-    }
-    if (this.#head + this.#holes < 32 || (this.#head + this.#holes) * 2 < this.#payloads.length) return
-    const kept = (_: unknown, index: number) => this.#payloads[index] !== undefined
-    this.#seqs = this.#seqs.filter(kept)
-    this.#times = this.#times?.filter(kept)
-    this.#payloads = this.#payloads.filter(kept)
-    this.#head = 0
-    this.#holes = 0
+    this.#sink.dropped(seq, this.#take(seq) as Payload, reason)
   }
 }

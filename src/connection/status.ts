@@ -12,14 +12,14 @@ export type StatusEvent = 'open' | 'down' | 'failed' | 'audio' | 'sent' | 'recei
  */
 export type DeriveStatus = (status: Status, event: StatusEvent, message?: unknown) => Status
 
-const STATUSES: ReadonlySet<unknown> = new Set<Status>([
+const STATUSES: readonly unknown[] = [
   'idle',
   'listening',
   'thinking',
   'speaking',
   'waiting',
   'error',
-])
+] satisfies Status[]
 
 const BY_EVENT: Readonly<Record<Exclude<StatusEvent, 'sent' | 'received'>, Status>> = {
   open: 'idle',
@@ -35,18 +35,12 @@ const BY_EVENT: Readonly<Record<Exclude<StatusEvent, 'sent' | 'received'>, Statu
 export const deriveStatus: DeriveStatus = (status, event, message) => {
   if (event !== 'received' && event !== 'sent') return BY_EVENT[event]
   if (typeof message !== 'object' || message === null) return status
-  const { role, type, state, end, start, content, request_id: question } = message as Record<string, unknown>
-  if (event === 'sent') return role === 'user' || type === 'message' ? 'thinking' : status
-  if (state !== undefined && STATUSES.has(state)) return state as Status
-  if (role !== 'assistant' && question === undefined) return status
-  if (end) return 'idle'
-  return start || content !== undefined ? 'speaking' : status
-}
-
-/**
- * Whether the default function or the line itself could need to look into this text. It lets messages that
- * nobody listens to pass unparsed.
- */
-export function concernsTheLine(text: string): boolean {
-  return /"(?:ping|pong|heartbeat|state|role|request_id)"/.test(text)
+  const said = message as Record<string, unknown>
+  if (event === 'sent') return said.role === 'user' || said.type === 'message' ? 'thinking' : status
+  // While a reply flows each of its pieces says the same: not looked up again.
+  if (said.state === status) return status
+  if (STATUSES.includes(said.state)) return said.state as Status
+  if (said.role !== 'assistant' && said.request_id === undefined) return status
+  if (said.end) return 'idle'
+  return said.start || said.content !== undefined ? 'speaking' : status
 }

@@ -1,20 +1,12 @@
 // Where the line goes: which addresses are accepted, and which health address belongs to one.
 // It knows no provider functions and asks nobody: a value in, a URL out.
 
+import { checkOption, type Rule } from '../core/options.ts'
 import { redactUrl } from '../core/redact.ts'
 
-const SCHEMES: Readonly<Record<string, string>> = {
-  'ws:': 'ws:',
-  'wss:': 'wss:',
-  'http:': 'ws:',
-  'https:': 'wss:',
-}
-
-const EXPECTED = 'a ws:, wss:, http: or https: URL, or a function that returns one'
-
-function urlError(got: string): TypeError {
-  const error = new TypeError(`GuruConnection: option "url" must be ${EXPECTED}, got ${got}`)
-  return Object.assign(error, { code: 'INVALID_OPTION', option: 'url' })
+const refusal: Rule = {
+  expected: 'a ws:, wss:, http: or https: URL, or a function that returns one',
+  accepts: () => false,
 }
 
 /**
@@ -23,18 +15,14 @@ function urlError(got: string): TypeError {
  * @throws TypeError (`code: 'INVALID_OPTION'`); secrets in the query do not reach its message
  */
 export function toWebSocketUrl(value: unknown): URL {
-  if (typeof value !== 'string' && !(value instanceof URL)) {
-    throw urlError(value === null ? 'null' : typeof value)
+  const given = typeof value === 'string' || value instanceof URL
+  // `location` is the page's or the worker's; Node has none, and there a relative URL is a mistake.
+  const base = globalThis.location?.href
+  const url = given && URL.canParse(value, base) ? new URL(value, base) : undefined
+  const scheme = url?.protocol.replace('http', 'ws')
+  if (!url?.hostname || (scheme !== 'ws:' && scheme !== 'wss:')) {
+    return checkOption('GuruConnection', 'url', given ? redactUrl(value) : value, refusal) as never
   }
-  let url: URL
-  try {
-    // `location` is the page's or the worker's; Node has none, and there a relative URL is a mistake.
-    url = new URL(value, globalThis.location?.href)
-  } catch {
-    throw urlError(`"${redactUrl(value)}"`)
-  }
-  const scheme = SCHEMES[url.protocol]
-  if (scheme === undefined || url.hostname === '') throw urlError(`"${redactUrl(url)}"`)
   url.protocol = scheme
   url.hash = ''
   return url
@@ -43,7 +31,7 @@ export function toWebSocketUrl(value: unknown): URL {
 /** The address to poll while the line is down: `healthUrl` on the HTTP origin of `url`, or an address of its own. */
 export function toHealthUrl(url: URL, healthUrl: string): string {
   const origin = new URL(url)
-  origin.protocol = url.protocol === 'wss:' ? 'https:' : 'http:'
+  origin.protocol = url.protocol.replace('ws', 'http')
   origin.username = ''
   origin.password = ''
   return new URL(healthUrl, origin).href

@@ -188,3 +188,8 @@ function withCode(code: ErrorCode, init: object): CommsErrorInit {
 export function abortedBy(signal: AbortSignal | undefined, message = 'aborted by the caller'): AbortError {
   return new AbortError(message, { cause: signal?.reason })
 }
+
+/** What the caller asked for cannot be sent. */
+export function badRequest(message: string, cause?: unknown): CommsError {
+  return new CommsError(message, { code: 'BAD_REQUEST', ...(cause !== undefined && { cause }) })
+}

@@ -16,7 +16,7 @@ export function lazily<T extends object>(load: () => Promise<T>): () => T | Prom
         return loaded
       },
       (cause: unknown) => {
-        const message = 'a part of the library could not be loaded: is every file of the build there?'
+        const message = 'a part of the library could not be loaded'
         throw new CommsError(message, { code: 'LOAD_FAILED', cause })
       },
     )

@@ -101,7 +101,7 @@ export function accepts(rule: Rule, value: unknown): boolean {
 
 const EACH = 'an array, each item '
 const TYPE =
-  /^an? (whole )?(\w+)(?: of \w+)?(?: (>=|from|above) (\S+?)(?:,? (?:to|at most) (\S+))?)?(?: with (.+))?$/
+  /^an? (whole )?(\w+)(?: of \w+)?(?: (?:>=|from|(above)) (\S+?)(?:,? (?:to|at most) (\S+))?)?(?: with (.+))?$/
 
 function compile(rule: string): CustomRule['accepts'] {
   if (rule.startsWith(EACH)) {
@@ -110,25 +110,20 @@ function compile(rule: string): CustomRule['accepts'] {
   }
   const choices = rule.split(' or ')
   if (choices.length > 1) return (value) => choices.some((choice) => accepts(choice, value))
-  const [words, whole, type, from, min, max = Infinity, methods] = TYPE.exec(rule) ?? []
-  if (!words) {
-    const literal: unknown = JSON.parse(rule)
-    return (value) => value === literal
-  }
-  if (type === 'object') {
+  const [words, whole, type, above, min = -Infinity, max = Infinity, methods] = TYPE.exec(rule) ?? []
+  if (!words) return (value) => value === JSON.parse(rule)
+  if (type === 'number')
+    return (value) =>
+      typeof value === 'number' &&
+      value >= +min &&
+      value <= +max &&
+      !(above && (value === +min || value === Infinity)) &&
+      !(whole && value % 1)
+  if (type === 'object')
     return (value) =>
       plainObject.accepts(value) &&
-      (methods?.split(', ') ?? []).every(
-        (name) => typeof (value as Record<string, unknown>)[name] === 'function',
-      )
-  }
-  return (value) =>
-    typeof value === type &&
-    (!from ||
-      ((value as number) >= Number(min) &&
-        (value as number) <= Number(max) &&
-        (from !== 'above' || ((value as number) > Number(min) && value !== Infinity)) &&
-        (!whole || value === Infinity || Number.isInteger(value))))
+      !methods?.split(', ').some((name) => typeof (value as Record<string, unknown>)[name] !== 'function')
+  return (value) => typeof value === type
 }
 
 /** What came, in a few words and without a secret. */

@@ -1,6 +1,6 @@
 // What a call's data becomes on the wire: bytes, their content type, and whether they can be sent twice.
 
-import { CommsError } from '../core/errors.ts'
+import { badRequest, CommsError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
 import { randomId } from '../core/randomId.ts'
 
@@ -71,7 +71,7 @@ function prepareObject(data: object): PreparedBody {
   if (typeof (data as PromiseLike<unknown>).then === 'function')
     throw refused('it is a promise: await it first')
   if (data instanceof Map || data instanceof Set) {
-    throw refused('a Map or Set has no JSON form: make it an object or array')
+    throw refused('a Map or Set has no JSON form')
   }
   return replayable(toJson(data), JSON_TYPE)
 }
@@ -106,7 +106,7 @@ function replayable(content: WireBody | BodyFactory, contentType: string): Prepa
 }
 
 function refused(why: string, cause?: unknown): CommsError {
-  return new CommsError(`the request body cannot be sent: ${why}`, { code: 'BAD_REQUEST', cause })
+  return badRequest(`the request body cannot be sent: ${why}`, cause)
 }
 
 /**
@@ -119,11 +119,11 @@ export async function makeBody(make: BodyFactory): Promise<WireBody> {
     made = await make()
   } catch (cause) {
     if (cause instanceof CommsError) throw cause
-    throw refused('the function that makes it failed', cause)
+    throw refused('its function failed', cause)
   }
   if (typeof made === 'string' || made instanceof Uint8Array || made instanceof Blob || isStream(made))
     return made as WireBody
-  throw refused('the function given as body must return a string, bytes, a Blob or a stream')
+  throw refused('its function must return a string, bytes, a Blob or a stream')
 }
 
 function isStream(data: unknown): data is ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> {

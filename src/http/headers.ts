@@ -1,6 +1,6 @@
 // Request headers: one plain form, checked, so that nothing can be smuggled into the wire through them.
 
-import { CommsError } from '../core/errors.ts'
+import { badRequest, type CommsError } from '../core/errors.ts'
 
 /** What `headers` takes. A value of `undefined` or `null` removes the header. */
 export type HeadersInput =
@@ -30,13 +30,11 @@ export function emptyFields(): HeaderFields {
 export function setHeaders(fields: HeaderFields, input: HeadersInput | undefined): void {
   if (input === undefined || input === null) return
   if (typeof input !== 'object') {
-    throw new CommsError(`headers must be an object, got ${typeof input}`, { code: 'BAD_REQUEST' })
+    throw badRequest(`headers must be an object, got ${typeof input}`)
   }
-  if (Symbol.iterator in input) {
-    for (const [name, value] of input as Iterable<readonly [string, string]>) setHeader(fields, name, value)
-    return
-  }
-  for (const name of Object.keys(input)) setHeader(fields, name, (input as Record<string, unknown>)[name])
+  const pairs =
+    Symbol.iterator in input ? (input as Iterable<readonly [string, unknown]>) : Object.entries(input)
+  for (const [name, value] of pairs) setHeader(fields, name, value)
 }
 
 /** @throws CommsError `BAD_REQUEST` */
@@ -53,9 +51,7 @@ export function setHeader(fields: HeaderFields, name: string, value: unknown): v
 
 function headerValue(name: string, value: unknown): string {
   const text = Array.isArray(value) ? value.join(', ') : value
-  if (typeof text !== 'string' && typeof text !== 'number' && typeof text !== 'boolean') {
-    throw refused(name, `must be a string, got ${typeof value}`)
-  }
+  if (!/string|number|boolean/.test(typeof text)) throw refused(name, `must be a string, got ${typeof value}`)
   // Spaces around a value mean nothing on the wire (RFC 9110 5.5).
   const trimmed = String(text).trim()
   if (!VALUE.test(trimmed)) throw refused(name, 'has characters that a header cannot hold')
@@ -63,7 +59,5 @@ function headerValue(name: string, value: unknown): string {
 }
 
 function refused(name: string, why: string): CommsError {
-  return new CommsError(`header ${JSON.stringify(String(name).slice(0, 100))} ${why}`, {
-    code: 'BAD_REQUEST',
-  })
+  return badRequest(`header ${JSON.stringify(String(name).slice(0, 100))} ${why}`)
 }

@@ -1,6 +1,6 @@
 // When a request may be sent a second time: only if doing it twice is the same as once, or the first cannot have been done.
 
-import { CommsError } from '../core/errors.ts'
+import { badRequest } from '../core/errors.ts'
 
 /** RFC 9110 9.2.2, and QUERY (RFC 10008). */
 const IDEMPOTENT = /^(GET|HEAD|OPTIONS|TRACE|PUT|DELETE|QUERY)$/
@@ -14,8 +14,8 @@ export function isIdempotent(method: string): boolean {
  * @throws CommsError `BAD_REQUEST` when a character cannot be in one
  */
 export function idempotencyKeyField(key: string): string {
-  if (key === '' || !/^[\x20-\x7e]*$/.test(key)) {
-    throw new CommsError('idempotencyKey must be printable ASCII and not empty', { code: 'BAD_REQUEST' })
+  if (!/^[\x20-\x7e]+$/.test(key)) {
+    throw badRequest('idempotencyKey must be printable ASCII and not empty')
   }
   return `"${key.replace(/["\\]/g, '\\$&')}"`
 }

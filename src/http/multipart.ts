@@ -1,6 +1,6 @@
 // FormData as multipart/form-data (RFC 7578), held in a Blob: its length is known, and every attempt can send it anew.
 
-import { CommsError } from '../core/errors.ts'
+import { badRequest } from '../core/errors.ts'
 
 /**
  * @returns a Blob; it is framed by `boundary`, which nothing in it may hold
@@ -27,9 +27,7 @@ export function encodeMultipart(
 /** Line ends are refused rather than escaped: no honest form has them in a name. */
 function quoted(name: string): string {
   if (/[\r\n\0]/.test(name)) {
-    throw new CommsError('a name or file name of the form has a line end or NUL in it', {
-      code: 'BAD_REQUEST',
-    })
+    throw badRequest('a name or file name of the form has a line end or NUL in it')
   }
   return name.replaceAll('"', '%22')
 }

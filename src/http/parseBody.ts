@@ -61,7 +61,7 @@ export function parseBody(
   } catch {
     if (!kind) return text
     // The parser quotes the text it stumbled over, which may be anybody's secret: it is no cause to pass on.
-    throw new CommsError(`the response says it is JSON, but is not (${text.length} characters)`, {
+    throw new CommsError(`the response is no JSON (${text.length} characters)`, {
       code: 'BAD_RESPONSE',
     })
   }

@@ -1,6 +1,6 @@
 // Parameters of a query as text.
 
-import { CommsError } from '../core/errors.ts'
+import { badRequest, type CommsError } from '../core/errors.ts'
 
 /**
  * What `params` takes: `{ a: 1, tags: ['x', 'y'], since: new Date(), filter: { name: 'z' } }` becomes
@@ -15,41 +15,26 @@ const MAX_DEPTH = 5
 export function serializeQuery(params: QueryParams): string {
   if (params instanceof URLSearchParams) return params.toString()
   const query = new URLSearchParams()
-  for (const name of Object.keys(params)) append(query, name, params[name], 0)
+  for (const [name, value] of Object.entries(params)) append(query, name, value, 0)
   return query.toString()
 }
 
 function append(query: URLSearchParams, name: string, value: unknown, depth: number): void {
   if (value === undefined || value === null) return
-  if (depth > MAX_DEPTH) throw refused(name, `is nested more than ${MAX_DEPTH} deep`)
-  if (Array.isArray(value)) {
-    for (const item of value) append(query, name, item, depth + 1)
-    return
-  }
-  switch (typeof value) {
-    case 'string':
-    case 'boolean':
-    case 'bigint':
-      query.append(name, String(value))
-      return
-    case 'number':
-      if (!Number.isFinite(value)) throw refused(name, `is ${value}`)
-      query.append(name, String(value))
-      return
-    case 'object':
-      if (value instanceof Date) {
-        if (Number.isNaN(value.getTime())) throw refused(name, 'is an invalid date')
-        query.append(name, value.toISOString())
-        return
-      }
-      for (const key of Object.keys(value))
-        append(query, `${name}[${key}]`, (value as Record<string, unknown>)[key], depth + 1)
-      return
-    default:
-      throw refused(name, `is a ${typeof value}`)
+  if (depth > MAX_DEPTH) throw refused(name, `nested more than ${MAX_DEPTH} deep`)
+  if (value instanceof Date) {
+    if (Number.isNaN(value.getTime())) throw refused(name, 'an invalid date')
+    query.append(name, value.toISOString())
+  } else if (typeof value === 'object') {
+    for (const [key, item] of Object.entries(value))
+      append(query, Array.isArray(value) ? name : `${name}[${key}]`, item, depth + 1)
+  } else {
+    if (/function|symbol/.test(typeof value)) throw refused(name, `a ${typeof value}`)
+    if (typeof value === 'number' && !Number.isFinite(value)) throw refused(name, String(value))
+    query.append(name, String(value))
   }
 }
 
-function refused(name: string, why: string): CommsError {
-  return new CommsError(`params: "${name}" ${why}`, { code: 'BAD_REQUEST' })
+function refused(name: string, what: string): CommsError {
+  return badRequest(`params: "${name}" is ${what}`)
 }

@@ -1,7 +1,7 @@
 // Where a request goes: joins a call's URL with the base and never lets it leave the origins it may reach.
 // (axios CVE-2024-39338 and CVE-2025-27152: absolute and `//host` URLs escaped the base, with the base's credentials.)
 
-import { CommsError } from '../core/errors.ts'
+import { badRequest, CommsError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
 
 /** A URL taken apart once, as requests need it. */
@@ -63,7 +63,7 @@ export function resolveTarget(url: string | URL, query: string, rules: OriginRul
     const separator = text === '' || /^[\\/?#]/.test(text) ? '' : '/'
     parsed = parseHttpUrl(base.prefix + separator + text, base.origin, 'url')
   } else {
-    throw invalid('url', 'it is relative and there is no baseURL')
+    throw invalid('url', 'relative, and there is no baseURL')
   }
   checkOrigin(parsed, rules)
   return asTarget(parsed, query)
@@ -74,13 +74,12 @@ export function checkOrigin(url: URL, rules: OriginRules): void {
   const { base, allowedOrigins, allowInsecure } = rules
   const restricted = base !== undefined || allowedOrigins.size > 0
   if (restricted && url.origin !== base?.origin && !allowedOrigins.has(url.origin)) {
-    throw new CommsError(
-      `origin ${url.origin} is not allowed: requests go to ${base?.origin ?? 'allowedOrigins'} only, unless "allowedOrigins" names others`,
-      { code: 'ORIGIN_NOT_ALLOWED' },
-    )
+    throw new CommsError(`origin ${url.origin} is not allowed: "allowedOrigins" does not name it`, {
+      code: 'ORIGIN_NOT_ALLOWED',
+    })
   }
   if (!allowInsecure && url.protocol === 'http:' && !isLoopback(url.hostname)) {
-    throw new CommsError(`plain http to ${url.origin} is refused: use https, or set "allowInsecure"`, {
+    throw new CommsError(`plain http to ${url.origin} needs "allowInsecure"`, {
       code: 'INSECURE_URL',
     })
   }
@@ -111,14 +110,14 @@ function parseHttpUrl(text: string, base: string | undefined, what: string): URL
     throw invalid(what, `got ${JSON.stringify(redactUrl(text).slice(0, 200))}`)
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw invalid(what, `only http: and https: can be requested, got ${url.protocol}`)
+    throw invalid(what, `only http: and https:, got ${url.protocol}`)
   }
   if (url.username || url.password) {
-    throw invalid(what, 'user name and password do not belong there: use the "authorization" header')
+    throw invalid(what, 'no user name and password: use the "authorization" header')
   }
   return url
 }
 
 function invalid(what: string, why: string): CommsError {
-  return new CommsError(`invalid URL: ${what}: ${why}`, { code: 'BAD_REQUEST' })
+  return badRequest(`invalid URL: ${what}: ${why}`)
 }

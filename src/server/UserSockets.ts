@@ -1,6 +1,6 @@
 // The WebSockets of all users: who is let in, who is still there, who has to go.
 
-import { type IncomingMessage, STATUS_CODES } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import type { TimerHandle } from '../core/clock.ts'
@@ -11,6 +11,7 @@ import type { Faults } from './faults.ts'
 import { pathOf } from './httpRoutes.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import { HttpRefusal } from './readJson.ts'
+import { refuseUpgrade } from './refuseUpgrade.ts'
 import { UserSocket } from './UserSocket.ts'
 
 const SOCKET_PATH = '/ws'
@@ -132,10 +133,4 @@ export class UserSockets {
       true,
     )
   }
-}
-
-/** A last word in HTTP; not left open for a client that never closes its side. */
-function refuseUpgrade(socket: Duplex, status: number): void {
-  socket.once('finish', () => socket.destroy())
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
 }

@@ -1,5 +1,14 @@
-// "guru-comms/server": a backend to talk to. Node only.
+// "guru-comms/server": a backend to talk to, and lossless sessions for backends of your own. Node only.
 
+export type {
+  SessionHead,
+  SessionRecord,
+  SessionStore,
+  StoredSession,
+  Transact,
+  Write,
+  WriteResult,
+} from '../session/store.ts'
 export type { ReplyDelta } from './Conversation.ts'
 export { type Backend, type BackendStats, createBackend } from './createBackend.ts'
 export type { FaultRequest, FaultState } from './faults.ts'
@@ -11,3 +20,21 @@ export {
   type ResponderContext,
   type Turn,
 } from './responder.ts'
+export type {
+  DroppedSessionMessage,
+  Session,
+  SessionEvents,
+  SessionHandler,
+  SessionLossReason,
+  SessionMessage,
+  SessionMessageContext,
+} from './Session.ts'
+export { SessionServer, type SessionServerEvents, type SessionServerStats } from './SessionServer.ts'
+export type { SessionReceipt } from './sessionReceipt.ts'
+export type {
+  AttachOptions,
+  DrainOptions,
+  SessionPrincipal,
+  SessionSendOptions,
+  SessionServerOptions,
+} from './sessionServerOptions.ts'

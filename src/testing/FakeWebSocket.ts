@@ -6,6 +6,10 @@ export class FakeWebSocket {
   static readonly all: FakeWebSocket[] = []
 
   readonly url: string
+  /** The subprotocols that the client offers. */
+  readonly protocols: readonly string[]
+  /** The one that was accepted. */
+  protocol = ''
   readonly sent: (string | ArrayBuffer | ArrayBufferView)[] = []
   readyState = 0
   bufferedAmount = 0
@@ -15,8 +19,9 @@ export class FakeWebSocket {
   onerror: ((event: never) => void) | null = null
   onclose: ((event: never) => void) | null = null
 
-  constructor(url: string) {
+  constructor(url: string, protocols: string | string[] = []) {
     this.url = url
+    this.protocols = [protocols].flat()
     FakeWebSocket.all.push(this)
   }
 
@@ -37,8 +42,9 @@ export class FakeWebSocket {
   }
 
   /** The server takes the connection. */
-  accept(): void {
+  accept(protocol = ''): void {
     this.readyState = 1
+    this.protocol = protocol
     this.#tell(this.onopen, { type: 'open' })
   }
 

@@ -1,6 +1,6 @@
 // The errors that every transport reports in the same words.
 
-import { CommsError, NetworkError } from '../core/errors.ts'
+import { badRequest, CommsError, NetworkError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
 import type { HttpRequest } from './HttpTransport.ts'
 
@@ -11,14 +11,14 @@ export function describeRequest(request: Pick<HttpRequest, 'method' | 'origin' |
 
 export function responseTooLarge(request: HttpRequest): CommsError {
   return new CommsError(
-    `${describeRequest(request)}: the body is larger than maxResponseBytes (${request.maxResponseBytes})`,
+    `${describeRequest(request)}: more body than maxResponseBytes (${request.maxResponseBytes})`,
     { code: 'RESPONSE_TOO_LARGE' },
   )
 }
 
 export function headersTooLarge(request: HttpRequest, cause?: unknown): CommsError {
   return new CommsError(
-    `${describeRequest(request)}: the response headers are larger than maxHeaderBytes (${request.maxHeaderBytes})`,
+    `${describeRequest(request)}: more headers than maxHeaderBytes (${request.maxHeaderBytes})`,
     { code: 'HEADERS_TOO_LARGE', cause },
   )
 }
@@ -29,10 +29,7 @@ export function badResponse(request: HttpRequest, what: string, cause?: unknown)
 
 /** The stream that was to be sent failed: the fault is the caller's, and nothing is known about the server. */
 export function uploadFailed(request: HttpRequest, cause: unknown): CommsError {
-  return new CommsError(`${describeRequest(request)}: the request body could not be read: ${textOf(cause)}`, {
-    code: 'BAD_REQUEST',
-    cause,
-  })
+  return badRequest(`${describeRequest(request)}: the body cannot be read: ${textOf(cause)}`, cause)
 }
 
 export function networkError(request: HttpRequest, cause: unknown, neverSent: boolean): NetworkError {

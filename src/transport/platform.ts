@@ -1,7 +1,8 @@
-// What a line asks of the platform beside sockets: is the server's health address well, and has the network
-// or the user come back? Both work in Node and in browsers; where there is nothing to ask, the answer is no.
+// What a connection asks of the platform: sockets; is the server's health address well; has the network or the user
+// come back? All work in Node and in browsers; where there is nothing to ask, the answer is no.
 
-import type { LinePlatform } from '../connection/Line.ts'
+import { openWebSocket, sendsAuthorization } from '#websocket'
+import type { Platform } from '../connection/Line.ts'
 
 /** Asks with the global fetch. Only a readable 2xx is a yes: an opaque answer or a redirect is none. */
 async function probe(url: string, signal: AbortSignal): Promise<boolean> {
@@ -11,25 +12,22 @@ async function probe(url: string, signal: AbortSignal): Promise<boolean> {
   return response.ok
 }
 
-const BACK = ['online', 'pageshow'] as const
+const HINTS = ['online', 'pageshow', 'offline', 'visibilitychange'] as const
 
 function watch(onHint: (hint: 'back' | 'gone') => void): (() => void) | undefined {
   // Browsers and workers have these; Node has none.
   if (typeof addEventListener !== 'function') return undefined
   const { document } = globalThis
-  const back = () => onHint('back')
-  const gone = () => onHint('gone')
-  const visible = () => {
-    if (document.visibilityState === 'visible') back()
+  const onEvent = ({ type }: Event) => {
+    // The page goes to sleep: that says nothing about the network.
+    if (type === 'visibilitychange' && document.visibilityState !== 'visible') return
+    onHint(type === 'offline' ? 'gone' : 'back')
   }
-  for (const name of BACK) addEventListener(name, back)
-  addEventListener('offline', gone)
-  document?.addEventListener('visibilitychange', visible)
+  // A change of visibility is told to the document, and rises from there.
+  for (const name of HINTS) addEventListener(name, onEvent)
   return () => {
-    for (const name of BACK) removeEventListener(name, back)
-    removeEventListener('offline', gone)
-    document?.removeEventListener('visibilitychange', visible)
+    for (const name of HINTS) removeEventListener(name, onEvent)
   }
 }
 
-export const platform: LinePlatform = { probe, watch }
+export const platform: Platform = { probe, watch, open: openWebSocket, sendsAuthorization }

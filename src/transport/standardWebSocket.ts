@@ -1,11 +1,10 @@
 // A socket over any class with the browser's WebSocket interface: the platform's own, or the one of the option
 // `WebSocket`. It has no protocol pings, no headers, and cannot be cut off: only asked to close.
 
-import type { Payload } from '../connection/encoding.ts'
-import type { LineSocket, SocketSink } from '../connection/Line.ts'
 import type { WebSocketClass, WebSocketLike } from '../connection/options.ts'
 import { CommsError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
+import type { OpenWebSocket } from './WebSocketTransport.ts'
 
 interface Ended {
   readonly code?: number
@@ -13,47 +12,29 @@ interface Ended {
   readonly wasClean?: boolean
 }
 
-class StandardSocket implements LineSocket {
-  readonly #socket: WebSocketLike
-
-  constructor(socket: WebSocketLike) {
-    this.#socket = socket
-  }
-
-  get readyState(): number {
-    return this.#socket.readyState
-  }
-
-  get bufferedAmount(): number {
-    return this.#socket.bufferedAmount
-  }
-
-  send(payload: Payload): void {
-    this.#socket.send(payload)
-  }
-
-  close(code: number, reason: string): void {
-    this.#socket.close(code, reason)
-  }
-
-  drop(): void {
-    const socket = this.#socket
-    socket.onopen = null
-    socket.onmessage = null
-    socket.onclose = null
-    // Not null: closing a `ws` that is still connecting raises `error`, which nobody hearing it would end the process.
-    socket.onerror = () => {}
-    const { terminate } = socket as { terminate?: () => void }
-    if (typeof terminate === 'function') terminate.call(socket)
-    else socket.close()
-  }
+function drop(this: WebSocketLike & { terminate?: () => void }): void {
+  this.onopen = null
+  this.onmessage = null
+  this.onclose = null
+  // Not null: closing a `ws` that is still connecting raises `error`, which nobody hearing it would end the process.
+  this.onerror = () => {}
+  if (this.terminate) this.terminate()
+  else this.close()
 }
 
-/** Opens `url` with the given class. */
-export function openStandardWebSocket(WebSocket: WebSocketClass, url: string, sink: SocketSink): LineSocket {
-  const socket = new WebSocket(url)
+/** Opens the address with the class given, else with the platform's own. */
+export const openStandardWebSocket: OpenWebSocket = (
+  { url, protocols, WebSocket = globalThis.WebSocket as WebSocketClass | undefined },
+  sink,
+) => {
+  if (!WebSocket) {
+    throw new CommsError('this platform has no WebSocket: pass a class as option "WebSocket"', {
+      code: 'UNSUPPORTED',
+    })
+  }
+  const socket = new WebSocket(url, protocols)
   socket.binaryType = 'arraybuffer'
-  socket.onopen = () => sink.opened()
+  socket.onopen = () => sink.opened(socket.protocol ?? '')
   socket.onmessage = ({ data }: { data: string | ArrayBuffer }) => sink.frame(data)
   // Some implementations fire only `error` for a failed handshake, others also `close`: the line takes the first.
   socket.onerror = ({ error }: { error?: unknown }) =>
@@ -62,5 +43,6 @@ export function openStandardWebSocket(WebSocket: WebSocketClass, url: string, si
     )
   socket.onclose = ({ code = 1006, reason = '', wasClean = false }: Ended) =>
     sink.ended({ code, reason, wasClean })
-  return new StandardSocket(socket)
+  // The socket itself with one method more: a wrapper would be an object more, and a call more for every frame.
+  return Object.assign(socket, { drop })
 }

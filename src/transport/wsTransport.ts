@@ -6,7 +6,8 @@ import WebSocket from 'ws'
 import type { LineSocket, SocketSink } from '../connection/Line.ts'
 import { CommsError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
-import type { OpenWebSocket, WebSocketRequest } from './WebSocketTransport.ts'
+import { openStandardWebSocket } from './standardWebSocket.ts'
+import type { OpenWebSocket, SocketRequest } from './WebSocketTransport.ts'
 
 /** Whether a token can travel in the upgrade. */
 export const sendsAuthorization = true
@@ -44,7 +45,7 @@ function release(socket: NodeSocket): void {
 }
 
 function onOpen(this: WebSocket): void {
-  ;(this as NodeSocket).sink?.opened()
+  ;(this as NodeSocket).sink?.opened(this.protocol)
 }
 
 function onUpgrade(this: WebSocket, response: IncomingMessage): void {
@@ -78,7 +79,7 @@ function onRefused(this: WebSocket, _request: ClientRequest, response: IncomingM
   response.destroy()
 }
 
-function requestOptions({ token, maxPayload, unref }: WebSocketRequest): WebSocket.ClientOptions {
+function requestOptions({ token, maxPayload, unref }: SocketRequest): WebSocket.ClientOptions {
   const options: WebSocket.ClientOptions = {
     maxPayload,
     perMessageDeflate: false,
@@ -95,7 +96,8 @@ function requestOptions({ token, maxPayload, unref }: WebSocketRequest): WebSock
 }
 
 export const openWebSocket: OpenWebSocket = (request, sink) => {
-  const socket = new NodeSocket(request.url, requestOptions(request))
+  if (request.WebSocket) return openStandardWebSocket(request, sink)
+  const socket = new NodeSocket(request.url, request.protocols, requestOptions(request))
   socket.sink = sink
   socket.on('upgrade', onUpgrade)
   socket.on('open', onOpen)

@@ -1,7 +1,7 @@
 // A real browser, where there is one.
 
 import { existsSync } from 'node:fs'
-import { type Browser, chromium } from 'playwright-core'
+import { type Browser, type BrowserContext, chromium } from 'playwright-core'
 
 const CANDIDATES = [
   process.env.CHROME_PATH,
@@ -17,20 +17,23 @@ export function findChromium(what: string): string | undefined {
   return path
 }
 
+const ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-quic',
+  '--no-first-run',
+  '--use-fake-device-for-media-stream',
+]
+
 /** Starts it, headless, without any traffic of its own, and with a microphone that beeps for pages that may hear it. */
 export function launch(executablePath: string, more: readonly string[] = []): Promise<Browser> {
-  return chromium.launch({
-    executablePath,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--disable-quic',
-      '--no-first-run',
-      '--use-fake-device-for-media-stream',
-      ...more,
-    ],
-  })
+  return chromium.launch({ executablePath, args: [...ARGUMENTS, ...more] })
+}
+
+/** The same, with what it keeps in a folder: it is there when the next browser starts with that folder. */
+export function launchProfile(executablePath: string, folder: string): Promise<BrowserContext> {
+  return chromium.launchPersistentContext(folder, { executablePath, args: ARGUMENTS })
 }

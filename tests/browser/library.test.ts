@@ -10,12 +10,12 @@ import { findChromium, launch } from './chromium.ts'
 const executablePath = findChromium('the library in a browser')
 
 const PAGE = `<!doctype html><title>test</title><body><script type="module">
-  import * as it from '/guru.js'
+  import * as it from '/index.js'
   Object.assign(window, it)
   document.body.className = 'loaded'
 </script>`
 
-/** `.` as bundlers for browsers make it: `guru.js`, and the parts that it loads when they are used, by path. */
+/** `.` resolved as bundlers for browsers do: its chunks by the path they are loaded from. */
 async function bundle(): Promise<Map<string, string>> {
   const entry = join(import.meta.dirname, '../../dist/index.js')
   const result = await build({
@@ -25,11 +25,13 @@ async function bundle(): Promise<Map<string, string>> {
       write: false,
       minify: false,
       target: 'es2023',
-      lib: { entry, formats: ['es'], fileName: () => 'guru.js' },
+      lib: { entry, formats: ['es'], fileName: 'index' },
     },
   })
-  const output = [result].flat().flatMap((part) => ('output' in part ? part.output : []))
-  return new Map(output.flatMap((item) => (item.type === 'chunk' ? [[`/${item.fileName}`, item.code]] : [])))
+  const chunks = [result].flat().flatMap((part) => ('output' in part ? part.output : []))
+  return new Map(
+    chunks.flatMap((chunk) => (chunk.type === 'chunk' ? [[`/${chunk.fileName}`, chunk.code]] : [])),
+  )
 }
 
 describe.skipIf(executablePath === undefined)('guru-comms in Chromium', () => {
@@ -38,14 +40,14 @@ describe.skipIf(executablePath === undefined)('guru-comms in Chromium', () => {
   let page: Page
 
   beforeAll(async () => {
-    const files = await bundle()
+    const chunks = await bundle()
     backend = await createBackend({
       port: 0,
       faults: true,
       onRequest(request, response) {
-        const script = files.get(request.url ?? '')
-        response.writeHead(200, { 'content-type': script ? 'text/javascript' : 'text/html' })
-        response.end(script ?? PAGE)
+        const code = chunks.get(request.url ?? '')
+        response.writeHead(200, { 'content-type': code ? 'text/javascript' : 'text/html' })
+        response.end(code ?? PAGE)
         return true
       },
     })

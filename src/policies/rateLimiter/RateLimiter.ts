@@ -202,8 +202,7 @@ export class RateLimiter {
 
   /** The error of a request that a bucket refused. */
   refusal(endpoint: string, { category, limit }: Bucket, retryAfter: number): RateLimitError {
-    const remedy =
-      retryAfter === Infinity ? 'it costs more than the bucket ever holds' : `try again in ${retryAfter} ms`
+    const remedy = retryAfter === Infinity ? 'it never holds so many' : `try again in ${retryAfter} ms`
     return new RateLimitError(
       `Rate limit exceeded for ${endpoint} (${category}: ${limit.tokensPerSecond}/s, burst ${limit.burstCapacity}): ${remedy}`,
       { retryAfter, endpoint, category },

@@ -1,0 +1,544 @@
+// Messages over a session of guru.v1: accepted, numbered, acknowledged, resumed. It carries out what
+// `session/clientSession.ts` decides on the line of its connection, and has it recorded when there is a storage.
+// Loaded only by connections whose option `session` is not 'off'.
+
+import type { Clock } from '../core/clock.ts'
+import { CommsError, TimeoutError } from '../core/errors.ts'
+import type { Random } from '../core/random.ts'
+import {
+  type ClientHost,
+  type ClientOptions,
+  ClientSession,
+  type LossReason,
+  newClient,
+  type StopReason,
+  type Verdict,
+} from '../session/clientSession.ts'
+import { CLOSE } from '../session/closeCodes.ts'
+import { encodeControl } from '../session/control.ts'
+import { type Entry, NEVER } from '../session/entry.ts'
+import { type Payload as SessionPayload, TEXT } from '../session/frames.ts'
+import { OutboxWriter } from '../session/outboxWriter.ts'
+import type { OutboxRecord, OutboxStore, Write } from '../session/store.ts'
+import { byteLength, type Frame, type Payload } from './encoding.ts'
+import type { ConnectionEvents } from './events.ts'
+import { Fates } from './fates.ts'
+import type { LayerHost, MessageContext, SendOptions, SessionMessageLayer } from './messageLayer.ts'
+import type { PlainLayer } from './plainLayer.ts'
+import { messageId, rejected } from './receipt.ts'
+import { type CloseInfo, MAX_RECONNECT_DELAY_MS, type ReconnectDecision } from './reconnect.ts'
+
+/** The WebSocket subprotocol. */
+const SUBPROTOCOL = 'guru.v1'
+
+/** What a session's layer needs of its connection, beside what every layer does. */
+export interface SessionLayerHost extends LayerHost {
+  readonly line: {
+    step(event: { readonly type: 'opened' }): void
+    hangUp(code: number, reason: string, error?: Error): void
+    arm(): void
+  }
+  /** A message came in. Returns what the handler did; a promise never rejects. */
+  receive(data: Frame, number?: number, redelivered?: boolean): unknown
+  /** Whether anybody listens. */
+  hears(name: keyof ConnectionEvents): boolean
+  tellLater<K extends keyof ConnectionEvents>(name: K, ...args: ConnectionEvents[K]): void
+  /** It will never be known whether a message was handled. */
+  inDoubt(seq: number, error: Error): void
+  settled(): void
+}
+
+export interface SessionLayerOptions {
+  readonly session: 'off' | 'auto' | 'required'
+  readonly maxQueueMessages: number
+  readonly maxQueueBytes: number
+  readonly maxQueueAge: number
+  readonly overflow: ClientOptions['overflow']
+  readonly onSessionLost: ClientOptions['onSessionLost']
+  readonly sessionTtl: number
+  readonly handlerTimeout: number
+  readonly storage: OutboxStore | undefined
+  readonly jitter: number
+  pingInterval: number
+  verdict?: (close: CloseInfo) => ReconnectDecision | undefined
+  readonly clock: Clock
+  readonly random: Random
+}
+
+const STOPPED: Readonly<
+  Record<Exclude<StopReason, 'closed'>, [string, ConstructorParameters<typeof CommsError>[1]]>
+> = {
+  notAuthenticated: [
+    'the server did not accept the token (4401): is it still valid?',
+    { code: 'CONNECTION' },
+  ],
+  takenOver: [
+    'another connection owns the session (4409): is its outbox open twice, or a copy of it?',
+    { code: 'SESSION_LOST' },
+  ],
+  protocol: [
+    'the server and this client do not understand each other (4400, three times)',
+    { code: 'PROTOCOL' },
+  ],
+}
+
+const LOST: Readonly<Record<LossReason, string>> = {
+  gone: 'the server no longer has the session',
+  memory: 'the server, or this client, has lost a part of the session',
+  protocol: 'the protocol was broken twice',
+  stopped: 'the connection was ended for good',
+  storage: 'the storage could not be written',
+  usedUp: 'all numbers are used up',
+}
+
+/** Where which kind of line has opened, for `auto`. Shared: the next connection need not find out anew. */
+const remembered = new Map<string, 'session' | 'plain'>()
+
+export class SessionLayer implements SessionMessageLayer {
+  readonly #host: SessionLayerHost
+  readonly #options: SessionLayerOptions
+  readonly #machine: { -readonly [K in keyof ClientOptions]: ClientOptions[K] }
+  readonly #session: ClientSession
+  readonly #stored = new Fates()
+  readonly #delivered = new Fates()
+  #writer: OutboxWriter | undefined
+  /** What the current line speaks; `undefined` while there is none. */
+  #speaks: 'session' | 'plain' | undefined
+  /** What the latest line spoke. */
+  #spoke: 'session' | 'plain' = 'session'
+  #offering = true
+  #place = ''
+  /** A session has opened, or is remembered: this client is never plain again. */
+  #committed = false
+  /** What is to follow the end of the line that the session itself brings about. */
+  #verdict: Verdict | undefined
+  /** The machine's numbers are higher than ours by as much as older processes had used up. */
+  #offset = 0
+  #recorded = 0
+  #waiters: (() => void)[] = []
+
+  constructor(host: SessionLayerHost, options: SessionLayerOptions) {
+    this.#host = host
+    this.#options = options
+    const { maxQueueMessages, maxQueueBytes, overflow, onSessionLost, sessionTtl, handlerTimeout } = options
+    this.#machine = {
+      durable: false,
+      handlerTimeout,
+      // The line sees to the heartbeat, with protocol pings where there are any.
+      pingInterval: 0,
+      pongTimeout: Infinity,
+      maxQueueMessages,
+      maxQueueBytes,
+      overflow,
+      onSessionLost,
+      ttl: sessionTtl,
+    }
+    this.#session = new ClientSession(newClient(), this.#machine, this.#carryOut())
+    options.verdict = (close) => this.#decide(close)
+  }
+
+  /** Reads the storage, when there is one. A storage that cannot be used is reported; the session then lives in memory. */
+  async load(): Promise<void> {
+    const { storage, clock } = this.#options
+    if (!storage) return
+    let record: OutboxRecord
+    try {
+      record = await storage.load()
+    } catch (error) {
+      this.#host.error(storageError('cannot be used: this session lives in memory', error))
+      return
+    }
+    const sinceWall = clock.now() - clock.wallNow()
+    const here = (entry: Entry) =>
+      entry.expiresAt === NEVER ? entry : { ...entry, expiresAt: entry.expiresAt + sinceWall }
+    this.#session.restore({ session: record.session, waiting: record.waiting.map(here) })
+    this.#offset = this.#session.peer.state.seq
+    this.#recorded = this.#offset
+    this.#committed = this.#session.hasSession
+    this.#machine.durable = true
+    this.#writer = new OutboxWriter(storage, {
+      onStored: (write) => {
+        this.#session.stored(write, this.#now)
+        this.#afterwards()
+      },
+      onFailed: (error) => void this.#storageFailed(storage, error),
+    })
+  }
+
+  /** Takes over what waits in a plain layer: it keeps its numbers. */
+  adopt(plain: PlainLayer, early: ReadonlyMap<number, SendOptions>): void {
+    const { state } = this.#session.peer
+    const now = this.#now
+    let expected = 1
+    const gone = (until: number) => {
+      for (; expected < until; expected += 1) {
+        const message = `message ${messageId(expected)} was dropped or cancelled before there was a session`
+        this.#stored.fail(this.#offset + expected, 'DROPPED', message)
+        this.#delivered.fail(this.#offset + expected, 'DROPPED', message)
+      }
+      expected += 1
+    }
+    const last = plain.handOver((seq, payload) => {
+      gone(seq)
+      state.seq = this.#offset + seq - 1
+      try {
+        this.send(payload, now, early.get(seq))
+      } catch (error) {
+        this.#host.error(error as Error)
+      }
+    })
+    gone(last + 1)
+    state.seq = this.#offset + last
+  }
+
+  get queuedMessages(): number {
+    return this.#session.peer.waiting
+  }
+
+  get queuedBytes(): number {
+    return this.#session.state.peer.waiting.bytes
+  }
+
+  get unacknowledgedMessages(): number {
+    return this.#session.peer.unacknowledged
+  }
+
+  get wakeAt(): number {
+    return this.#session.wakeAt
+  }
+
+  get lossless(): boolean {
+    return this.#spoke !== 'plain'
+  }
+
+  send(payload: Payload, now: number, options: SendOptions | undefined): number {
+    const { peer } = this.#session
+    const ttl = Math.min(options?.ttl ?? Infinity, this.#options.maxQueueAge)
+    const kept = typeof payload === 'string' ? payload : bytesOf(payload).slice()
+    const stream = typeof payload === 'string' ? TEXT : (options?.stream ?? 0)
+    if (this.#speaks === 'plain' && peer.waiting === 0 && this.#host.write(payload)) {
+      peer.state.seq += 1
+    } else {
+      const accepted = peer.send(stream, kept, byteLength(payload), now, {
+        priority: options?.priority,
+        expiresAt: ttl === Infinity ? undefined : now + ttl,
+      })
+      if (accepted !== 'taken' && accepted !== 'dropped') throw this.#refusal(accepted)
+      this.#host.line.arm()
+    }
+    return peer.state.seq - this.#offset
+  }
+
+  sendVolatile(payload: Payload, stream: number): boolean {
+    if (this.#speaks === 'plain') return this.#host.write(payload)
+    return typeof payload === 'string'
+      ? this.#session.peer.sendVolatile(TEXT, payload)
+      : this.#session.peer.sendVolatile(stream, bytesOf(payload))
+  }
+
+  stored(seq: number): Promise<void> {
+    const own = seq + this.#offset
+    return this.#stored.ask(own, () => this.#machine.durable && own > this.#recorded)
+  }
+
+  delivered(seq: number): Promise<void> {
+    const own = seq + this.#offset
+    const { peer } = this.#session
+    if (this.#speaks === 'plain' && !peer.keeps(own))
+      return rejected('UNSUPPORTED', 'delivered: this server speaks no guru.v1, a plain line cannot know')
+    return this.#delivered.ask(own, () => peer.keeps(own))
+  }
+
+  queued(seq: number): boolean {
+    return this.#session.peer.isWaiting(seq + this.#offset)
+  }
+
+  withdraw(seq: number): boolean {
+    const own = seq + this.#offset
+    if (!this.#session.peer.cancel(own)) return false
+    this.#delivered.fail(own, 'CANCELLED', `message ${messageId(seq)} was cancelled`)
+    return true
+  }
+
+  ready(): Promise<void> {
+    if (this.#session.peer.waiting === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#waiters.push(resolve))
+  }
+
+  interrupt(stream: number): boolean {
+    return this.#session.peer.interrupt(stream)
+  }
+
+  offer(url: string): string | undefined {
+    this.#place = url.split('?', 1)[0] as string
+    if (this.#options.session === 'required' || this.#committed) this.#offering = true
+    else {
+      const known = remembered.get(this.#place)
+      this.#offering = known ? known === 'session' : this.#offering
+    }
+    return this.#offering ? SUBPROTOCOL : undefined
+  }
+
+  greet(protocol: string, auth: string | undefined): boolean {
+    if (protocol === SUBPROTOCOL) {
+      this.#speaks = 'session'
+      this.#spoke = 'session'
+      this.#session.connected(auth ?? '', this.#now)
+      return false
+    }
+    if (this.#offering && (this.#committed || this.#options.session === 'required')) {
+      const message = 'the server does not speak guru.v1: use session "auto" or "off" with it'
+      this.#host.line.hangUp(CLOSE.normal, 'no session', new CommsError(message, { code: 'PROTOCOL' }))
+      return false
+    }
+    this.#speaks = 'plain'
+    this.#spoke = 'plain'
+    remembered.set(this.#place, 'plain')
+    return true
+  }
+
+  opened(): void {
+    if (this.#speaks !== 'plain') return
+    this.#session.peer.sendPlain(({ payload }) => this.#host.write(payload))
+    this.#release()
+  }
+
+  stable(): void {}
+
+  frame(data: Frame): boolean {
+    if (this.#speaks !== 'session') return false
+    const frame = data instanceof ArrayBuffer ? new Uint8Array(data) : data
+    this.#session.frame(frame, this.#now)
+    this.#afterwards()
+    return true
+  }
+
+  get ping(): string | undefined {
+    return this.#speaks === 'session' ? encodeControl({ t: 'ping', at: this.#now }) : undefined
+  }
+
+  goodbye(disposed: boolean): boolean {
+    // What is stored is taken up again by the next process.
+    if (this.#speaks !== 'session' || (disposed && this.#machine.durable)) return false
+    return this.#session.close() && !disposed
+  }
+
+  ended(code: number): void {
+    if (this.#speaks === 'session') this.#session.closed(code, this.#now)
+    this.#speaks = undefined
+  }
+
+  wake(now: number): void {
+    this.#session.wake(now)
+  }
+
+  discard(state: 'closing' | 'closed' | 'disposed'): void {
+    if (state === 'closing') return
+    // What is recorded is taken up again by the next process; what is not is over.
+    if (state === 'closed' || !this.#machine.durable) this.#session.stop()
+    if (state === 'closed') return
+    void this.#writer?.close()
+    this.#release()
+    this.#stored.failAll('DISPOSED', 'the connection has been disposed of')
+    this.#delivered.failAll('DISPOSED', 'the connection has been disposed of')
+  }
+
+  context(number: number, redelivered: boolean): MessageContext {
+    const { sid } = this.#session.state.peer
+    return {
+      id: `${sid}/${number}`,
+      redelivered,
+      record: (run) => {
+        const transact = this.#machine.durable ? this.#options.storage?.transact : undefined
+        if (!transact) {
+          throw new CommsError(
+            'record: the connection has no storage whose transactions a handler can join',
+            {
+              code: 'UNSUPPORTED',
+            },
+          )
+        }
+        return transact.call(this.#options.storage, sid, number, run) as ReturnType<typeof run>
+      },
+    }
+  }
+
+  get #now(): number {
+    return this.#options.clock.now()
+  }
+
+  /** What listeners have to hear, and when the line has to be woken, once a step is done. */
+  #afterwards(): void {
+    this.#host.line.arm()
+    this.#host.settled()
+  }
+
+  #id(own: number): string {
+    return messageId(own - this.#offset)
+  }
+
+  #carryOut(): ClientHost {
+    const host = this.#host
+    return {
+      send: (frame) => void host.write(frame),
+      deliver: (sid, number, _stream, payload, redelivered) =>
+        this.#deliver(sid, number, payload, redelivered),
+      volatile: (_stream, payload) => void host.receive(payload),
+      flush: (stream) => host.tellLater('flush', { stream }),
+      accepted: (seq) => {
+        this.#recorded = Math.max(this.#recorded, seq)
+        this.#stored.succeed(seq)
+      },
+      delivered: (seq) => {
+        this.#delivered.succeed(seq)
+        if (host.hears('delivered')) host.tellLater('delivered', { id: this.#id(seq) })
+      },
+      dropped: ({ seq, payload }, reason) => {
+        const message = `message ${this.#id(seq)} was dropped: ${reason}`
+        this.#stored.fail(seq, 'DROPPED', message)
+        this.#delivered.fail(seq, 'DROPPED', message)
+        host.dropped(seq - this.#offset, payload, reason)
+      },
+      emptied: (entry) => this.#emptied(entry),
+      handlerTimedOut: (number) => {
+        const timeoutMs = this.#machine.handlerTimeout
+        const message = `timeout: the handler of message ${number} took longer than ${timeoutMs} ms: it counts as handled`
+        host.error(new TimeoutError(message, { phase: 'deadline', timeoutMs }))
+      },
+      ready: () => {
+        this.#release()
+        host.tellLater('drain')
+      },
+      store: (write) => this.#writer?.push(this.#onTheWall(write)),
+      pong: () => {},
+      opened: () => {
+        this.#committed = true
+        remembered.set(this.#place, 'session')
+        host.line.step({ type: 'opened' })
+      },
+      hangUp: (code, reason, verdict) => {
+        const broken = code === CLOSE.protocol
+        this.#verdict = verdict
+        this.#speaks = undefined
+        const error =
+          broken && new CommsError(`the server broke the protocol: ${reason}`, { code: 'PROTOCOL' })
+        host.line.hangUp(code, reason, error || undefined)
+      },
+      lost: (reason, doubtful, resent) => this.#lost(reason, doubtful, resent),
+    }
+  }
+
+  #deliver(sid: string, number: number, payload: SessionPayload, redelivered: boolean): void {
+    const { peer } = this.#session
+    const result = this.#host.receive(payload, number, redelivered)
+    if (!(result instanceof Promise)) {
+      peer.settled(sid, number, this.#now)
+      return
+    }
+    result.then(() => {
+      peer.settled(sid, number, this.#now)
+      this.#afterwards()
+    })
+  }
+
+  #emptied({ seq, payload, bytes }: Entry): void {
+    const message = `the connection was closed over its size: message ${this.#id(seq)} (${bytes} bytes) is set aside`
+    this.#delivered.fail(seq, 'SESSION_LOST', message)
+    this.#host.dropped(seq - this.#offset, payload, 'refused')
+    this.#host.error(new CommsError(message, { code: 'PROTOCOL' }))
+  }
+
+  #lost(reason: LossReason, doubtful: readonly Entry[], resent: boolean): void {
+    const inDoubt = doubtful.map(({ seq, payload }) => ({ id: this.#id(seq), data: payload }))
+    for (const { seq } of resent ? [] : doubtful) {
+      const message = `message ${this.#id(seq)} may or may not have been handled: ${LOST[reason]}`
+      this.#delivered.fail(seq, 'SESSION_LOST', message)
+      this.#host.inDoubt(seq - this.#offset, new CommsError(message, { code: 'SESSION_LOST' }))
+    }
+    // A session that ends in order and leaves nothing in doubt is no news.
+    if (inDoubt.length > 0 || (reason !== 'stopped' && reason !== 'usedUp'))
+      this.#host.tellLater('sessionLost', { reason, inDoubt, resent })
+  }
+
+  async #storageFailed(storage: OutboxStore, error: unknown): Promise<void> {
+    this.#machine.durable = false
+    this.#writer = undefined
+    this.#host.error(storageError('cannot be written: a new session, in memory, takes over', error))
+    this.#stored.failAll('STORAGE', 'the message could not be recorded; it is kept in memory')
+    this.#session.storageFailed()
+    this.#afterwards()
+    // What it holds has become wrong: another process must not take it up.
+    await storage.destroy()
+  }
+
+  /** What follows the end of a line; `undefined` leaves it to the usual rules. */
+  #decide({ code }: CloseInfo): ReconnectDecision | undefined {
+    const spoke = this.#speaks
+    const verdict = this.#verdict ?? (spoke === 'session' ? this.#session.closed(code, this.#now) : undefined)
+    this.#verdict = undefined
+    this.#speaks = undefined
+    // Neither kind of line has opened: the other one is tried next.
+    if (!verdict && spoke === undefined) this.#offering = !this.#offering
+    switch (verdict?.action) {
+      case 'now':
+        return { action: 'wait', delayMs: Math.max(0, verdict.notBefore - this.#now) }
+      case 'longest':
+        return {
+          action: 'wait',
+          delayMs: MAX_RECONNECT_DELAY_MS * (1 - this.#options.jitter * this.#options.random()),
+        }
+      case 'stop': {
+        if (verdict.reason === 'closed') return { action: 'stop' }
+        const [message, init] = STOPPED[verdict.reason]
+        this.#host.error(new CommsError(message, init))
+        return { action: 'fail' }
+      }
+      default:
+        return undefined
+    }
+  }
+
+  #refusal(why: 'rejected' | 'tooLarge' | 'empty'): CommsError {
+    const { peer } = this.#session
+    switch (why) {
+      case 'rejected': {
+        const message = `the queue is full (${this.queuedMessages} messages, ${this.queuedBytes} bytes waiting)`
+        return new CommsError(`${message}: the message was not accepted`, { code: 'QUEUE_FULL' })
+      }
+      case 'tooLarge': {
+        const { maxFrame } = peer.state.limits
+        return new CommsError(`send: the message is too large: the server takes ${maxFrame} bytes at most`, {
+          code: 'BAD_REQUEST',
+        })
+      }
+      case 'empty':
+        return new CommsError('send: a session cannot carry an empty text', { code: 'BAD_REQUEST' })
+    }
+  }
+
+  /** What is recorded outlives the process, so that its times are those of the wall clock. */
+  #onTheWall(write: Write): Write {
+    if (write.kind !== 'accept' && write.kind !== 'number') return write
+    const { entry } = write
+    if (entry.expiresAt === NEVER) return write
+    const { clock } = this.#options
+    return { ...write, entry: { ...entry, expiresAt: entry.expiresAt - clock.now() + clock.wallNow() } }
+  }
+
+  #release(): void {
+    const waiters = this.#waiters
+    this.#waiters = []
+    for (const resolve of waiters) resolve()
+  }
+}
+
+function storageError(what: string, cause: unknown): CommsError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new CommsError(`the storage ${what} (${why})`, { code: 'STORAGE', cause })
+}
+
+function bytesOf(data: ArrayBuffer | ArrayBufferView<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return data instanceof ArrayBuffer
+    ? new Uint8Array(data)
+    : new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+}

@@ -1,0 +1,341 @@
+// Lossless sessions (guru.v1, PROTOCOL.md) for any server on `node:http` or `ws`: lets connections in, shows sessions to the
+// app, leaves in order.
+
+import type { IncomingMessage, Server } from 'node:http'
+import type { Server as SecureServer } from 'node:https'
+import type { Duplex } from 'node:stream'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { Emitter } from '../core/emitter.ts'
+import { checkOptions, delay } from '../core/options.ts'
+import { sleep } from '../core/sleep.ts'
+import { CLOSE } from '../session/closeCodes.ts'
+import { FIRST_FRAME_LENGTH } from '../session/limits.ts'
+import { refusal } from './access.ts'
+import { ConnectionSlots } from './connectionSlots.ts'
+import { pathOf } from './httpRoutes.ts'
+import { encodeMessage } from './payload.ts'
+import { refuseUpgrade } from './refuseUpgrade.ts'
+import type { Session } from './Session.ts'
+import type { SessionCounts } from './sessionHost.ts'
+import { SessionHub } from './sessionHub.ts'
+import {
+  type AttachOptions,
+  checkAttachOptions,
+  checkDrainOptions,
+  checkSendOptions,
+  type DrainOptions,
+  type ResolvedSessionServerOptions,
+  resolveSessionServerOptions,
+  type SessionSendOptions,
+  type SessionServerOptions,
+} from './sessionServerOptions.ts'
+
+/** The WebSocket subprotocol. */
+export const SUBPROTOCOL = 'guru.v1'
+
+export interface SessionServerEvents {
+  /** A session was opened, or taken up from the store. */
+  session: [session: Session]
+  /** Something failed: the store, `authenticate`, or what no listener of `session` heard. */
+  error: [error: unknown, session: Session | undefined]
+}
+
+/** What a session server tells of itself; messages are counted since it was made. */
+export interface SessionServerStats extends SessionCounts {
+  /** Sessions that live, with or without a connection. */
+  sessions: number
+  /** Connections that are open, those included that have no session yet. */
+  connections: number
+  /** Payload bytes kept for clients. */
+  queuedBytes: number
+}
+
+/** Number or header in front of a payload, at most. */
+const HEADER_BYTES = 16
+/** For an answered close frame. */
+const GOODBYE_MS = 500
+const CLOSE_TIMEOUT_MS = 5000
+/** So many connections at a time are told 4429; more are refused in HTTP, which costs less. */
+const MAX_REFUSING = 100
+const POLICY = 1008
+
+export class SessionServer extends Emitter<SessionServerEvents> {
+  readonly #options: ResolvedSessionServerOptions
+  readonly #hub: SessionHub
+  readonly #slots: ConnectionSlots
+  readonly #webSockets: WebSocketServer
+  readonly #listeners: ((session: Session) => void)[] = []
+  readonly #detach: (() => void)[] = []
+  /** Connections, and the addresses they count for. */
+  readonly #open = new Map<WebSocket, string>()
+  readonly #onUpgraded = (socket: WebSocket, request: IncomingMessage) => this.#arrived(socket, request)
+  readonly #onClosed: (this: WebSocket) => void
+  #refusing = 0
+  #leaving = false
+  #closing: Promise<void> | undefined
+
+  /** @throws TypeError or RangeError naming the option */
+  constructor(options: SessionServerOptions = {}) {
+    super()
+    const resolved = resolveSessionServerOptions(options)
+    this.#options = resolved
+    this.#slots = new ConnectionSlots(resolved.maxConnections, resolved.maxConnectionsPerAddress)
+    this.#hub = new SessionHub(resolved, {
+      onSession: (session) => this.#onSession(session),
+      onError: (error, session) => this.#onError(error, session),
+    })
+    // One function for all: with ten thousand connections it tells.
+    const open = this.#open
+    const slots = this.#slots
+    this.#onClosed = function (this: WebSocket) {
+      slots.leave(open.get(this) ?? '')
+      open.delete(this)
+    }
+    const webSockets = {
+      noServer: true,
+      clientTracking: false,
+      maxPayload: Math.max(resolved.maxFrame + HEADER_BYTES, 4 * FIRST_FRAME_LENGTH),
+      autoPong: false,
+      closeTimeout: CLOSE_TIMEOUT_MS,
+      // A context shared by keys and the app's data would tell about the keys.
+      perMessageDeflate: false,
+      handleProtocols: () => SUBPROTOCOL,
+    }
+    this.#webSockets = new WebSocketServer(webSockets)
+  }
+
+  /** The sessions that live, by their id. */
+  get sessions(): ReadonlyMap<string, Session> {
+    return this.#hub.sessions
+  }
+
+  /** Resolves when the sessions in the store have been taken up; rejects with CommsError `STORAGE`. */
+  get restored(): Promise<void> {
+    return this.#hub.restored
+  }
+
+  /**
+   * Calls `listener` with every session: those in the store, once after the first `onSession`, and each that is opened. It has to
+   * set handlers before it returns. One that throws ends the session.
+   */
+  onSession(listener: (session: Session) => void): this {
+    if (typeof listener !== 'function') {
+      throw new TypeError(`onSession: the listener must be a function, got ${typeof listener}`)
+    }
+    this.#listeners.push(listener)
+    this.#hub.start()
+    return this
+  }
+
+  /**
+   * Takes the upgrades of a server: of `node:http` or `node:https` those of one path, or all connections of a
+   * WebSocketServer of `ws` that have selected guru.v1.
+   * @throws Error without a listener of `onSession`, TypeError for a WebSocketServer that compresses
+   */
+  attach(server: Server | SecureServer | WebSocketServer, options: AttachOptions = {}): this {
+    checkAttachOptions(options)
+    if (this.#listeners.length === 0) {
+      throw new Error('attach: call onSession first; messages of a session that nobody sees would be lost')
+    }
+    if (isWebSocketServer(server)) this.#attachWebSockets(server)
+    else this.#attachHttp(server, options.path ?? '/ws')
+    return this
+  }
+
+  /** Takes one upgrade, whatever its path, or answers why not. For servers that route upgrades themselves. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // One that breaks while it is looked at must not throw.
+    socket.on('error', destroy)
+    const { plain, addressOf } = this.#options
+    const offered = offersSession(request)
+    if (!offered && plain) {
+      plain(request, socket, head)
+      return
+    }
+    const status = this.#refusalOf(request, offered)
+    if (status !== 0) {
+      refuseUpgrade(socket, status)
+      return
+    }
+    const address = addressOf(request)
+    const full = this.#slots.enter(address)
+    if (full) {
+      this.#refuse(request, socket, head, full)
+      return
+    }
+    const open = this.#open.size
+    this.#webSockets.handleUpgrade(request, socket, head, this.#onUpgraded)
+    // Not taken: a broken handshake, already answered.
+    if (this.#open.size === open) this.#slots.leave(address)
+  }
+
+  /**
+   * Sends to every session; JSON is made once. One whose queue is full (`overflow: 'reject'`) is left out.
+   * @returns how many sessions took it
+   * @throws CommsError `BAD_REQUEST`, as `session.send`
+   */
+  broadcast(data: unknown, options: SessionSendOptions = {}): number {
+    checkSendOptions(options)
+    return this.#hub.broadcast(encodeMessage(data), options)
+  }
+
+  /**
+   * Asks every client to leave, and to resume elsewhere, at a random moment within `spreadMs` (default 10000); until
+   * then all goes on. Nobody new is let in. Resolves when all have gone, or a second after `spreadMs`.
+   */
+  async drain(options: DrainOptions = {}): Promise<void> {
+    checkDrainOptions(options)
+    const { spreadMs = 10_000, why = 'going away' } = options
+    this.#leaving = true
+    this.#hub.sendAllAway(spreadMs, why)
+    await this.#until(() => this.#hub.connections === 0, spreadMs + 1000)
+  }
+
+  /**
+   * Lets nobody in any more, waits up to `graceMs` (default 2000) until all is handled, acknowledged and recorded, and
+   * ends every connection with 1001. Sessions in a store live on; without a store they end, as `lost` with the reason
+   * `shutdown`. The HTTP server and the store stay open: they are yours. A second call waits for the first.
+   */
+  close(options: { graceMs?: number } = {}): Promise<void> {
+    checkOptions('close', options, { graceMs: delay })
+    this.#closing ??= this.#close(options.graceMs ?? 2000)
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  getStats(): SessionServerStats {
+    return {
+      sessions: this.#hub.sessions.size,
+      connections: this.#hub.connections,
+      queuedBytes: this.#hub.keptBytes,
+      ...this.#hub.counts,
+    }
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    this.#leaving = true
+    await this.#until(() => this.#hub.isIdle, graceMs)
+    this.#hub.end()
+    for (const detach of this.#detach) detach()
+    if (this.#open.size > 0) {
+      const gone = Promise.all(
+        [...this.#open.keys()].map((socket) => new Promise((done) => socket.once('close', done))),
+      )
+      await this.#race(gone, GOODBYE_MS)
+      for (const socket of this.#open.keys()) socket.terminate()
+    }
+  }
+
+  async #until(test: () => boolean, ms: number): Promise<void> {
+    const { promise, stop } = this.#hub.whenRested(test)
+    await this.#race(promise, ms)
+    stop()
+  }
+
+  async #race(promise: Promise<unknown>, ms: number): Promise<void> {
+    const over = new AbortController()
+    const waited = sleep(this.#options.clock, ms, over.signal, () => undefined).catch(() => {})
+    await Promise.race([promise, waited])
+    over.abort()
+  }
+
+  #attachHttp(server: Server | SecureServer, path: string): void {
+    const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      if (pathOf(request) === path) this.handleUpgrade(request, socket, head)
+      // Others may know what to do with it.
+      else if (server.listenerCount('upgrade') === 1) {
+        socket.on('error', destroy)
+        refuseUpgrade(socket, 404)
+      }
+    }
+    server.on('upgrade', onUpgrade)
+    this.#detach.push(() => server.off('upgrade', onUpgrade))
+  }
+
+  #attachWebSockets(server: WebSocketServer): void {
+    if (server.options.perMessageDeflate) {
+      throw new TypeError(
+        'attach: the WebSocketServer must have perMessageDeflate off: it would tell about keys',
+      )
+    }
+    const onConnection = (socket: WebSocket, request: IncomingMessage) => {
+      if (socket.protocol !== SUBPROTOCOL) return
+      socket.on('error', ignore)
+      const status = this.#refusalOf(request, true)
+      if (status === 503) socket.close(CLOSE.goingAway, 'the server is going away')
+      else if (status !== 0) socket.close(POLICY, 'not allowed')
+      if (status !== 0) return
+      const address = this.#options.addressOf(request)
+      const full = this.#slots.enter(address)
+      if (full) {
+        socket.close(CLOSE.tooMany, full)
+        return
+      }
+      this.#arrived(socket, request)
+    }
+    server.on('connection', onConnection)
+    this.#detach.push(() => server.off('connection', onConnection))
+  }
+
+  /** The HTTP status that says why not; 0 when it may pass. */
+  #refusalOf(request: IncomingMessage, offered: boolean): number {
+    const { allowedHosts, allowedOrigins } = this.#options
+    if (this.#leaving || this.#listeners.length === 0) return 503
+    if (refusal(request, { host: '', allowedHosts, allowedOrigins })) return 403
+    return offered ? 0 : 400
+  }
+
+  #arrived(socket: WebSocket, request: IncomingMessage): void {
+    this.#open.set(socket, this.#options.addressOf(request))
+    socket.once('close', this.#onClosed)
+    this.#hub.arrived(socket, request.socket, request)
+  }
+
+  /** There is no place for it. In a browser only a close code can say so. */
+  #refuse(request: IncomingMessage, socket: Duplex, head: Buffer, why: string): void {
+    if (this.#refusing >= MAX_REFUSING) {
+      refuseUpgrade(socket, 503)
+      return
+    }
+    this.#refusing += 1
+    socket.once('close', () => {
+      this.#refusing -= 1
+    })
+    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      webSocket.on('error', ignore)
+      webSocket.close(CLOSE.tooMany, why)
+    })
+  }
+
+  protected override onListenerError(error: unknown, name: string): void {
+    if (name === 'error') super.onListenerError(error, name)
+    else this.#onError(error, undefined)
+  }
+
+  #onSession(session: Session): void {
+    for (const listener of this.#listeners) listener(session)
+    this.emit('session', session)
+  }
+
+  #onError(error: unknown, session: Session | undefined): void {
+    if (!this.emit('error', error, session)) this.#options.logger?.error('a session server:', error)
+  }
+}
+
+function offersSession({ headers }: IncomingMessage): boolean {
+  const offered = headers['sec-websocket-protocol'] ?? ''
+  return offered.split(',').some((name) => name.trim() === SUBPROTOCOL)
+}
+
+function isWebSocketServer(server: Server | SecureServer | WebSocketServer): server is WebSocketServer {
+  return 'handleUpgrade' in server
+}
+
+function destroy(this: Duplex): void {
+  this.destroy()
+}
+
+function ignore(): void {}

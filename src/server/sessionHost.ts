@@ -1,0 +1,515 @@
+// Carries out what the machine of one session says: starts handlers, settles receipts, tells the app, records.
+
+import { CommsError } from '../core/errors.ts'
+import { type Entry, NEVER } from '../session/entry.ts'
+import { type Frame, type Payload, payloadBytes, TEXT } from '../session/frames.ts'
+import type { EndReason, ServerHost, ServerSession } from '../session/serverSession.ts'
+import type { Transact, Write } from '../session/store.ts'
+import type { Sleeper } from './Alarms.ts'
+import { decodeMessage, encodeMessage } from './payload.ts'
+import {
+  type DroppedSessionMessage,
+  Session,
+  type SessionActions,
+  type SessionEvents,
+  type SessionHandler,
+  type SessionLossReason,
+  type SessionMessage,
+  type SessionMessageContext,
+} from './Session.ts'
+import {
+  LiveReceipt,
+  LOST_VOLATILE,
+  messageId,
+  SENT_VOLATILE,
+  type SessionReceipt,
+  SettledReceipt,
+} from './sessionReceipt.ts'
+import type { SessionSendOptions } from './sessionServerOptions.ts'
+import type { SessionWriter, WriterOwner } from './sessionWriter.ts'
+
+/** What happened, counted since the server was made. */
+export interface SessionCounts {
+  messagesIn: number
+  messagesOut: number
+  volatileIn: number
+  volatileOut: number
+  redelivered: number
+  acked: number
+  dropped: number
+  resumes: number
+  losses: number
+}
+
+/** What a session asks of the server it belongs to. */
+export interface HostServer {
+  readonly counts: SessionCounts
+  readonly overflow: 'drop-oldest' | 'drop-newest' | 'reject'
+  readonly transact: Transact | undefined
+  now(): number
+  /** Puts a frame on a connection. */
+  write(conn: number, frame: Frame): void
+  /** Whether a connection can take a volatile message now. */
+  hasRoom(conn: number): boolean
+  hangUp(conn: number, code: number, reason: string): void
+  /** The payload bytes kept for a client have changed by so many. */
+  keep(bytes: number): void
+  /** Whether so many more may be kept. */
+  mayKeep(bytes: number): boolean
+  /** Calls the listeners of a session, after the step. */
+  notify<Name extends keyof SessionEvents & string>(
+    session: Session,
+    name: Name,
+    ...args: SessionEvents[Name]
+  ): void
+  /** Something failed that no listener of the session hears. */
+  report(error: unknown, session: Session): void
+  setAlarm(host: SessionHost, at: number): void
+  schedule(writer: SessionWriter, late: boolean): void
+  rested(): void
+  /** Messages can be sent: shows a new session to the app; one that is shown already goes on. */
+  opened(host: SessionHost, resumed: boolean): void
+  /** The connection of a session may have become free to say more. */
+  update(conn: number): void
+  ended(host: SessionHost): void
+}
+
+export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterOwner {
+  readonly sid: string
+  readonly session: Session
+  handler: SessionHandler | undefined
+  over = false
+  connected = false
+  /** Whether the app knows it. */
+  shown = false
+  /** Of who opened it, where addresses are counted. */
+  address: string | undefined
+  alarmAt = Infinity
+  alarmIndex = -1
+  readonly #server: HostServer
+  #engine!: ServerSession
+  #writer: SessionWriter | undefined
+  #receipts: Map<number, LiveReceipt> | undefined
+  #waiting: PromiseWithResolvers<void> | undefined
+  #kept = 0
+  #lossReason: SessionLossReason | undefined
+  readonly #withdraw = (seq: number) => this.#cancel(seq)
+
+  constructor(sid: string, server: HostServer) {
+    this.sid = sid
+    this.#server = server
+    this.session = new Session(this)
+  }
+
+  /** Its machine, and what records for it. */
+  begin(engine: ServerSession, writer: SessionWriter | undefined): void {
+    this.#engine = engine
+    this.#writer = writer
+    this.touched()
+  }
+
+  get engine(): ServerSession {
+    return this.#engine
+  }
+
+  /** Whether something of it is still to be recorded, told or handled. */
+  get busy(): boolean {
+    const { peer, phase } = this.#engine.state
+    const { inbox, outbox, waiting } = peer
+    if (inbox.taken > inbox.rx || this.#writer?.busy) return true
+    return (
+      phase === 'up' && (inbox.rx > inbox.told || outbox.last > outbox.acked || waiting.entries.length > 0)
+    )
+  }
+
+  /** After every step: what follows from the state it has reached. */
+  touched(): void {
+    const { state } = this.#engine
+    const { outbox, waiting } = state.peer
+    const kept = outbox.bytes + waiting.bytes
+    if (this.over) return
+    if (kept !== this.#kept) {
+      this.#server.keep(kept - this.#kept)
+      this.#kept = kept
+    }
+    const connected = state.phase === 'up'
+    if (connected !== this.connected) {
+      this.connected = connected
+      if (!connected && this.shown) this.#server.notify(this.session, 'disconnected')
+    }
+    const at = this.#engine.wakeAt
+    // One that comes too early finds nothing due: cheaper than moving it with each message.
+    if (at < this.alarmAt) this.#server.setAlarm(this, at)
+  }
+
+  wake(now: number): void {
+    this.#engine.wake(now)
+    this.touched()
+  }
+
+  // What the app asks for.
+
+  get principal(): string {
+    return this.#engine.state.principal
+  }
+
+  get queuedMessages(): number {
+    return this.over ? 0 : this.#engine.peer.waiting + this.#engine.peer.unacknowledged
+  }
+
+  get queuedBytes(): number {
+    return this.#kept
+  }
+
+  sendMessage(data: unknown, options: SessionSendOptions): SessionReceipt {
+    return this.sendPayload(encodeMessage(data), options)
+  }
+
+  /** As `sendMessage`, for what is encoded already. */
+  sendPayload(payload: Payload, { volatile, priority, ttl = Infinity, stream = 0 }: SessionSendOptions) {
+    const on = typeof payload === 'string' ? TEXT : stream
+    if (volatile) return this.#sendVolatile(on, payload)
+    const server = this.#server
+    const { peer } = this.#engine
+    if (this.over) return this.#refuse(payload, 'closed', 'the session is over')
+    const bytes = payloadBytes(payload)
+    if (!server.mayKeep(bytes)) {
+      const what = 'the server keeps as much as it may (maxTotalQueueBytes)'
+      if (server.overflow === 'reject') throw new CommsError(`send: ${what}`, { code: 'QUEUE_FULL' })
+      return this.#refuse(payload, 'overflow', what)
+    }
+    const now = server.now()
+    const receipt = new LiveReceipt(peer.state.seq + 1, this.#withdraw)
+    this.#receipts ??= new Map()
+    this.#receipts.set(receipt.seq, receipt)
+    const expiresAt = ttl === Infinity ? NEVER : now + ttl
+    const result = peer.send(on, payload, bytes, now, { priority, expiresAt })
+    if (result === 'taken') {
+      if (!this.#writer) receipt.accept()
+    } else if (result !== 'dropped') {
+      this.#receipts.delete(receipt.seq)
+      throw refusalOf(result, bytes, peer.state.limits.maxFrame)
+    }
+    this.touched()
+    return receipt
+  }
+
+  interrupt(stream: number): boolean {
+    return !this.over && this.#engine.peer.interrupt(stream)
+  }
+
+  whenReady(): Promise<void> {
+    if (this.over) return heard(Promise.reject(lost('the session is over')))
+    if (this.#engine.peer.waiting === 0) return Promise.resolve()
+    if (!this.#waiting) {
+      this.#waiting = Promise.withResolvers<void>()
+      heard(this.#waiting.promise)
+    }
+    return this.#waiting.promise
+  }
+
+  close(): void {
+    this.#engine.end('ended')
+  }
+
+  report(error: unknown): void {
+    if (this.session.listenerCount('error') > 0) this.#server.notify(this.session, 'error', error)
+    else this.#server.report(error, this.session)
+  }
+
+  /** Ends it for a reason that is not the app's wish. */
+  lose(reason: SessionLossReason): void {
+    if (this.over) return
+    this.#lossReason = reason
+    this.#engine.end('ended')
+  }
+
+  /** The process stops and the store keeps the session: nobody will know here what became of its messages. */
+  leave(): void {
+    this.over = true
+    this.#writer?.stop()
+    this.#failReceipts('the server has closed: the store keeps the message')
+  }
+
+  #sendVolatile(stream: number, payload: Payload): SessionReceipt {
+    const { conn } = this.#engine.state
+    if (this.over || !this.#server.hasRoom(conn) || !this.#engine.peer.sendVolatile(stream, payload)) {
+      return LOST_VOLATILE
+    }
+    this.#server.counts.volatileOut += 1
+    return SENT_VOLATILE
+  }
+
+  /** A message that finds no place at all: it has no number in the machine. */
+  #refuse(data: Payload, reason: DroppedSessionMessage['reason'], why: string): SessionReceipt {
+    const id = 'refused'
+    this.#server.counts.dropped += 1
+    this.#server.notify(this.session, 'dropped', { id, reason, data })
+    const error = new CommsError(`the message was dropped: ${why}`, { code: 'DROPPED' })
+    return new SettledReceipt(id, error, error)
+  }
+
+  #cancel(seq: number): boolean {
+    if (this.over || !this.#engine.peer.cancel(seq)) return false
+    this.#receipts
+      ?.get(seq)
+      ?.fail(new CommsError(`message ${messageId(seq)} was cancelled`, { code: 'CANCELLED' }))
+    this.#receipts?.delete(seq)
+    this.touched()
+    return true
+  }
+
+  // What the machine says.
+
+  send(frame: Frame): void {
+    this.#server.write(this.#engine.state.conn, frame)
+  }
+
+  deliver(sid: string, number: number, stream: number, payload: Payload, redelivered: boolean): void {
+    const { counts } = this.#server
+    counts.messagesIn += 1
+    if (redelivered) counts.redelivered += 1
+    let data: unknown
+    try {
+      data = decodeMessage(payload)
+    } catch (error) {
+      this.report(error)
+      this.#settled(sid, number)
+      return
+    }
+    const context = new MessageContext(this, number, redelivered, stream)
+    let result: unknown
+    if (this.handler) {
+      try {
+        result = this.handler(data, context)
+      } catch (error) {
+        this.report(error)
+      }
+    }
+    this.session.emit('message', data, context)
+    if (context.recording === undefined && !isThenable(result)) {
+      this.#settled(sid, number)
+      return
+    }
+    void this.#settleLater(sid, number, result, context)
+  }
+
+  async #settleLater(sid: string, number: number, result: unknown, context: MessageContext): Promise<void> {
+    let reported: unknown
+    try {
+      await result
+    } catch (error) {
+      reported = error
+      this.report(error)
+    }
+    try {
+      // Also what nobody waited for: the acknowledgement must not overtake it, and a failure is told once.
+      await context.recording
+    } catch (error) {
+      if (error !== reported) this.report(error)
+    }
+    this.#settled(sid, number)
+    this.touched()
+  }
+
+  #settled(sid: string, number: number): void {
+    if (!this.over) this.#engine.peer.settled(sid, number, this.#server.now())
+  }
+
+  /** Runs a handler's deed in the store's transaction. */
+  async record<T>(number: number, run: (database: never) => T): Promise<T> {
+    if (this.over) throw lost('record: the session is over')
+    const { transact } = this.#server
+    if (transact) return transact(this.sid, number, run as (database: unknown) => T)
+    if (this.#writer) throw new CommsError('record: this store has no transactions', { code: 'UNSUPPORTED' })
+    return run(undefined as never)
+  }
+
+  volatile(stream: number, payload: Payload): void {
+    this.#server.counts.volatileIn += 1
+    if (this.session.listenerCount('volatile') === 0) return
+    try {
+      this.session.emit('volatile', decodeMessage(payload), stream === TEXT ? undefined : stream)
+    } catch (error) {
+      this.report(error)
+    }
+  }
+
+  flush(stream: number): void {
+    this.session.emit('flush', stream)
+  }
+
+  accepted(seq: number): void {
+    this.#receipts?.get(seq)?.accept()
+  }
+
+  delivered(seq: number): void {
+    this.#server.counts.acked += 1
+    const receipt = this.#receipts?.get(seq)
+    if (receipt) {
+      this.#receipts?.delete(seq)
+      receipt.arrive()
+    }
+    if (this.session.listenerCount('delivered') > 0)
+      this.#server.notify(this.session, 'delivered', { id: messageId(seq) })
+  }
+
+  dropped({ seq, payload }: Entry, reason: DroppedSessionMessage['reason']): void {
+    this.#server.counts.dropped += 1
+    const id = messageId(seq)
+    const receipt = this.#receipts?.get(seq)
+    if (receipt) {
+      this.#receipts?.delete(seq)
+      receipt.fail(new CommsError(`message ${id} was dropped: ${reason}`, { code: 'DROPPED' }))
+    }
+    this.#server.notify(this.session, 'dropped', { id, reason, data: payload })
+  }
+
+  handlerTimedOut(number: number): void {
+    const what = `the handler of message ${this.sid}/${number} has not settled in time: it counts as settled`
+    this.report(new CommsError(what, { code: 'TIMEOUT' }))
+  }
+
+  ready(): void {
+    this.#waiting?.resolve()
+    this.#waiting = undefined
+  }
+
+  pong(): void {}
+
+  store(write: Write): void {
+    this.#writer?.push(write)
+  }
+
+  hangUp(conn: number, code: number, reason: string): void {
+    this.#server.hangUp(conn, code, reason)
+  }
+
+  opened(resumed: boolean): void {
+    this.connected = true
+    this.#server.opened(this, resumed)
+  }
+
+  ended(reason: EndReason, undelivered: readonly Entry[]): void {
+    const inDoubt = undelivered.map(
+      ({ seq, payload }): SessionMessage => ({ id: messageId(seq), data: payload }),
+    )
+    if (reason === 'closed' || (reason === 'ended' && !this.#lossReason)) {
+      this.#finish('the session was closed')
+      const by = reason === 'closed' ? 'client' : 'server'
+      if (this.shown) this.#server.notify(this.session, 'closed', { by, inDoubt })
+    } else this.#lost(this.#lossReason ?? (reason as SessionLossReason), inDoubt)
+    this.#server.ended(this)
+  }
+
+  // What became of the records.
+
+  schedule(writer: SessionWriter, late: boolean): void {
+    this.#server.schedule(writer, late)
+  }
+
+  stored(write: Write): void {
+    if (this.over) return
+    this.#engine.stored(write, this.#server.now())
+    this.touched()
+    this.#server.update(this.#engine.state.conn)
+  }
+
+  stale(): void {
+    if (this.over) return
+    this.#engine.fenced()
+    this.#lost('takenOver', [])
+    this.#server.ended(this)
+  }
+
+  failed(error: unknown): void {
+    this.report(error)
+    this.lose('storage')
+  }
+
+  rested(): void {
+    this.#server.rested()
+  }
+
+  #lost(reason: SessionLossReason, inDoubt: readonly SessionMessage[]): void {
+    this.#server.counts.losses += 1
+    this.#finish(`the session was lost: ${reason}`)
+    if (this.shown) this.#server.notify(this.session, 'lost', { reason, inDoubt })
+  }
+
+  #finish(why: string): void {
+    this.over = true
+    this.connected = false
+    this.#failReceipts(why)
+    this.#server.keep(-this.#kept)
+    this.#kept = 0
+  }
+
+  #failReceipts(why: string): void {
+    const error = lost(why)
+    for (const receipt of this.#receipts?.values() ?? []) receipt.fail(error)
+    this.#receipts = undefined
+    this.#waiting?.reject(error)
+    this.#waiting = undefined
+  }
+}
+
+class MessageContext implements SessionMessageContext {
+  readonly redelivered: boolean
+  /** What a handler records, while it does. */
+  recording: Promise<unknown> | undefined
+  readonly #host: SessionHost
+  readonly #number: number
+  readonly #stream: number
+
+  constructor(host: SessionHost, number: number, redelivered: boolean, stream: number) {
+    this.#host = host
+    this.#number = number
+    this.redelivered = redelivered
+    this.#stream = stream
+  }
+
+  get id(): string {
+    return `${this.#host.sid}/${this.#number}`
+  }
+
+  get stream(): number | undefined {
+    return this.#stream === TEXT ? undefined : this.#stream
+  }
+
+  /** A getter, so that it can be taken out of the context. */
+  get record(): SessionMessageContext['record'] {
+    return <T, Database>(run: (database: Database) => T) => {
+      const recorded = this.#host.record(this.#number, run as (database: never) => T)
+      this.recording = heard(recorded)
+      return recorded
+    }
+  }
+}
+
+function lost(why: string): CommsError {
+  return new CommsError(why, { code: 'SESSION_LOST' })
+}
+
+function refusalOf(result: 'rejected' | 'tooLarge' | 'empty', bytes: number, maxFrame: number): CommsError {
+  switch (result) {
+    case 'rejected':
+      return new CommsError('send: the queue of the session is full', { code: 'QUEUE_FULL' })
+    case 'tooLarge': {
+      const what = `send: the message has ${bytes} bytes, at most ${maxFrame} are taken (maxFrame)`
+      return new CommsError(what, { code: 'BAD_REQUEST' })
+    }
+    case 'empty':
+      return new CommsError('send: a text without a character cannot be sent', { code: 'BAD_REQUEST' })
+  }
+}
+
+/** A promise whose rejection nobody has to hear. */
+function heard<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+}

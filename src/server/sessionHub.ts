@@ -1,0 +1,514 @@
+// All sessions of one server and the connections that carry them: does what `session/serverTable.ts` decides, over
+// sockets that others accept. It knows no HTTP.
+
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+import type { CommsError } from '../core/errors.ts'
+import { timeout } from '../policies/timeout/timeout.ts'
+import { CLOSE } from '../session/closeCodes.ts'
+import type { Frame, Payload } from '../session/frames.ts'
+import { FIRST_FRAME_MS } from '../session/limits.ts'
+import type { ServerSession } from '../session/serverSession.ts'
+import { newTable, ServerTable, type TableHost } from '../session/serverTable.ts'
+import type { StoredSession, Transact } from '../session/store.ts'
+import { Alarms, type Sleeper } from './Alarms.ts'
+import type { Session, SessionEvents } from './Session.ts'
+import { SessionSocket, type SocketOwner } from './SessionSocket.ts'
+import { type HostServer, type SessionCounts, SessionHost } from './sessionHost.ts'
+import { digestOf, makeNames, sameDigest } from './sessionKeys.ts'
+import type { ResolvedSessionServerOptions, SessionSendOptions } from './sessionServerOptions.ts'
+import { onOwnClock, SessionWriter } from './sessionWriter.ts'
+
+/** What the hub tells. */
+export interface HubListener {
+  /** A session can be used: a new one, or one that the store remembered. May throw. */
+  onSession(session: Session): void
+  /** Something failed. */
+  onError(error: unknown, session: Session | undefined): void
+}
+
+/** Acknowledged messages may stay in the store for so long. */
+const PRUNE_MS = 1000
+/** A socket may hold twice a whole window, for the overhead of small frames and what is no message. */
+const BUFFERED_WINDOWS = 2
+const BUFFERED_BYTES = 2 ** 20
+/** Volatile messages find room while no more than this waits in the socket. */
+const VOLATILE_BYTES = 64 * 1024
+const INTERNAL_ERROR = 1011
+
+/** Wakes the table, or prunes. */
+class Waker implements Sleeper {
+  alarmAt = Infinity
+  alarmIndex = -1
+  readonly wake: (now: number) => void
+
+  constructor(wake: (now: number) => void) {
+    this.wake = wake
+  }
+}
+
+export class SessionHub implements HostServer, TableHost, SocketOwner {
+  readonly counts: SessionCounts = {
+    messagesIn: 0,
+    messagesOut: 0,
+    volatileIn: 0,
+    volatileOut: 0,
+    redelivered: 0,
+    acked: 0,
+    dropped: 0,
+    resumes: 0,
+    losses: 0,
+  }
+  /** Those the app knows. */
+  readonly sessions = new Map<string, Session>()
+  readonly overflow: 'drop-oldest' | 'drop-newest' | 'reject'
+  readonly transact: Transact | undefined
+  /** Payload bytes kept for all clients. */
+  keptBytes = 0
+  /** What a client is told that comes while we leave; `undefined` while we stay. */
+  leaving: { readonly spreadMs: number; readonly why: string } | undefined
+  readonly #options: ResolvedSessionServerOptions
+  readonly #listener: HubListener
+  readonly #table: ServerTable
+  readonly #alarms: Alarms
+  readonly #sockets = new Map<number, SessionSocket>()
+  /** The requests of connections that are not authenticated yet. */
+  readonly #requests = new Map<number, IncomingMessage>()
+  readonly #hosts = new Map<string, SessionHost>()
+  /** Sessions of each address, where nobody authenticates. */
+  readonly #ofAddress = new Map<string, number>()
+  readonly #restored = Promise.withResolvers<void>()
+  #started = false
+  readonly #tableWaker = new Waker((now) => this.#wakeTable(now))
+  readonly #pruneWaker = new Waker(() => this.#prune())
+  #conns = 0
+  #told: (() => void)[] = []
+  #toWrite: SessionWriter[] = []
+  #toPrune = new Set<SessionWriter>()
+  #onRest: (() => void)[] = []
+
+  constructor(options: ResolvedSessionServerOptions, listener: HubListener) {
+    this.#options = options
+    this.#listener = listener
+    this.#alarms = new Alarms(options.clock)
+    this.overflow = options.overflow
+    const { store } = options
+    this.transact = store?.transact?.bind(store)
+    const { pingInterval } = options
+    const pingWish = pingInterval === Infinity ? 0 : pingInterval
+    this.#table = new ServerTable(
+      newTable(),
+      {
+        session: {
+          durable: store !== undefined,
+          handlerTimeout: options.handlerTimeout,
+          // Clients that ping as they are asked to spare us asking.
+          pingInterval: pingWish * 1.25,
+          pongTimeout: options.pongTimeout,
+          maxQueueMessages: options.maxQueueMessages,
+          maxQueueBytes: options.maxQueueBytes,
+          overflow: options.overflow,
+          pingWish,
+        },
+        limits: {
+          maxMessages: options.maxMessages,
+          maxBytes: options.maxBytes,
+          maxFrame: options.maxFrame,
+        },
+        ttl: options.ttl,
+        maxSessions: options.maxSessions,
+        maxSessionsPerPrincipal: options.authenticate ? options.maxSessionsPerPrincipal : Infinity,
+      },
+      this,
+    )
+    // A failure is told by `onError`, too.
+    this.restored.catch(() => {})
+  }
+
+  /** Somebody sees sessions now: those in the store are taken up. */
+  start(): void {
+    if (this.#started) return
+    this.#started = true
+    this.#restored.resolve(this.#restore())
+  }
+
+  /** Resolves when all that the store remembers has been taken up; rejects when it cannot be read. */
+  get restored(): Promise<void> {
+    return this.#restored.promise
+  }
+
+  get connections(): number {
+    return this.#sockets.size
+  }
+
+  // Connections.
+
+  /** A WebSocket has opened that speaks guru.v1. */
+  arrived(socket: WebSocket, tcp: Duplex, request: IncomingMessage): void {
+    this.#conns += 1
+    const conn = this.#conns
+    const { maxBytes } = this.#options
+    const maxBufferedBytes = BUFFERED_WINDOWS * maxBytes + BUFFERED_BYTES
+    this.#sockets.set(conn, new SessionSocket(conn, socket, tcp, maxBufferedBytes, this))
+    this.#requests.set(conn, request)
+    const now = this.now()
+    this.#table.arrived(conn, undefined, now)
+    const deadline = now + FIRST_FRAME_MS
+    if (deadline < this.#tableWaker.alarmAt) this.#alarms.set(this.#tableWaker, deadline)
+  }
+
+  frame(socket: SessionSocket, frame: Frame): void {
+    this.#table.frame(socket.conn, frame, this.now())
+    this.#after(socket.conn)
+  }
+
+  isBusy(socket: SessionSocket): boolean {
+    return this.#table.busy(socket.conn)
+  }
+
+  closed(socket: SessionSocket): void {
+    const { conn } = socket
+    if (!this.#sockets.delete(conn)) return
+    this.#requests.delete(conn)
+    const host = this.#hostOf(conn)
+    this.#table.gone(conn, this.now())
+    host?.touched()
+    this.rested()
+  }
+
+  update(conn: number): void {
+    this.#sockets.get(conn)?.update()
+  }
+
+  #hostOf(conn: number): SessionHost | undefined {
+    const sid = this.#table.state.connections.get(conn)?.sid
+    return sid ? this.#hosts.get(sid) : undefined
+  }
+
+  #after(conn: number): void {
+    this.#hostOf(conn)?.touched()
+    this.#sockets.get(conn)?.update()
+  }
+
+  #wakeTable(now: number): void {
+    this.#alarms.set(this.#tableWaker, this.#table.wake(now))
+  }
+
+  // What the table asks for.
+
+  hangUp(conn: number, code: number, reason: string): void {
+    this.#table.hungUp(conn)
+    this.#requests.delete(conn)
+    const socket = this.#sockets.get(conn)
+    this.#sockets.delete(conn)
+    socket?.end(code, reason)
+  }
+
+  authenticate(conn: number, auth: string | undefined): void {
+    const request = this.#requests.get(conn)
+    this.#requests.delete(conn)
+    if (!request) return
+    const asked = this.#table.state.connections.get(conn)?.asked
+    if (asked?.t === 'open' && !this.#mayOpen(request)) {
+      this.hangUp(conn, CLOSE.tooMany, 'too many sessions or queued messages')
+      return
+    }
+    const { authenticate } = this.#options
+    if (!authenticate) {
+      this.#table.authenticated(conn, '', this.now())
+      const host = this.#hostOf(conn)
+      if (host && asked?.t === 'open') this.#count(host, request)
+      return
+    }
+    void this.#ask(authenticate, request, auth ?? bearerOf(request)).then((principal) => {
+      this.#table.authenticated(conn, principal, this.now())
+      this.#after(conn)
+    })
+  }
+
+  lookUp(conn: number, sid: string): void {
+    this.#find(sid).then(
+      (stored) => {
+        this.#table.found(conn, stored, this.now())
+        this.#after(conn)
+      },
+      (error) => {
+        this.#listener.onError(error, undefined)
+        this.hangUp(conn, INTERNAL_ERROR, 'the store cannot be read')
+      },
+    )
+  }
+
+  makeNames(): { sid: string; key: string } {
+    return makeNames()
+  }
+
+  digest(key: string): string {
+    return digestOf(key)
+  }
+
+  same(one: string, other: string): boolean {
+    return sameDigest(one, other)
+  }
+
+  host(sid: string): SessionHost {
+    const host = new SessionHost(sid, this)
+    this.#hosts.set(sid, host)
+    return host
+  }
+
+  begun(engine: ServerSession, restored: boolean): void {
+    const { sid } = engine.state.peer
+    const host = this.#hosts.get(sid) as SessionHost
+    const { store, clock } = this.#options
+    const writer = store && new SessionWriter(store, clock, sid, engine.state.epoch, host)
+    host.begin(engine, writer)
+    if (restored) this.#show(host)
+  }
+
+  /** Whether one more session may begin, by what the table does not count. */
+  #mayOpen(request: IncomingMessage): boolean {
+    const { authenticate, addressOf, maxSessionsPerPrincipal, maxTotalQueueBytes } = this.#options
+    if (this.keptBytes >= maxTotalQueueBytes && this.keptBytes > 0) return false
+    if (authenticate) return true
+    const address = addressOf(request)
+    return (this.#ofAddress.get(address) ?? 0) < maxSessionsPerPrincipal || this.#evict(address)
+  }
+
+  /** A session of this address that was never heard from makes room. */
+  #evict(address: string): boolean {
+    for (const host of this.#hosts.values()) {
+      const { state } = host.engine
+      if (host.address !== address || state.phase !== 'detached' || state.heard) continue
+      host.engine.end('evicted')
+      return true
+    }
+    return false
+  }
+
+  #count(host: SessionHost, request: IncomingMessage): void {
+    host.address = this.#options.addressOf(request)
+    this.#ofAddress.set(host.address, (this.#ofAddress.get(host.address) ?? 0) + 1)
+  }
+
+  async #ask(
+    authenticate: NonNullable<ResolvedSessionServerOptions['authenticate']>,
+    request: IncomingMessage,
+    auth: string | undefined,
+  ): Promise<string | undefined> {
+    const { authenticateTimeout, clock } = this.#options
+    try {
+      const principal = await timeout(authenticateTimeout, { clock, unref: true }).execute(() =>
+        authenticate(request, auth),
+      )
+      if (principal === undefined || typeof principal === 'string') return principal
+      throw new TypeError(`authenticate must give a string or undefined, gave ${typeof principal}`)
+    } catch (error) {
+      this.#listener.onError(error, undefined)
+      return undefined
+    }
+  }
+
+  // What the store remembers.
+
+  async #restore(): Promise<void> {
+    const { store, clock } = this.#options
+    if (!store) return
+    // The app has this turn to add who else hears of them.
+    await Promise.resolve()
+    try {
+      for await (const stored of store.list()) {
+        if (this.#hosts.has(stored.session.sid)) continue
+        this.#table.restore(onOwnClock(stored, clock), this.now())
+      }
+    } catch (error) {
+      this.#listener.onError(error, undefined)
+      throw error
+    }
+  }
+
+  async #find(sid: string): Promise<StoredSession | undefined> {
+    // Before all are taken up, the same one could come twice.
+    await this.restored.catch(() => {})
+    const stored = await this.#options.store?.find(sid)
+    return stored && onOwnClock(stored, this.#options.clock)
+  }
+
+  schedule(writer: SessionWriter, late: boolean): void {
+    if (late) {
+      if (this.#toPrune.size === 0) this.#alarms.set(this.#pruneWaker, this.now() + PRUNE_MS)
+      this.#toPrune.add(writer)
+      return
+    }
+    // All sessions that have something to record in this turn are written together.
+    if (this.#toWrite.length === 0) setImmediate(() => this.#write())
+    this.#toWrite.push(writer)
+  }
+
+  #write(): void {
+    const writers = this.#toWrite
+    this.#toWrite = []
+    for (const writer of writers) writer.flush()
+  }
+
+  #prune(): void {
+    const writers = this.#toPrune
+    this.#toPrune = new Set()
+    for (const writer of writers) writer.flush()
+  }
+
+  // What sessions ask for.
+
+  now(): number {
+    return this.#options.clock.now()
+  }
+
+  write(conn: number, frame: Frame): void {
+    if (typeof frame === 'string') {
+      const first = frame.charCodeAt(0)
+      // A digit begins a message; what is volatile is counted where it is sent.
+      if (first >= 0x30 && first <= 0x39) this.counts.messagesOut += 1
+    } else if (frame[0] === 1) this.counts.messagesOut += 1
+    this.#sockets.get(conn)?.send(frame)
+  }
+
+  hasRoom(conn: number): boolean {
+    const socket = this.#sockets.get(conn)
+    return socket !== undefined && socket.bufferedBytes <= VOLATILE_BYTES
+  }
+
+  keep(bytes: number): void {
+    this.keptBytes += bytes
+  }
+
+  mayKeep(bytes: number): boolean {
+    return this.keptBytes + bytes <= this.#options.maxTotalQueueBytes
+  }
+
+  notify<Name extends keyof SessionEvents & string>(
+    session: Session,
+    name: Name,
+    ...args: SessionEvents[Name]
+  ): void {
+    // A listener may do anything; a machine in the middle of a step may be called for nothing.
+    if (this.#told.length === 0) queueMicrotask(() => this.#tell())
+    this.#told.push(() => session.emit(name, ...args))
+  }
+
+  report(error: unknown, session: Session): void {
+    this.#listener.onError(error, session)
+  }
+
+  setAlarm(host: SessionHost, at: number): void {
+    this.#alarms.set(host, at)
+  }
+
+  opened(host: SessionHost, resumed: boolean): void {
+    if (resumed) this.counts.resumes += 1
+    if (!host.shown) this.#show(host)
+    if (host.over) return
+    this.notify(host.session, 'connected', { resumed })
+    if (this.leaving) this.#sendAway(host, this.leaving.spreadMs, this.leaving.why)
+  }
+
+  ended(host: SessionHost): void {
+    this.#alarms.set(host, Infinity)
+    this.#table.forget(host.sid)
+    this.#hosts.delete(host.sid)
+    this.sessions.delete(host.sid)
+    const { address } = host
+    if (address !== undefined) {
+      const left = (this.#ofAddress.get(address) ?? 1) - 1
+      if (left > 0) this.#ofAddress.set(address, left)
+      else this.#ofAddress.delete(address)
+    }
+    this.rested()
+  }
+
+  #tell(): void {
+    // What listeners cause is told in this round, too.
+    for (let next = 0; next < this.#told.length; next += 1) (this.#told[next] as () => void)()
+    this.#told = []
+  }
+
+  #show(host: SessionHost): void {
+    host.shown = true
+    this.sessions.set(host.sid, host.session)
+    try {
+      this.#listener.onSession(host.session)
+    } catch (error) {
+      // Without its listeners, its messages would be acknowledged and lost.
+      this.#listener.onError(error, host.session)
+      host.lose('failed')
+    }
+  }
+
+  /** Sends to all; returns how many took it. */
+  broadcast(payload: Payload, options: SessionSendOptions): number {
+    let taken = 0
+    for (const host of [...this.#hosts.values()]) {
+      if (!host.shown) continue
+      try {
+        host.sendPayload(payload, options)
+        taken += 1
+      } catch (error) {
+        if ((error as CommsError).code !== 'QUEUE_FULL') throw error
+      }
+    }
+    return taken
+  }
+
+  // Leaving.
+
+  /** Asks every client to leave within `spreadMs`, each at a random moment. */
+  sendAllAway(spreadMs: number, why: string): void {
+    this.leaving = { spreadMs, why }
+    for (const host of this.#hosts.values()) this.#sendAway(host, spreadMs, why)
+  }
+
+  #sendAway(host: SessionHost, spreadMs: number, why: string): void {
+    host.engine.goAway(Math.round(this.#options.random() * spreadMs), why)
+  }
+
+  /** Resolves when `test` holds; looked at whenever something has come to rest. */
+  whenRested(test: () => boolean): { promise: Promise<void>; stop: () => void } {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const look = () => {
+      if (!test()) return
+      stop()
+      resolve()
+    }
+    const stop = () => {
+      this.#onRest = this.#onRest.filter((one) => one !== look)
+    }
+    this.#onRest.push(look)
+    look()
+    return { promise, stop }
+  }
+
+  rested(): void {
+    for (const look of this.#onRest) look()
+  }
+
+  /** Whether nothing is to be handled, recorded, sent or told any more. */
+  get isIdle(): boolean {
+    for (const host of this.#hosts.values()) if (host.busy) return false
+    return true
+  }
+
+  /** Ends every session (those in a store live on) and every connection. */
+  end(): void {
+    this.#alarms.stop()
+    for (const host of [...this.#hosts.values()]) {
+      if (this.#options.store) host.leave()
+      else host.lose('shutdown')
+    }
+    for (const conn of [...this.#sockets.keys()])
+      this.hangUp(conn, CLOSE.goingAway, 'the server is going away')
+  }
+}
+
+function bearerOf({ headers }: IncomingMessage): string | undefined {
+  return /^Bearer +(\S.*)$/i.exec(headers.authorization ?? '')?.[1]
+}

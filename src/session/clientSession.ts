@@ -1,0 +1,403 @@
+// The client's side of a session: how it opens, resumes, is lost and ends, and what each close code makes of it.
+// A step is one method call, as in `peer.ts`, which does all that both sides do alike. It opens no connection: it is told
+// of those that others open, and says when the next may follow.
+
+import { CLOSE } from './closeCodes.ts'
+import { encodeControl, type Opened } from './control.ts'
+import type { Entry } from './entry.ts'
+import type { Frame } from './frames.ts'
+import { windowDefaults } from './limits.ts'
+import { newPeer, Peer, type PeerHost, type PeerOptions, type PeerState } from './peer.ts'
+import type { OutboxRecord, Write } from './store.ts'
+
+/** Why a client is not going to reconnect. */
+export type StopReason = 'closed' | 'notAuthenticated' | 'takenOver' | 'protocol'
+
+/** Why a session is over although nobody closed it. */
+export type LossReason =
+  /** The server said so (4410). */
+  | 'gone'
+  /** One side lost memory: what it said cannot be placed. */
+  | 'memory'
+  /** The protocol was broken twice without progress. */
+  | 'protocol'
+  /** The client stops for good. */
+  | 'stopped'
+  /** The outbox can no longer be written. */
+  | 'storage'
+  /** The numbers are used up. */
+  | 'usedUp'
+
+/** What follows the end of a connection. */
+export type Verdict =
+  /** Backoff as usual. */
+  | { readonly action: 'backoff' }
+  /** At once, or at `notBefore`; no failed attempt. */
+  | { readonly action: 'now'; readonly notBefore: number }
+  /** The longest backoff. */
+  | { readonly action: 'longest' }
+  | { readonly action: 'stop'; readonly reason: StopReason }
+
+export interface ClientHost extends PeerHost {
+  /** Ends the current connection with this code; `closed` must not be called for it: the verdict is returned here. */
+  hangUp(code: number, reason: string, verdict: Verdict): void
+  /** Messages may be sent: a session has begun or gone on. */
+  opened(resumed: boolean): void
+  /**
+   * The session is over. `doubtful`: messages that may or may not have been handled, in order; `resent`: they wait for the
+   * next session.
+   */
+  lost(reason: LossReason, doubtful: readonly Entry[], resent: boolean): void
+  /** A message that nobody takes for its size was emptied: whether it was handled is unknown. */
+  emptied(entry: Entry): void
+}
+
+export interface ClientOptions extends PeerOptions {
+  /** What becomes of messages in doubt when a session is lost. */
+  readonly onSessionLost: 'report' | 'resend'
+  /** Milliseconds the session should outlive its connection; 0 leaves it to the server. */
+  readonly ttl: number
+}
+
+/** Plain data. */
+export interface ClientState {
+  readonly peer: PeerState
+  /** The secret of the session. */
+  key: string
+  /** Of the latest resume. */
+  epoch: number
+  /** What the current connection is at. */
+  phase:
+    | 'down'
+    /** `open` is on its way. */
+    | 'opening'
+    /** The session has begun; it is being recorded. */
+    | 'beginning'
+    /** The next epoch is being recorded. */
+    | 'recordingEpoch'
+    /** `resume` is on its way. */
+    | 'resuming'
+    | 'up'
+    /** `close` is on its way. */
+    | 'closing'
+  /** The token for the current connection's first frame; empty for none. Forgotten once it is sent. */
+  auth: string
+  /** Protocol errors (4400) since something last got through. */
+  strikes: number
+  /** Refused tokens (4401) since a session last opened. */
+  refusals: number
+  /** Sessions lost since one last opened. */
+  losses: number
+  /** When a `goaway` has this connection dropped; `NOT_LEAVING` for never. */
+  leaveAt: number
+}
+
+export const NOT_LEAVING = -1
+const BACKOFF: Verdict = { action: 'backoff' }
+const NOW: Verdict = { action: 'now', notBefore: 0 }
+
+export function newClient(): ClientState {
+  return {
+    peer: newPeer(windowDefaults),
+    key: '',
+    epoch: 0,
+    phase: 'down',
+    auth: '',
+    strikes: 0,
+    refusals: 0,
+    losses: 0,
+    leaveAt: NOT_LEAVING,
+  }
+}
+
+export class ClientSession {
+  readonly state: ClientState
+  readonly peer: Peer
+  readonly #options: ClientOptions
+  readonly #host: ClientHost
+
+  constructor(state: ClientState, options: ClientOptions, host: ClientHost) {
+    this.state = state
+    this.#options = options
+    this.#host = host
+    this.peer = new Peer(state.peer, options, host)
+  }
+
+  /** Takes up what a durable outbox holds. Before anything else. */
+  restore({ session, waiting }: OutboxRecord): void {
+    if (session) {
+      this.peer.restore(session)
+      this.state.key = session.key
+      this.state.epoch = session.epoch
+    }
+    this.peer.restoreWaiting(waiting)
+  }
+
+  /** Whether there is a session to go on with. */
+  get hasSession(): boolean {
+    return this.state.peer.sid !== ''
+  }
+
+  /** A connection that speaks guru.v1 is open. `auth`: the token, where it could not travel in the upgrade. */
+  connected(auth: string, now: number): void {
+    const { state } = this
+    state.auth = auth
+    state.leaveAt = NOT_LEAVING
+    if (!this.hasSession) {
+      state.phase = 'opening'
+      const { ttl } = this.#options
+      this.#host.send(encodeControl({ t: 'open', ...(ttl > 0 && { ttl }), ...this.#takeAuth() }))
+      return
+    }
+    state.epoch += 1
+    if (!this.#options.durable) {
+      this.#resume(now)
+      return
+    }
+    state.phase = 'recordingEpoch'
+    this.#host.store({ kind: 'epoch', sid: state.peer.sid, epoch: state.epoch })
+  }
+
+  /** A frame came in on the current connection. */
+  frame(frame: Frame, now: number): void {
+    const { state } = this
+    if (state.phase === 'down') return
+    // Until there is a session, nothing but `opened` can come.
+    if (state.phase === 'opening' && !frame.toString().startsWith('{')) {
+      this.#violation('a message before "opened"')
+      return
+    }
+    const { taken } = state.peer.inbox
+    const { acked } = state.peer.outbox
+    const asked = this.peer.receive(frame, now)
+    if (state.peer.inbox.taken > taken || state.peer.outbox.acked > acked) state.strikes = 0
+    if (asked === undefined) {
+      if (this.peer.isUsedUp) this.#renew()
+      return
+    }
+    if (typeof asked === 'string') {
+      this.#violation(asked)
+      return
+    }
+    switch (asked.t) {
+      case 'opened':
+        this.#opened(asked, now)
+        return
+      case 'goaway':
+        state.leaveAt = now + asked.after
+        return
+      default:
+        this.#violation(`a "${asked.t}" from the server`)
+    }
+  }
+
+  /** A fact is recorded. */
+  stored(write: Write, now: number): void {
+    const { state } = this
+    if (write.kind === 'epoch') {
+      // The connection that it was meant for may be gone: its number is used up all the same.
+      if (state.phase === 'recordingEpoch' && write.epoch === state.epoch && write.sid === state.peer.sid)
+        this.#resume(now)
+      return
+    }
+    if (write.kind === 'begin') {
+      if (state.phase === 'beginning' && write.session.sid === state.peer.sid) this.#up(false, now)
+      return
+    }
+    this.peer.stored(write, now)
+  }
+
+  /** The outbox can no longer be written (`durable` is false by now): goes on in a session that lives in memory. */
+  storageFailed(): void {
+    if (!this.hasSession) return
+    if (this.state.phase === 'up') this.#host.send(encodeControl({ t: 'close' }))
+    this.#lose('storage')
+    if (this.state.phase !== 'down') this.#hangUp(CLOSE.normal, 'storage', NOW)
+  }
+
+  /** The current connection has ended by itself. Returns what follows. */
+  closed(code: number, now: number): Verdict {
+    const { state } = this
+    const before = state.phase
+    const notBefore = state.leaveAt
+    const emptied = code === CLOSE.tooLarge || code === CLOSE.tooBig ? this.peer.voidLargest() : undefined
+    if (emptied) this.#host.emptied(emptied)
+    this.#detach()
+    // The app closed it: how the connection ended does not matter any more.
+    if (before === 'closing') return this.#stop('closed')
+    switch (code) {
+      case CLOSE.normal:
+        return this.#stop('closed')
+      case CLOSE.protocol:
+        return this.#strike()
+      case CLOSE.notAuthenticated:
+        state.refusals += 1
+        return state.refusals > 1 ? this.#stop('notAuthenticated') : NOW
+      case CLOSE.superseded:
+        return this.#stop('takenOver')
+      case CLOSE.gone:
+        return this.#gone()
+      case CLOSE.tooMany:
+        return { action: 'longest' }
+    }
+    return notBefore > now ? { action: 'now', notBefore } : BACKOFF
+  }
+
+  /** The app ends the session: what has no number is dropped, what has one may still arrive. False: there is nothing to wait for. */
+  close(): boolean {
+    const { state } = this
+    this.peer.discard()
+    if (state.phase !== 'up') return false
+    state.phase = 'closing'
+    this.#host.send(encodeControl({ t: 'close' }))
+    return true
+  }
+
+  /** The client stops for good: what may not have arrived is reported, nothing is kept. */
+  stop(): void {
+    this.#detach()
+    this.#lose('stopped')
+    this.peer.discard()
+  }
+
+  /** When `wake` is due; `Infinity` for never. */
+  get wakeAt(): number {
+    const { leaveAt, phase } = this.state
+    const at = this.peer.wakeAt
+    return leaveAt === NOT_LEAVING || phase === 'down' ? at : Math.min(at, leaveAt)
+  }
+
+  /** Time has passed. */
+  wake(now: number): void {
+    const { state } = this
+    const alive = this.peer.wake(now) === 'alive'
+    if (state.phase === 'down') return
+    if (!alive) this.#hangUp(CLOSE.normal, 'heartbeat timeout', BACKOFF)
+    else if (state.leaveAt !== NOT_LEAVING && state.leaveAt <= now)
+      this.#hangUp(CLOSE.normal, 'going away', NOW)
+  }
+
+  /** The numbers are used up, and all have arrived: the next session has new ones. */
+  #renew(): void {
+    if (this.state.phase !== 'up') return
+    this.#host.send(encodeControl({ t: 'close' }))
+    this.#lose('usedUp')
+    this.#hangUp(CLOSE.normal, 'numbers used up', NOW)
+  }
+
+  #takeAuth(): { auth: string } | undefined {
+    const { auth } = this.state
+    this.state.auth = ''
+    return auth === '' ? undefined : { auth }
+  }
+
+  #resume(now: number): void {
+    const { state } = this
+    const { sid } = state.peer
+    state.phase = 'resuming'
+    const rx = this.peer.tellRx()
+    this.#host.send(
+      encodeControl({ t: 'resume', sid, key: state.key, epoch: state.epoch, rx, ...this.#takeAuth() }),
+    )
+    this.peer.attach(now)
+  }
+
+  #opened(opened: Opened, now: number): void {
+    const { state } = this
+    const { sid, key, ttl, rx, maxMessages, maxBytes, maxFrame, ping } = opened
+    const limits = { maxMessages, maxBytes, maxFrame }
+    if (state.phase === 'opening') {
+      if (!sid || !key) {
+        this.#violation('an "opened" without "sid" and "key"')
+        return
+      }
+      this.peer.begin(sid, limits)
+      state.key = key
+      state.epoch = 0
+      this.peer.attach(now)
+      this.peer.wishPings(ping)
+      if (this.#options.durable) {
+        state.phase = 'beginning'
+        this.#host.store({ kind: 'begin', session: { sid, key, principal: '', ttl, limits } })
+      } else this.#up(false, now)
+      return
+    }
+    if (state.phase !== 'resuming') {
+      this.#violation('an "opened" that nobody asked for')
+      return
+    }
+    if (!this.peer.place(rx)) {
+      this.#host.send(encodeControl({ t: 'close' }))
+      this.#lose('memory')
+      this.#hangUp(CLOSE.gone, 'the session cannot be placed', this.#afterLoss())
+      return
+    }
+    state.peer.limits = limits
+    this.peer.wishPings(ping)
+    this.#up(true, now)
+  }
+
+  #up(resumed: boolean, now: number): void {
+    const { state } = this
+    state.phase = 'up'
+    state.refusals = 0
+    state.losses = 0
+    this.peer.up(now)
+    this.#host.opened(resumed)
+  }
+
+  #violation(what: string): void {
+    this.#hangUp(CLOSE.protocol, what, this.#strike())
+  }
+
+  /** A protocol error: resumed once; then the session is given up; then the client. */
+  #strike(): Verdict {
+    const { state } = this
+    state.strikes += 1
+    if (state.strikes === 1) return BACKOFF
+    if (state.strikes === 2) {
+      this.#lose('protocol')
+      return BACKOFF
+    }
+    return this.#stop('protocol')
+  }
+
+  #gone(): Verdict {
+    this.#lose('gone')
+    return this.#afterLoss()
+  }
+
+  /** The first `open` follows at once, later ones with backoff. */
+  #afterLoss(): Verdict {
+    this.state.losses += 1
+    return this.state.losses > 1 ? BACKOFF : NOW
+  }
+
+  #stop(reason: StopReason): Verdict {
+    this.#lose('stopped')
+    return { action: 'stop', reason }
+  }
+
+  #lose(reason: LossReason): void {
+    const { state } = this
+    if (!this.hasSession) return
+    const resent = this.#options.onSessionLost === 'resend' && reason !== 'stopped'
+    const doubtful = this.peer.end(resent)
+    state.key = ''
+    state.epoch = 0
+    this.#host.lost(reason, doubtful, resent)
+  }
+
+  #hangUp(code: number, reason: string, verdict: Verdict): void {
+    this.#detach()
+    this.#host.hangUp(code, reason, verdict)
+  }
+
+  #detach(): void {
+    const { state } = this
+    state.phase = 'down'
+    state.auth = ''
+    state.leaveAt = NOT_LEAVING
+    this.peer.detach()
+  }
+}

@@ -1,0 +1,4 @@
+// "guru-comms/storage/sqlite": durable stores on `node:sqlite`. Re-exports only.
+
+export { isStorageError, StorageError, type StorageReason } from '../StorageError.ts'
+export { type SqliteOutbox, type SqliteOutboxOptions, sqliteOutbox } from './SqliteOutbox.ts'
