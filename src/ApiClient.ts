@@ -6,6 +6,7 @@ import { guardRequests } from './client/guardCalls.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './client/interceptors.ts'
 import {
   type ApiClientOptions,
+  type CallOptions,
   checkStreamOptions,
   clientRules,
   type RequestConfig,
@@ -14,8 +15,9 @@ import {
 } from './client/options.ts'
 import { Emitter } from './core/emitter.ts'
 import { lazily } from './core/lazily.ts'
-import { callable, checkOption, checkOptions, withDefaults } from './core/options.ts'
+import { callable, checkOption, checkOptions, plainObject, withDefaults } from './core/options.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
+import type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
 import type { CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
 import type { ResolvedCircuitBreakerOptions } from './policies/circuitBreaker/options.ts'
 import type { RateLimiter, RateLimiterStats } from './policies/rateLimiter/RateLimiter.ts'
@@ -42,6 +44,7 @@ export {
 export { SchemaError } from './core/schemaError.ts'
 export type { StandardSchema } from './core/standardSchema.ts'
 export type { ServerSentEvent } from './http/serverSentEvents.ts'
+export type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
 export { CircuitBreaker, type CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
 
 /** What `getStats()` tells. */
@@ -55,6 +58,8 @@ export interface ApiClientStats {
   /** Attempts sent, first ones and retries. */
   attempts: number
   retries: number
+  /** Calls made once more because the answer was slow. */
+  hedges: number
   timeouts: number
   aborted: number
   /** Of the origin of `baseURL`. */
@@ -147,9 +152,20 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    */
   readonly fetch = (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const given = init?.signal ?? (input instanceof Request ? input.signal : undefined)
-    return this.#guarded(given, async (signal) => {
+    const answered = this.#guarded({ signal: given }, async ({ signal, ...inherited }) => {
       const { runFetch } = await fetching()
-      return runFetch(this.#core, input, signal === given ? init : { ...init, signal: signal ?? null })
+      return runFetch(
+        this.#core,
+        input,
+        signal === given ? init : { ...init, signal: signal ?? null },
+        inherited,
+      )
+    })
+    if (!this.#core.settings.policy) return answered
+    // A policy says in its own words that the caller has aborted.
+    return answered.catch(async (error) => {
+      const { asFetchError } = await fetching()
+      throw asFetchError(error, given)
     })
   }
 
@@ -255,6 +271,21 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     this.#core.breakers.of(this.#originOf(origin)).isolate()
   }
 
+  /** What the breakers know, by origin, fit for JSON: for `restoreCircuitBreakers` of another process or a later start. */
+  snapshotCircuitBreakers(): Record<string, BreakerSnapshot> {
+    return this.#core.breakers.snapshot()
+  }
+
+  /**
+   * Takes up where a snapshot left off: what was open stays open for the rest of its time.
+   * @throws TypeError or RangeError naming what is wrong with it; then nothing has changed
+   */
+  restoreCircuitBreakers(snapshots: Readonly<Record<string, BreakerSnapshot>>): void {
+    checkOption('ApiClient.restoreCircuitBreakers', 'snapshots', snapshots, plainObject)
+    for (const origin of Object.keys(snapshots)) this.#originOf(origin)
+    this.#core.breakers.restore(snapshots)
+  }
+
   getRateLimiterStats(): RateLimiterStats {
     return this.#core.limiter.getStats()
   }
@@ -326,17 +357,24 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     options: RequestOptions = noOptions,
   ): Promise<unknown> {
     if (!this.#core.settings.policy) return this.#answer(method, url, data, options)
-    return this.#guarded(options.signal, (signal) => this.#answer(method, url, data, { ...options, signal }))
+    return this.#guarded(options, (inherited) =>
+      this.#answer(method, url, data, { ...options, ...inherited }),
+    )
   }
 
-  /** Runs something under the policy of the client, when it has one. */
+  /** Runs something under the policy of the client, when it has one; time spent in the policy is time of the call. */
   #guarded<T>(
-    signal: AbortSignal | undefined,
-    operation: (signal: AbortSignal | undefined) => Promise<T>,
+    options: CallOptions,
+    operation: (inherited: Pick<CallOptions, 'signal' | 'callerSignal' | 'deadlineAt'>) => Promise<T>,
   ): Promise<T> {
+    const { signal } = options
     const { policy } = this.#core.settings
-    if (!policy) return operation(signal)
-    return policy.execute((inner) => operation(inner.signal), { signal, attempt: 1, deadlineAt: Infinity })
+    if (!policy) return operation({ signal })
+    const context = { signal, attempt: 1, deadlineAt: this.#core.deadlineOf(options) }
+    return policy.execute(
+      (inner) => operation({ signal: inner.signal, callerSignal: signal, deadlineAt: inner.deadlineAt }),
+      context,
+    )
   }
 
   #answer(method: string, url: string | URL, data: unknown, options: RequestOptions): Promise<unknown> {

@@ -161,7 +161,7 @@ describe('in a browser bundle', () => {
   it('"." brings nothing of the server, of Node, or of what is passed in', async () => {
     const code = await bundle(`export * from 'guru-comms'`)
     expect(code).not.toMatch(
-      /from\s*["'](node:|undici|ws["'])|require\(|createBackend|undici|SessionServer|InputValidator/,
+      /from\s*["'](node:|undici|ws["'])|require\(|createBackend|undici|SessionServer|InputValidator|ratelimit-policy/,
     )
     expect(code).not.toMatch(/\bprocess\.|\bBuffer\b/)
   }, 60_000)

@@ -20,7 +20,7 @@ const sharings = new WeakMap<ClientCore, Sharing>()
 function sharingOf(core: ClientCore): Sharing | undefined {
   const { hedge, coalesce } = core.settings
   if (!hedge && !coalesce) return undefined
-  const sharing = sharings.get(core) ?? new Sharing(core.settings)
+  const sharing = sharings.get(core) ?? new Sharing(core)
   sharings.set(core, sharing)
   return sharing
 }

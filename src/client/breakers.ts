@@ -2,7 +2,7 @@
 
 import type { Clock } from '../core/clock.ts'
 import { checkedView } from '../core/options.ts'
-import { BreakerMachine } from '../policies/circuitBreaker/breakerMachine.ts'
+import { BreakerMachine, type BreakerSnapshot } from '../policies/circuitBreaker/breakerMachine.ts'
 import { type CircuitBreakerState, describeBreaker } from '../policies/circuitBreaker/CircuitBreaker.ts'
 import {
   type CircuitBreakerOptions,
@@ -10,6 +10,7 @@ import {
   type ResolvedCircuitBreakerOptions,
   resolveCircuitBreakerOptions,
 } from '../policies/circuitBreaker/options.ts'
+import { checkSnapshot } from '../policies/circuitBreaker/snapshot.ts'
 import type { ApiClientEvents } from './events.ts'
 
 /** A client without a base may meet any number of origins: the oldest closed breakers beyond this are forgotten. */
@@ -52,6 +53,23 @@ export class Breakers {
   /** Closes the breaker of one origin, or all of them. */
   reset(origin?: string): void {
     for (const [name, machine] of this.#machines ?? []) if (name === (origin ?? name)) machine.reset()
+  }
+
+  /** The memory of every breaker that is not simply closed, by origin. */
+  snapshot(): Record<string, BreakerSnapshot> {
+    const snapshots: Record<string, BreakerSnapshot> = Object.create(null)
+    for (const [origin, machine] of this.#machines ?? []) {
+      if (machine.state !== 'CLOSED') snapshots[origin] = machine.snapshot(this.#clock.now())
+    }
+    return snapshots
+  }
+
+  /** @throws TypeError or RangeError naming what is wrong; then nothing has changed */
+  restore(snapshots: Readonly<Record<string, BreakerSnapshot>>): void {
+    for (const [origin, snapshot] of Object.entries(snapshots))
+      checkSnapshot('ApiClient.restoreCircuitBreakers', origin, snapshot)
+    for (const [origin, snapshot] of Object.entries(snapshots))
+      this.of(new URL(origin).origin).restore(snapshot, this.#clock.now())
   }
 
   #make(machines: Map<string, BreakerMachine>, origin: string): BreakerMachine {

@@ -35,6 +35,7 @@ import type {
 } from '../transport/HttpTransport.ts'
 import type { ClientCore, Live } from './core.ts'
 import type { ApiClientEvents, AttemptTimings } from './events.ts'
+import { learnFrom } from './learning.ts'
 import type { CallOptions } from './options.ts'
 import type { PreparedRequest } from './requests.ts'
 
@@ -108,7 +109,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
     this.#target = prepared.target
     this.#wire = prepared.wire
     this.#startedAt = core.settings.clock.now()
-    this.#deadlineAt = this.#startedAt + (options.deadline ?? core.settings.deadline)
+    this.#deadlineAt = core.deadlineOf(options, this.#startedAt)
   }
 
   /** Where the answer came from, secrets in the query replaced. */
@@ -144,29 +145,36 @@ export class Call extends Deadline implements HttpReceiver, Live {
   }
 
   start(): void {
-    const { signal } = this.#options
+    const { signal, hedge } = this.#options
     const { counters, live, tools } = this.#core
-    counters.totalRequests += 1
+    if (hedge === 'extra') {
+      counters.hedges += 1
+      this.#tell('debug', 'hedge', {})
+    } else counters.totalRequests += 1
     live.add(this)
     if (signal) {
       this.#release = onAbort(signal, () => {
-        counters.aborted += 1
-        this.end(abortedBy(signal))
+        // A race that is lost, or left by its caller, is counted where it is run.
+        if (!hedge) counters.aborted += 1
+        this.end(abortedBy(signal), hedge !== undefined)
       })
       if (this.#over) return
     }
-    tools.budget.deposit(this.#startedAt)
+    if (hedge !== 'extra') tools.budget.deposit(this.#startedAt)
     this.#startAttempt(this.#startedAt)
   }
 
-  /** Stops it, wherever it is. */
-  end(error: CommsError): void {
+  /** Stops it, wherever it is. @param silently as if it had never been */
+  end(error: CommsError, silently = false): void {
     if (this.#over) return
     if (this.#pause !== undefined) this.#core.settings.clock.clearTimeout(this.#pause)
     if (this.#owed) this.#owed.bucket.tokens += this.#owed.cost
     if (this.#running) this.#endAttempt('ignored')
     this.#exchange?.cancel(error)
-    this.#fail(error)
+    if (silently) {
+      this.#finish()
+      this.#reject(error)
+    } else this.#fail(error)
   }
 
   onSent(): void {
@@ -195,10 +203,17 @@ export class Call extends Deadline implements HttpReceiver, Live {
     }
     const hook = this.#core.settings.shouldRetry
     if (!hook) this.#retry(error, retries)
-    else
-      this.#then((async () => hook(error, this.#attempt))(), (wanted) =>
-        wanted ? this.#retry(error, retries) : this.#fail(error),
-      )
+    else {
+      // A hook may take its time, but no more than the call has.
+      const { deadlines } = this.#core.tools
+      const now = this.#now()
+      if (this.#deadlineAt < Infinity) deadlines.add(this, Math.max(0, this.#deadlineAt - now), now)
+      this.#then((async () => hook(error, this.#attempt))(), (wanted) => {
+        deadlines.cancel(this)
+        if (wanted) this.#retry(error, retries)
+        else this.#fail(error)
+      })
+    }
   }
 
   onResponse(response: HttpResponse): void {
@@ -207,6 +222,9 @@ export class Call extends Deadline implements HttpReceiver, Live {
     this.status = status
     this.headers = headers
     this.setCookie = response.setCookie
+    const { learnRateLimits } = this.#core.settings
+    if (learnRateLimits)
+      learnFrom(this.#core, learnRateLimits, this.#prepared.endpoint, this.#options.rateCategory, response)
     try {
       if (finalUrl !== undefined) {
         checkOrigin(new URL(finalUrl), this.#core.requests.rules)
@@ -229,6 +247,10 @@ export class Call extends Deadline implements HttpReceiver, Live {
 
   /** Its time has run out. */
   override onDue(): void {
+    if (!this.#running) {
+      this.#fail(this.#error)
+      return
+    }
     const error = this.#timeoutError(this.#limitMs)
     const exchange = this.#exchange
     this.onFailure(error)
@@ -337,6 +359,8 @@ export class Call extends Deadline implements HttpReceiver, Live {
   #send(now: number): void {
     const core = this.#core
     if (this.#limitMs <= 0) {
+      // Nothing was sent: it says nothing about the server.
+      this.#giveBack('ignored', now)
       this.onFailure(this.#timeoutError(0))
       return
     }
@@ -508,7 +532,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
 
   #succeed(): void {
     const { data } = this
-    const { raw, responseType, idleTimeout, signal } = this.#options
+    const { raw, responseType, idleTimeout, signal, callerSignal = signal } = this.#options
     if (!(data instanceof ReadableStream && (raw || responseType === 'stream'))) {
       this.#deliver()
       return
@@ -517,7 +541,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
       this.data = new GuardedStream(data, this.#core, {
         idleTimeoutMs: idleTimeout ?? this.#core.settings.idleTimeout,
         deadlineAt: this.#deadlineAt,
-        signal,
+        signal: callerSignal,
         url: this.url,
         attempts: this.attempts,
       }).stream
@@ -557,11 +581,12 @@ export class Call extends Deadline implements HttpReceiver, Live {
 
   #finish(): void {
     this.#over = true
+    this.#core.tools.deadlines.cancel(this)
     this.#release?.()
     this.#core.live.delete(this)
   }
 
-  #tell<K extends Exclude<keyof ApiClientEvents, 'breaker'>>(
+  #tell<K extends Exclude<keyof ApiClientEvents, 'breaker' | 'learned'>>(
     level: 'debug' | 'warn',
     event: K,
     fields: Omit<ApiClientEvents[K][0], 'method' | 'url'>,

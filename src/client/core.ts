@@ -24,7 +24,6 @@ import {
   clientRules,
   requestRules,
 } from './options.ts'
-
 import { Requests } from './requests.ts'
 
 /** Something under way that has to end when the client is disposed of. */
@@ -57,6 +56,7 @@ export class ClientCore {
     failedRequests: 0,
     attempts: 0,
     retries: 0,
+    hedges: 0,
     timeouts: 0,
     aborted: 0,
   }
@@ -82,6 +82,7 @@ export class ClientCore {
     )
     // Options that were given are checked now, not at the first call.
     if (options.rateLimiterOptions) this.#limiter = makeLimiter(this.settings)
+    if (options.retryBudget) this.#tools = makeTools(this.settings)
   }
 
   get requests(): Requests {
@@ -144,6 +145,11 @@ export class ClientCore {
     return this.queue
   }
 
+  /** When a call that starts now must be over. */
+  deadlineOf(options: CallOptions, now: number = this.settings.clock.now()): number {
+    return options.deadlineAt ?? now + (options.deadline ?? this.settings.deadline)
+  }
+
   /** Whether anybody would hear of this: telling costs more than asking. */
   hears(event: keyof ApiClientEvents): boolean {
     return this.settings.enableLogging || this.#events.listenerCount(event) > 0
@@ -184,10 +190,10 @@ function makeLimiter({ rateLimiter, clock, rateLimiterOptions }: ClientSettings)
 }
 
 function makeTools(settings: ClientSettings) {
-  const { clock, unref } = settings
+  const { clock, unref, retryBudget } = settings
   return {
     deadlines: new Deadlines(clock, unref),
-    budget: new RetryBudget(),
+    budget: retryBudget instanceof RetryBudget ? retryBudget : new RetryBudget(retryBudget),
     backoff: retryBackoff(settings),
   }
 }

@@ -25,6 +25,8 @@ export interface EventStreamOptions<T> {
   /** Milliseconds that the server wants to pass before it is asked again. */
   readonly retryMs: () => number | undefined
   readonly idleTimeoutMs: number
+  /** When all of it must be over, on the client's clock. */
+  readonly deadlineAt: number
   readonly signal: AbortSignal | undefined
 }
 
@@ -34,6 +36,7 @@ export async function* readEventStream<T>(
   options: EventStreamOptions<T>,
 ): AsyncGenerator<T, void, undefined> {
   let failures = 0
+  let lastError: unknown
   for (;;) {
     try {
       const opened = await options.open()
@@ -46,10 +49,15 @@ export async function* readEventStream<T>(
     } catch (error) {
       const broken = error instanceof NetworkError || error instanceof TimeoutError
       if (!broken || failures >= options.reopenings) throw error
+      lastError = error
     }
     failures += 1
     const { clock, random, unref } = core.settings
     const delayMs = Math.max(options.retryMs() ?? 0, backoffDelay(core.tools.backoff, failures, random))
+    if (clock.now() + delayMs >= options.deadlineAt) {
+      if (lastError === undefined) return
+      throw lastError
+    }
     const { signal } = options
     await sleep(clock, delayMs, signal, () => abortedBy(signal), unref)
   }

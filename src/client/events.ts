@@ -1,6 +1,7 @@
 // What a client tells of its decisions. URLs in events carry no secrets.
 
 import type { BreakerReason, BreakerStateName } from '../policies/circuitBreaker/breakerMachine.ts'
+import type { LearnedLimit } from '../policies/rateLimiter/learnRateLimits.ts'
 
 /** Where the time of one attempt went, in milliseconds; `NaN` where it did not get so far. */
 export interface AttemptTimings {
@@ -24,6 +25,8 @@ export type ApiClientEvents = {
   attempt: [CallEvent & { readonly attempt: number }]
   /** An attempt failed and will be repeated after `delay` milliseconds. */
   retry: [CallEvent & { readonly attempt: number; readonly delay: number; readonly error: unknown }]
+  /** The answer is slow: the same call is made once more (`hedge`). */
+  hedge: [CallEvent]
   /** The breaker of an origin changed. */
   breaker: [{ readonly origin: string; readonly state: BreakerStateName; readonly reason: BreakerReason }]
   /** A call was refused by the limiter, or waits for a token. */
@@ -36,6 +39,8 @@ export type ApiClientEvents = {
       readonly retryAfter: number
     },
   ]
+  /** An answer told of the server's own limit (`learnRateLimits`). */
+  learned: [LearnedLimit & { readonly endpoint: string; readonly category: string }]
   /** A call was answered. */
   response: [
     CallEvent & {

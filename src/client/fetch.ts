@@ -5,6 +5,7 @@ import { AbortError, CommsError } from '../core/errors.ts'
 import { ask } from './asking.ts'
 import type { Call } from './call.ts'
 import type { ClientCore } from './core.ts'
+import type { CallOptions } from './options.ts'
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([101, 103, 204, 205, 304])
@@ -23,6 +24,7 @@ export async function runFetch(
   core: ClientCore,
   input: string | URL | Request,
   init: RequestInit = {},
+  inherited: Pick<CallOptions, 'callerSignal' | 'deadlineAt'> = {},
 ): Promise<Response> {
   const asked = input instanceof Request ? fromRequest(new Request(input, init)) : fromInit(input, init)
   const { signal } = asked
@@ -32,6 +34,7 @@ export async function runFetch(
       headers: asked.headers,
       signal,
       raw: true,
+      ...inherited,
       ...(asked.redirect === 'follow' ? {} : { maxRedirects: 0 }),
     })
     const moved = answer.status >= 300 && answer.status < 400 && answer.headers.location !== undefined
@@ -103,7 +106,8 @@ function toResponse(answer: Call, method: string): Response {
   return response
 }
 
-function asFetchError(error: unknown, signal: AbortSignal | undefined): unknown {
+/** The error that fetch would reject with. */
+export function asFetchError(error: unknown, signal: AbortSignal | undefined): unknown {
   if (error instanceof AbortError && signal?.aborted) return signal.reason
   if (error instanceof CommsError && (error.code === 'NETWORK' || error.code === 'BAD_REQUEST')) {
     return new TypeError(`fetch failed: ${error.message}`, { cause: error })

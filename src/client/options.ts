@@ -26,8 +26,10 @@ import type { ResponseType } from '../http/parseBody.ts'
 import type { QueryParams } from '../http/query.ts'
 import type { CircuitBreakerOptions } from '../policies/circuitBreaker/options.ts'
 import type { Policy } from '../policies/Policy.ts'
+import type { RateLimitLearner } from '../policies/rateLimiter/learnRateLimits.ts'
 import type { RateLimiterOptions } from '../policies/rateLimiter/RateLimiter.ts'
 import { type Jitter, jitterRule } from '../policies/retry/options.ts'
+import type { RetryBudget, RetryBudgetOptions } from '../policies/retry/retryBudget.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { type ValidateOptions, validateRule } from './guardCalls.ts'
 
@@ -59,6 +61,11 @@ export interface ApiClientOptions {
   retryUnsafe?: boolean
   /** Has the last word on an error that would be retried. */
   shouldRetry?: (error: unknown, attempt: number) => boolean | PromiseLike<boolean>
+  /**
+   * How many retries and hedges all calls together may afford; a `RetryBudget` is shared with whoever else has it.
+   * @default { ratio: 0.2, reservePerSecond: 10 }: a fifth of the calls and ten a second
+   */
+  retryBudget?: RetryBudget | RetryBudgetOptions
   /** Whether the circuit breaker is in force. @default true */
   circuitBreaker?: boolean
   /** @default { threshold: 5, timeout: 60000, volumeThreshold: 10 } and more */
@@ -69,6 +76,8 @@ export interface ApiClientOptions {
   rateLimiterOptions?: RateLimiterOptions
   /** Over the limit, a call is refused or waits for its turn. @default 'reject' */
   rateLimitMode?: 'reject' | 'wait'
+  /** `learnRateLimits()` of `guru-comms/policies`: the limiter keeps to what the server says of its own limits. */
+  learnRateLimits?: RateLimitLearner
   /**
    * Around every call, outside of everything else: a bulkhead, a fallback, an adaptive throttle, chaos, or several of them
    * through `compose` (see `guru-comms/policies`).
@@ -151,6 +160,12 @@ export interface CallOptions extends RequestOptions {
   readonly raw?: boolean
   /** In place of the client's. */
   readonly maxRedirects?: number
+  /** The caller's own signal, where `signal` is that of a policy in between: a stream outlives what a policy watches. */
+  readonly callerSignal?: AbortSignal | undefined
+  /** It is one of several calls for the same answer: the first, or one beyond it. */
+  readonly hedge?: 'first' | 'extra'
+  /** When it must be over, on the client's clock, whatever `deadline` says: it has begun before this call. */
+  readonly deadlineAt?: number
 }
 
 /** A whole request, as interceptors see it and `request()` takes it. */
@@ -228,11 +243,13 @@ export const clientRules: Rules<ApiClientOptions> = {
   retryStatusCodes: 'an array, each item a whole number from 100 to 599',
   retryUnsafe: flag,
   shouldRetry: callable,
+  retryBudget: plainObject,
   circuitBreaker: flag,
   circuitBreakerOptions: plainObject,
   rateLimiter: flag,
   rateLimiterOptions: plainObject,
   rateLimitMode: '"reject" or "wait"',
+  learnRateLimits: 'an object with observe',
   policy: policyRule,
   hedge: policyRule,
   validate: validateRule,

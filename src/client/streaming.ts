@@ -14,12 +14,14 @@ export function openStream(
   options: StreamOptions,
 ): AsyncGenerator<unknown, void, undefined> {
   const { method = 'GET', data, format = 'sse', reconnect = false, ...rest } = options
+  const deadlineAt = core.deadlineOf(rest)
   const position: SsePosition = { lastEventId: '', retryMs: undefined }
   return readEventStream<unknown>(core, {
     async open() {
       const { call } = await ask(core, method.toUpperCase(), url, data, {
         rateCategory: 'streaming',
         ...rest,
+        deadlineAt,
         headers: core.requests.fieldsOf(
           {
             accept: format === 'sse' ? 'text/event-stream' : 'application/x-ndjson',
@@ -41,6 +43,7 @@ export function openStream(
     reopenings: reconnect ? Math.max(1, rest.retries ?? core.settings.retries) : 0,
     retryMs: () => position.retryMs,
     idleTimeoutMs: rest.idleTimeout ?? core.settings.idleTimeout,
+    deadlineAt,
     signal: rest.signal,
   })
 }

@@ -14,7 +14,9 @@ export function redactUrl(url: string | URL): string {
     parsed = new URL(url)
   } catch {
     // A relative or broken URL: keep the path only, a query could hold anything.
-    return String(url).replace(/[?#].*$/s, '')
+    return String(url)
+      .replace(/[?#].*$/s, '')
+      .replace(/^([^/\\]*[/\\]{2}).*@/s, '$1')
   }
   parsed.username = ''
   parsed.password = ''

@@ -58,12 +58,11 @@ export function parseBody(
   if (kind === 'text') return text
   try {
     return JSON.parse(text)
-  } catch (cause) {
+  } catch {
     if (!kind) return text
-    // The parser quotes the text it stumbled over, which may be anybody's secret: kept as cause, not repeated.
+    // The parser quotes the text it stumbled over, which may be anybody's secret: it is no cause to pass on.
     throw new CommsError(`the response is no JSON (${text.length} characters)`, {
       code: 'BAD_RESPONSE',
-      cause,
     })
   }
 }

@@ -3,6 +3,7 @@
 
 import { createParser } from 'eventsource-parser'
 import { CommsError } from '../core/errors.ts'
+import { RingBuffer } from '../core/ringBuffer.ts'
 
 /** An event as the server sent it. */
 export interface ServerSentEvent {
@@ -33,7 +34,7 @@ export interface SsePosition {
 
 export class SseDecoder implements StreamDecoder<ServerSentEvent> {
   readonly #position: SsePosition
-  readonly #complete: ServerSentEvent[] = []
+  readonly #complete = new RingBuffer<ServerSentEvent>()
   #id: string
   readonly #parser = createParser({
     onId: (id) => {
@@ -69,18 +70,22 @@ export class SseDecoder implements StreamDecoder<ServerSentEvent> {
 }
 
 export class NdjsonDecoder<T> implements StreamDecoder<T> {
-  #rest = ''
-  readonly #complete: { readonly item: T }[] = []
+  readonly #line = new Pieces()
+  readonly #complete = new RingBuffer<{ readonly item: T }>()
 
   feed(text: string): void {
-    const lines = (this.#rest + text).split('\n')
-    this.#rest = lines.pop() as string
-    for (const line of lines) this.#parse(line)
+    let start = 0
+    // Only what is new is looked through: a line that comes byte by byte must not be read again with each.
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
+      this.#line.add(text.slice(start, end))
+      this.#parse(this.#line.take())
+      start = end + 1
+    }
+    this.#line.add(text.slice(start))
   }
 
   finish(): void {
-    this.#parse(this.#rest)
-    this.#rest = ''
+    this.#parse(this.#line.take())
   }
 
   take(): { readonly item: T } | undefined {
@@ -91,11 +96,36 @@ export class NdjsonDecoder<T> implements StreamDecoder<T> {
     if (line.trim() === '') return
     try {
       this.#complete.push({ item: JSON.parse(line) as T })
-    } catch (cause) {
+    } catch {
+      // No cause: the parser quotes the line.
       throw new CommsError(`a line of the stream is no JSON (${line.length} characters)`, {
         code: 'BAD_RESPONSE',
-        cause,
       })
     }
+  }
+}
+
+/** So many pieces are kept apart before they are joined: single characters must not cost a slot each for long. */
+const JOIN_AT = 4096
+
+/** Text that comes in pieces of any size, put together in a time that grows with the text alone. */
+class Pieces {
+  #large: string[] = []
+  #small: string[] = []
+
+  add(text: string): void {
+    if (text === '') return
+    this.#small.push(text)
+    if (this.#small.length < JOIN_AT) return
+    this.#large.push(this.#small.join(''))
+    this.#small = []
+  }
+
+  /** All of it; then it is empty. */
+  take(): string {
+    const text = this.#large.join('') + this.#small.join('')
+    if (this.#large.length > 0) this.#large = []
+    this.#small = []
+    return text
   }
 }

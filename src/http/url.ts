@@ -105,8 +105,9 @@ function parseHttpUrl(text: string, base: string | undefined, what: string): URL
   let url: URL
   try {
     url = new URL(text, base)
-  } catch (cause) {
-    throw invalid(what, `got ${JSON.stringify(redactUrl(text).slice(0, 200))}`, cause)
+  } catch {
+    // The platform's error repeats the whole text, user info and all: it is no cause to pass on.
+    throw invalid(what, `got ${JSON.stringify(redactUrl(text).slice(0, 200))}`)
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw invalid(what, `only http: and https:, got ${url.protocol}`)
@@ -117,6 +118,6 @@ function parseHttpUrl(text: string, base: string | undefined, what: string): URL
   return url
 }
 
-function invalid(what: string, why: string, cause?: unknown): CommsError {
-  return badRequest(`invalid URL: ${what}: ${why}`, cause)
+function invalid(what: string, why: string): CommsError {
+  return badRequest(`invalid URL: ${what}: ${why}`)
 }

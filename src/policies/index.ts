@@ -40,9 +40,16 @@ export { type FallbackOptions, fallback } from './fallback/fallback.ts'
 export { type HedgeOptions, hedge } from './hedge/hedge.ts'
 export { LatencyWindow } from './hedge/latencyWindow.ts'
 export type { AttemptContext, Operation, Policy } from './Policy.ts'
+export {
+  type LearnedLimit,
+  type LearnRateLimitsOptions,
+  learnRateLimits,
+  type RateLimitLearner,
+} from './rateLimiter/learnRateLimits.ts'
 export { DEFAULT_LIMITS, type Limit, type Limits } from './rateLimiter/options.ts'
 export { RateLimiter, type RateLimiterOptions, type RateLimiterStats } from './rateLimiter/RateLimiter.ts'
 export { type RateLimitPolicyOptions, rateLimit } from './rateLimiter/rateLimit.ts'
+export { type ServerAnswer, type ServerLimit, serverLimit } from './rateLimiter/serverLimit.ts'
 export { type BucketInfo, TokenBucket } from './rateLimiter/TokenBucket.ts'
 export { TokenQueue, type TokenRequest } from './rateLimiter/TokenQueue.ts'
 export type { Jitter, RetryOptions } from './retry/options.ts'

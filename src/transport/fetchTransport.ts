@@ -4,6 +4,7 @@
 
 import { CommsError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
+import { ByteChunks } from './byteChunks.ts'
 import type {
   HttpExchange,
   HttpHeaders,
@@ -189,23 +190,14 @@ async function readWhole(
   count: (bytes: number) => void,
 ): Promise<Uint8Array> {
   const reader = body?.getReader()
-  const chunks: Uint8Array[] = []
-  let length = 0
+  const chunks = new ByteChunks()
   for (;;) {
     const chunk = (await reader?.read())?.value
     if (!chunk) break
     count(chunk.byteLength)
-    chunks.push(chunk)
-    length += chunk.byteLength
+    chunks.add(chunk)
   }
-  if (chunks.length === 1) return chunks[0] as Uint8Array
-  const whole = new Uint8Array(length)
-  let offset = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, offset)
-    offset += chunk.byteLength
-  }
-  return whole
+  return chunks.whole()
 }
 
 /** What it can do; `uploadStreams` of `fetchUpload.ts` tells about streams. */

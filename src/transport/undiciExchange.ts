@@ -3,6 +3,7 @@
 import type { Dispatcher } from 'undici'
 import { type CommsError, TimeoutError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
+import { ByteChunks } from './byteChunks.ts'
 import type { HttpExchange, HttpHeaders, HttpReceiver, HttpRequest, HttpResponse } from './HttpTransport.ts'
 import { contentCodings } from './httpEncodings.ts'
 import {
@@ -34,7 +35,7 @@ export class UndiciExchange implements HttpExchange, Dispatcher.DispatchHandler 
   #headers: HttpHeaders = noHeaders
   #setCookie: readonly string[] | undefined
   #chunk: Uint8Array | undefined
-  #moreChunks: Uint8Array[] | undefined
+  #moreChunks: ByteChunks | undefined
   #streamed: StreamedBody | undefined
   #received = 0
   #uploaded = 0
@@ -121,8 +122,11 @@ export class UndiciExchange implements HttpExchange, Dispatcher.DispatchHandler 
     } else if (!this.#chunk) {
       this.#chunk = chunk
     } else {
-      this.#moreChunks ??= [this.#chunk]
-      this.#moreChunks.push(chunk)
+      if (!this.#moreChunks) {
+        this.#moreChunks = new ByteChunks()
+        this.#moreChunks.add(this.#chunk)
+      }
+      this.#moreChunks.add(chunk)
     }
   }
 
@@ -132,7 +136,7 @@ export class UndiciExchange implements HttpExchange, Dispatcher.DispatchHandler 
       return
     }
     if (!this.#receiver) return
-    const bytes = this.#moreChunks ? Buffer.concat(this.#moreChunks) : (this.#chunk ?? NO_BYTES)
+    const bytes = this.#moreChunks?.whole() ?? this.#chunk ?? NO_BYTES
     if (bytes.byteLength === 0 || this.#headers['content-encoding'] === undefined) this.#deliver(bytes)
     else this.#decode(bytes)
   }

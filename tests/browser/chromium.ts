@@ -29,8 +29,8 @@ const ARGUMENTS = [
 ]
 
 /** Starts it, headless, without any traffic of its own, and with a microphone that beeps for pages that may hear it. */
-export function launch(executablePath: string): Promise<Browser> {
-  return chromium.launch({ executablePath, args: ARGUMENTS })
+export function launch(executablePath: string, more: readonly string[] = []): Promise<Browser> {
+  return chromium.launch({ executablePath, args: [...ARGUMENTS, ...more] })
 }
 
 /** The same, with what it keeps in a folder: it is there when the next browser starts with that folder. */

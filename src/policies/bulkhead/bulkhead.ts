@@ -1,9 +1,11 @@
 // So many at a time, so many waiting, no more: one slow dependency cannot take every resource with it.
 
 import { onAbort } from '../../core/abort.ts'
-import { abortedBy, BulkheadError } from '../../core/errors.ts'
-import { checkOptions, count, positiveCount, withDefaults } from '../../core/options.ts'
+import type { Clock, TimerHandle } from '../../core/clock.ts'
+import { abortedBy, BulkheadError, TimeoutError } from '../../core/errors.ts'
+import { checkOptions, clockRule, count, positiveCount, withDefaults } from '../../core/options.ts'
 import { RingBuffer } from '../../core/ringBuffer.ts'
+import { systemClock } from '../../core/systemClock.ts'
 import { type Ending, type Inner, type Layer, type Run, runWithin, within } from '../layer.ts'
 import { type AttemptContext, firstAttempt, type Operation } from '../Policy.ts'
 
@@ -12,10 +14,12 @@ export interface BulkheadOptions {
   maxConcurrent?: number
   /** Operations that may wait for their turn. @default 0: none, they are refused */
   maxQueue?: number
+  /** For deadlines of those who wait. */
+  clock?: Clock
 }
 
 const defaults = { maxConcurrent: 10, maxQueue: 0 }
-const rules = { maxConcurrent: positiveCount, maxQueue: count }
+const rules = { maxConcurrent: positiveCount, maxQueue: count, clock: clockRule }
 
 interface Waiter {
   readonly enter: () => void
@@ -25,6 +29,7 @@ interface Waiter {
 export class Bulkhead implements Layer {
   readonly #maxConcurrent: number
   readonly #maxQueue: number
+  readonly #clock: Clock
   readonly #waiters = new RingBuffer<Waiter>()
   #running = 0
 
@@ -34,6 +39,7 @@ export class Bulkhead implements Layer {
     const { maxConcurrent, maxQueue } = withDefaults(defaults, options)
     this.#maxConcurrent = maxConcurrent
     this.#maxQueue = maxQueue
+    this.#clock = options.clock ?? systemClock
   }
 
   /** Operations running now. */
@@ -49,9 +55,11 @@ export class Bulkhead implements Layer {
   /**
    * Takes a place; give it back with `release`.
    * @returns `undefined` when there was one at once
-   * @throws BulkheadError when nobody more may wait; AbortError when the signal aborts during the wait
+   * @param deadlineAt when the wait must be over, on the clock of the bulkhead
+   * @throws BulkheadError when nobody more may wait; AbortError when the signal aborts during the wait; TimeoutError when
+   *   the deadline passes in it
    */
-  acquire(signal?: AbortSignal): Promise<void> | undefined {
+  acquire(signal?: AbortSignal, deadlineAt: number = Infinity): Promise<void> | undefined {
     if (this.#running < this.#maxConcurrent) {
       this.#running += 1
       return undefined
@@ -63,18 +71,35 @@ export class Bulkhead implements Layer {
     }
     return new Promise((resolve, reject) => {
       let stopListening: (() => void) | undefined
+      let expiry: TimerHandle | undefined
+      const letGo = () => {
+        stopListening?.()
+        if (expiry !== undefined) this.#clock.clearTimeout(expiry)
+      }
       const waiter: Waiter = {
         enter() {
-          stopListening?.()
+          letGo()
           resolve()
         },
       }
+      const leave = (error: unknown) => {
+        letGo()
+        this.#waiters.remove((other) => other === waiter)
+        reject(error)
+      }
       this.#waiters.push(waiter)
+      if (deadlineAt !== Infinity) {
+        const timeoutMs = Math.max(0, deadlineAt - this.#clock.now())
+        const message = 'timeout: the deadline of the call has passed in the bulkhead'
+        expiry = this.#clock.setTimeout(
+          () => leave(new TimeoutError(message, { phase: 'deadline', timeoutMs })),
+          timeoutMs,
+        )
+      }
       if (signal) {
-        stopListening = onAbort(signal, () => {
-          this.#waiters.remove((other) => other === waiter)
-          reject(abortedBy(signal, 'aborted while waiting in the bulkhead'))
-        })
+        stopListening = onAbort(signal, () =>
+          leave(abortedBy(signal, 'aborted while waiting in the bulkhead')),
+        )
       }
     })
   }
@@ -103,7 +128,7 @@ export class Bulkhead implements Layer {
     }
     let turn: Promise<void> | undefined
     try {
-      turn = this.acquire(context.signal)
+      turn = this.acquire(context.signal, context.deadlineAt)
     } catch (error) {
       ending.reject(error)
       return

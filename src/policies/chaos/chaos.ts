@@ -1,7 +1,7 @@
 // Faults on purpose, as a policy like any other: for playgrounds, game days and users' own tests (Polly's Simmy).
 
 import type { Clock } from '../../core/clock.ts'
-import { AbortError } from '../../core/errors.ts'
+import { AbortError, TimeoutError } from '../../core/errors.ts'
 import {
   callable,
   checkOption,
@@ -64,13 +64,21 @@ export function chaos(options: ChaosOptions = {}): Chaos {
       if (!policy.enabled || !when(context)) return operation(context)
       if (latency && strikes(latency)) {
         const delayMs = typeof latency.ms === 'function' ? latency.ms() : latency.ms
-        const { signal } = context
+        const { signal, deadlineAt } = context
+        const leftMs = Math.max(0, deadlineAt - clock.now())
         await sleep(
           clock,
-          delayMs,
+          Math.min(delayMs, leftMs),
           signal,
           () => new AbortError('aborted by the caller', { cause: signal?.reason }),
         )
+        // Injected or not, no latency outlives the call.
+        if (delayMs > leftMs) {
+          throw new TimeoutError('timeout: the deadline of the call has passed', {
+            phase: 'deadline',
+            timeoutMs: leftMs,
+          })
+        }
       }
       if (fault && strikes(fault)) throw fault.error(context)
       if (outcome && strikes(outcome)) return outcome.value(context) as T

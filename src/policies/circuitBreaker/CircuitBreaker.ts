@@ -20,6 +20,7 @@ import {
   type ResolvedCircuitBreakerOptions,
   resolveCircuitBreakerOptions,
 } from './options.ts'
+import { checkSnapshot } from './snapshot.ts'
 
 export interface CircuitBreakerPolicyOptions extends CircuitBreakerOptions {
   /** How an error counts. @default an abort is ignored, everything else is a failure */
@@ -130,7 +131,9 @@ export class CircuitBreaker implements Layer {
     return this.#parts.machine.snapshot(this.#parts.clock.now())
   }
 
+  /** @throws TypeError or RangeError naming what is wrong with it; then nothing has changed */
   restore(snapshot: BreakerSnapshot): void {
+    checkSnapshot('CircuitBreaker.restore', 'snapshot', snapshot)
     this.#parts.machine.restore(snapshot, this.#parts.clock.now())
   }
 }

@@ -185,6 +185,11 @@ export class RateLimiter {
     return bucket
   }
 
+  /** The bucket of an endpoint; made when missing. For whoever learns what it may hold. */
+  bucketOf(endpoint: string, category: string): Bucket {
+    return this.#keyed.get(endpoint, category, this.#limit(category), this.clock.now())
+  }
+
   /** Takes `cost` tokens of a bucket, if they are there: for whoever's turn it is. */
   takeFrom(bucket: Bucket, cost: number): boolean {
     return tryTake(bucket, bucket.limit, cost, this.clock.now())

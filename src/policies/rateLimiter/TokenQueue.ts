@@ -24,8 +24,9 @@ interface Waiter {
   readonly priority: number
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
-  readonly deadlineAt: number
   release: (() => void) | undefined
+  /** Ends the wait at the caller's deadline, wherever in the line it then stands. */
+  expiry: TimerHandle | undefined
 }
 
 /** Those who wait for one bucket, first out first, with the timer of the first. */
@@ -85,11 +86,26 @@ export class TokenQueue {
       return Promise.reject(this.#limiter.refusal(endpoint, bucket, turnMs))
     }
     return new Promise((resolve, reject) => {
-      const waiter: Waiter = { endpoint, cost, priority, resolve, reject, deadlineAt, release: undefined }
+      const waiter: Waiter = {
+        endpoint,
+        cost,
+        priority,
+        resolve,
+        reject,
+        release: undefined,
+        expiry: undefined,
+      }
       waiters.splice(place, 0, waiter)
       line.cost += cost
       this.#lines.set(bucket, line)
       bucket.waiting += 1
+      if (deadlineAt !== Number.POSITIVE_INFINITY) {
+        waiter.expiry = this.#clock.setTimeout(
+          () => this.#expire(bucket, line, waiter),
+          Math.max(0, deadlineAt - now),
+          this.#unref,
+        )
+      }
       if (signal) waiter.release = onAbort(signal, () => this.#leave(bucket, line, waiter, aborted(signal)))
       if (place === 0) this.#schedule(bucket, line)
     })
@@ -115,9 +131,20 @@ export class TokenQueue {
     line.waiters.splice(place, 1)
     line.cost -= waiter.cost
     bucket.waiting -= 1
-    waiter.release?.()
+    this.#letGo(waiter)
     waiter.reject(error)
     if (place === 0) this.#schedule(bucket, line)
+  }
+
+  /** Others went first, or the limit has become lower since: its turn did not come in time. */
+  #expire(bucket: Bucket, line: Line, waiter: Waiter): void {
+    const waitMs = this.#limiter.waitMs(bucket, waiter.cost)
+    this.#leave(bucket, line, waiter, this.#limiter.refusal(waiter.endpoint, bucket, waitMs))
+  }
+
+  #letGo(waiter: Waiter): void {
+    waiter.release?.()
+    if (waiter.expiry !== undefined) this.#clock.clearTimeout(waiter.expiry)
   }
 
   #schedule(bucket: Bucket, line: Line): void {
@@ -138,24 +165,14 @@ export class TokenQueue {
 
   #serve(bucket: Bucket, line: Line): void {
     line.timer = undefined
-    const now = this.#clock.now()
     for (;;) {
       const first = line.waiters[0]
       if (!first) break
-      if (now > first.deadlineAt) {
-        this.#leave(
-          bucket,
-          line,
-          first,
-          this.#limiter.refusal(first.endpoint, bucket, this.#limiter.waitMs(bucket, first.cost)),
-        )
-        continue
-      }
       if (this.#limiter.enabled && !this.#limiter.takeFrom(bucket, first.cost)) break
       line.waiters.shift()
       line.cost -= first.cost
       bucket.waiting -= 1
-      first.release?.()
+      this.#letGo(first)
       first.resolve()
     }
     this.#schedule(bucket, line)

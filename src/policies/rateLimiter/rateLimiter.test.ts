@@ -329,3 +329,23 @@ describe('TokenQueue', () => {
     )
   })
 })
+
+describe('a deadline in the line', () => {
+  it('ends the wait of whom others overtook, at its time, and leaves nothing behind', async () => {
+    const clock = new VirtualClock()
+    const limiter = new RateLimiter({ clock, limits: { api: { tokensPerSecond: 1, burstCapacity: 1 } } })
+    const queue = new TokenQueue(limiter, clock)
+    expect(queue.acquire('x', {})).toBeUndefined()
+    let leftAt = Number.NaN
+    const overtaken = queue.acquire('x', { deadlineAt: 2500 })?.catch((error) => {
+      leftAt = clock.now()
+      return error
+    })
+    for (let caller = 0; caller < 5; caller += 1) queue.acquire('x', { priority: 1 })
+    await clock.advance(10_000)
+    expect(await overtaken).toMatchObject({ code: 'RATE_LIMITED' })
+    expect(leftAt).toBe(2500)
+    expect(queue.waiting).toBe(0)
+    expect(clock.pending).toBe(0)
+  })
+})

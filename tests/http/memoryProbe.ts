@@ -1,0 +1,121 @@
+// A program of its own, so that what it holds can be measured: makes calls to the server it is told of and prints what is left.
+// node --expose-gc -C guru-source memoryProbe.ts <transport> <scenario> <origin>
+
+import { ApiClient } from '../../src/ApiClient.ts'
+import { createHttpTransport as createFetchTransport } from '../../src/transport/fetchTransport.ts'
+import { createHttpTransport as createUndiciTransport } from '../../src/transport/undiciTransport.ts'
+
+const [kind, scenario, origin] = process.argv.slice(2) as [string, string, string]
+const create = kind === 'undici' ? createUndiciTransport : createFetchTransport
+const collect = (globalThis as unknown as { gc(): void }).gc
+const MB = 1024 * 1024
+
+const client = new ApiClient({
+  baseURL: origin,
+  transport: create({ connectTimeout: 10_000, maxHeaderBytes: 64 * 1024 }),
+  rateLimiter: false,
+  retries: 0,
+  circuitBreaker: scenario === 'many',
+  maxResponseBytes: 4 * MB,
+})
+
+/** Heap in use, once nothing more can be given back. */
+async function heap(): Promise<number> {
+  let least = Number.POSITIVE_INFINITY
+  for (let round = 0; round < 5; round += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    collect()
+    least = Math.min(least, process.memoryUsage().heapUsed)
+  }
+  return least
+}
+
+/** Ten thousand calls of every kind on one signal. */
+async function many(): Promise<void> {
+  const { signal } = new AbortController()
+  let listeners = 0
+  let most = 0
+  const add = signal.addEventListener.bind(signal)
+  const remove = signal.removeEventListener.bind(signal)
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    listeners += 1
+    most = Math.max(most, listeners)
+    add(...args)
+  }
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    listeners -= 1
+    remove(...args)
+  }
+  let warnings = 0
+  process.on('warning', () => {
+    warnings += 1
+  })
+  const options = { signal, deadline: 60_000 }
+  const one = async (index: number) => {
+    switch (index % 5) {
+      case 0:
+        return client.get('/json', options)
+      case 1:
+        return client.post('/json', { index }, options)
+      case 2:
+        return client.get('/missing', options).catch(() => {})
+      case 3:
+        return new Response(
+          (await client.get('/json', { ...options, responseType: 'stream' })) as ReadableStream,
+        ).text()
+      default:
+        return (await client.fetch(`${origin}/json`, { signal })).text()
+    }
+  }
+  const run = async (calls: number) => {
+    for (let index = 0; index < calls; index += 25) {
+      await Promise.all(Array.from({ length: 25 }, (_, offset) => one(index + offset)))
+    }
+  }
+  await run(8000)
+  const before = await heap()
+  await run(10_000)
+  const after = await heap()
+  const { totalRequests, inFlight } = client.getStats()
+  const timers = process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
+  client.dispose()
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  const left = process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
+  console.log(
+    JSON.stringify({
+      listeners,
+      most,
+      warnings,
+      totalRequests,
+      inFlight,
+      timers,
+      left,
+      grownBytes: after - before,
+    }),
+  )
+}
+
+/** An attack, and the most memory that the process ever had beyond what it started with. */
+async function attacked(): Promise<void> {
+  await client.get('/json')
+  const before = process.memoryUsage().rss
+  let most = before
+  const watch = setInterval(() => {
+    most = Math.max(most, process.memoryUsage().rss)
+  }, 5)
+  const codes: string[] = []
+  for (let round = 0; round < 3; round += 1) {
+    codes.push(
+      await client.get(scenario).then(
+        () => 'answered',
+        (error) => error.code,
+      ),
+    )
+  }
+  clearInterval(watch)
+  most = Math.max(most, process.memoryUsage().rss)
+  client.dispose()
+  console.log(JSON.stringify({ codes, grownBytes: most - before }))
+}
+
+await (scenario === 'many' ? many() : attacked())
