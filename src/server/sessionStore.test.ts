@@ -10,6 +10,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { FrameClient, listen } from '../../tests/support/frameClient.ts'
 import { until } from '../../tests/support/misbehavingServer.ts'
 import { MemorySessionDisk, type MemorySessionStore } from '../testing/MemorySessionStore.ts'
+import { VirtualClock } from '../testing/VirtualClock.ts'
 import type { Session, SessionMessageContext } from './Session.ts'
 import { SessionServer } from './SessionServer.ts'
 import type { SessionServerOptions } from './sessionServerOptions.ts'
@@ -125,6 +126,30 @@ describe('what is told is recorded first', () => {
     await second.acked(3)
     expect(disk.sessions.get(opened.sid)).toMatchObject({ epoch: 1, rx: 3 })
     await receipt.delivered
+  })
+
+  it('what was acknowledged is forgotten, if late', async () => {
+    const disk = new MemorySessionDisk()
+    const clock = new VirtualClock()
+    const one = await start(disk, undefined, { clock })
+    const first = client(one)
+    const { sid } = await first.open()
+    session(one).send('a')
+    session(one).send('b')
+    await first.heard(2)
+    first.say({ t: 'ack', rx: 1 }, { t: 'ping', at: 1 })
+    await until(() => first.control('pong') !== undefined, 'the ack has come')
+    expect([...(disk.sessions.get(sid)?.numbered.keys() ?? [])]).toEqual([1, 2])
+    // Due while another write is under way.
+    one.store.hold()
+    session(one).send('c')
+    await moment()
+    await clock.advance(1000)
+    one.store.release()
+    await first.heard(3)
+    await clock.advance(1000)
+    await until(() => disk.sessions.get(sid)?.acked === 1, 'it is forgotten')
+    expect([...(disk.sessions.get(sid)?.numbered.keys() ?? [])]).toEqual([2, 3])
   })
 
   it('the key is not what is recorded', async () => {

@@ -107,7 +107,11 @@ export class SessionWriter {
 
   #next(): void {
     if (this.#queue.length > 0) this.#owner.schedule(this, false)
-    else if (!this.#writing) this.#owner.rested()
+    else {
+      // It came due while another write was under way.
+      if (this.#prune) this.#owner.schedule(this, true)
+      this.#owner.rested()
+    }
   }
 }
 
