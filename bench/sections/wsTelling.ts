@@ -8,6 +8,7 @@ import type { Gate, Telling } from './section.ts'
 import { type WsData, type WsTaskName, wsTasks } from './wsData.ts'
 
 const OURS = 'guru'
+const SESSION = 'guru-session'
 const NOTHING = { median: Number.NaN, min: Number.NaN, max: Number.NaN }
 
 const nameOf = (id: string) => wsContestants[id]?.name ?? id
@@ -87,7 +88,31 @@ function gates({ contests }: WsData): Gate[] {
     measured: ratioOf(contests[task], OURS, 'cpuUs'),
     unit: 'x',
   })
+  const session = (figure: string, task: WsTaskName, must: number, aim: number): Gate[] => {
+    const of = (id: string, what: 'perSecond' | 'cpuUs') => ratioOf(contests[task], id, what)
+    return [
+      {
+        figure: `${figure} in a session: messages/s against raw ws`,
+        bound: 'min',
+        must,
+        aim,
+        measured: of(SESSION, 'perSecond'),
+        unit: 'x',
+      },
+      {
+        figure: `${figure} in a session: CPU per message against the plain line`,
+        bound: 'max',
+        must: 1.15,
+        aim: 1.05,
+        measured: of(SESSION, 'cpuUs') / of(OURS, 'cpuUs'),
+        unit: 'x',
+      },
+    ]
+  }
   return [
+    ...session('WebSocket flood down', 'down', 0.8, 0.9),
+    ...session('WebSocket echo', 'echo', 0.9, 0.95),
+    ...session('WebSocket flood up', 'up', 1.4, 2),
     speed('WebSocket flood down', 'down', 0.9, 0.95),
     cpu('WebSocket flood down', 'down'),
     speed('WebSocket echo', 'echo', 0.97, 1),

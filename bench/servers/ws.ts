@@ -3,6 +3,7 @@
 
 import { createServer } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { SessionServer } from 'guru-comms/server'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { answer } from '../harness/child.ts'
 import { delta } from './payload.ts'
@@ -53,7 +54,25 @@ const server = createServer((_request, response) => {
 })
 const sockets = new WebSocketServer({ noServer: true })
 
+// The same commands over sessions.
+const sessions = new SessionServer()
+sessions.onSession((session) => {
+  let received = 0
+  session.handle((message) => {
+    const { cmd, count = 0 } = message as Partial<Command>
+    if (cmd === undefined) received += 1
+    else if (cmd === 'flood') {
+      const text = JSON.stringify(delta(1))
+      for (let left = Math.ceil(count / BLOCK) * BLOCK; left > 0; left -= 1) session.send(text)
+    } else session.send(cmd === 'echo' ? message : { type: 'report', received })
+  })
+})
+
 server.on('upgrade', (request, stream: Duplex, head) => {
+  if (request.headers['sec-websocket-protocol'] === 'guru.v1') {
+    sessions.handleUpgrade(request, stream, head)
+    return
+  }
   sockets.handleUpgrade(request, stream, head, (socket) => {
     const speaker = speakerFor(request.url ?? '/')
     let received = 0

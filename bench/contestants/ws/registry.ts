@@ -39,6 +39,13 @@ export const wsContestants: Record<string, WsEntry> = {
     queues: true,
     load: async () => (await import('./guru.ts')).guruConnection,
   },
+  'guru-session': {
+    name: 'guru-comms GuruConnection, in a session',
+    kind: 'ours',
+    reconnects: true,
+    queues: true,
+    load: async () => (await import('./guru.ts')).guruSession,
+  },
   partysocket: {
     name: 'partysocket',
     kind: 'wrapper',
