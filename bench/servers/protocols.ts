@@ -10,6 +10,8 @@ export interface Speaker {
   read(text: string): { messages: readonly string[]; replies: readonly string[] }
   /** The text that carries one application message, given as JSON. */
   wrap(json: string): string
+  /** Whether no two messages look alike, so that none can be made in advance. */
+  readonly numbers?: boolean
   /** What keeps the client content while nothing happens, sent every ten seconds. */
   readonly heartbeat: string | undefined
 }
@@ -23,6 +25,34 @@ function plain(): Speaker {
     heartbeat: undefined,
     wrap: (json) => json,
     read: (text) => ({ messages: [text], replies: NONE }),
+  }
+}
+
+/** guru.v1 (PROTOCOL.md): numbered messages, acknowledged every 32. */
+function session(): Speaker {
+  let sent = 0
+  let taken = 0
+  return {
+    greeting: NONE,
+    heartbeat: undefined,
+    numbers: true,
+    wrap(json) {
+      sent += 1
+      return `${sent}:${json}`
+    },
+    read(text) {
+      if (!text.startsWith('{')) {
+        taken += 1
+        const replies = taken % 32 === 0 ? [`{"t":"ack","rx":${taken}}`] : NONE
+        return { messages: [text.slice(text.indexOf(':') + 1)], replies }
+      }
+      if (!text.startsWith('{"t":"open"')) return { messages: NONE, replies: NONE }
+      const limits = '"maxMessages":1000000,"maxBytes":1000000000,"maxFrame":1000000'
+      return {
+        messages: NONE,
+        replies: [`{"t":"opened","sid":"s","key":"k","rx":0,"ttl":60000,${limits},"ping":0}`],
+      }
+    },
   }
 }
 
@@ -82,7 +112,8 @@ function centrifugo(): Speaker {
 }
 
 /** By the path of the upgrade. */
-export function speakerFor(path: string): Speaker {
+export function speakerFor(path: string, subprotocol: string): Speaker {
+  if (subprotocol === 'guru.v1') return session()
   if (path.startsWith('/socket.io/')) return socketIo()
   if (path.startsWith('/hub')) return signalR()
   if (path.startsWith('/centrifugo')) return centrifugo()

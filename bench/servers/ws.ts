@@ -3,7 +3,6 @@
 
 import { createServer } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { SessionServer } from 'guru-comms/server'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { answer } from '../harness/child.ts'
 import { delta } from './payload.ts'
@@ -33,13 +32,17 @@ function frame(text: string): Buffer {
 
 /** Sends `count` pieces of a reply as fast as the socket takes them, at hardly any cost to this process. */
 function flood(stream: Duplex, speaker: Speaker, count: number): void {
-  const one = frame(speaker.wrap(JSON.stringify(delta(1))))
+  const json = JSON.stringify(delta(1))
+  const one = frame(speaker.wrap(json))
+  const made = speaker.numbers
+    ? [one, ...Array.from({ length: Math.ceil(count / BLOCK) * BLOCK - 1 }, () => frame(speaker.wrap(json)))]
+    : []
   const block = Buffer.concat(Array.from({ length: BLOCK }, () => one))
   let left = Math.ceil(count / BLOCK)
   const more = () => {
     while (left > 0) {
       left -= 1
-      if (!stream.write(block)) {
+      if (!stream.write(speaker.numbers ? Buffer.concat(made.splice(0, BLOCK)) : block)) {
         stream.once('drain', more)
         return
       }
@@ -54,27 +57,9 @@ const server = createServer((_request, response) => {
 })
 const sockets = new WebSocketServer({ noServer: true })
 
-// The same commands over sessions.
-const sessions = new SessionServer()
-sessions.onSession((session) => {
-  let received = 0
-  session.handle((message) => {
-    const { cmd, count = 0 } = message as Partial<Command>
-    if (cmd === undefined) received += 1
-    else if (cmd === 'flood') {
-      const text = JSON.stringify(delta(1))
-      for (let left = Math.ceil(count / BLOCK) * BLOCK; left > 0; left -= 1) session.send(text)
-    } else session.send(cmd === 'echo' ? message : { type: 'report', received })
-  })
-})
-
 server.on('upgrade', (request, stream: Duplex, head) => {
-  if (request.headers['sec-websocket-protocol'] === 'guru.v1') {
-    sessions.handleUpgrade(request, stream, head)
-    return
-  }
   sockets.handleUpgrade(request, stream, head, (socket) => {
-    const speaker = speakerFor(request.url ?? '/')
+    const speaker = speakerFor(request.url ?? '/', socket.protocol)
     let received = 0
     accepted += 1
     open.add(socket)

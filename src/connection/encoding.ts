@@ -49,10 +49,13 @@ export function snapshot(payload: Payload): string | ArrayBuffer {
 }
 
 const utf8 = new TextEncoder()
+// Node counts without encoding. Asked of the global object, so that no bundler brings a Buffer of its own.
+const { Buffer } = globalThis as { Buffer?: { byteLength?: (text: string) => number } }
+const utf8Length = Buffer?.byteLength ?? ((text: string) => utf8.encode(text).length)
 
 /** How many bytes the payload of the frame has; text counts as UTF-8. */
 export function byteLength(payload: Payload): number {
-  return typeof payload === 'string' ? utf8.encode(payload).length : payload.byteLength
+  return typeof payload === 'string' ? utf8Length(payload) : payload.byteLength
 }
 
 const BRACE = 0x7b

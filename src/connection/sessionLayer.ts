@@ -10,12 +10,13 @@ import {
   type ClientOptions,
   ClientSession,
   type LossReason,
+  NOT_LEAVING,
   newClient,
   type StopReason,
   type Verdict,
 } from '../session/clientSession.ts'
 import { CLOSE } from '../session/closeCodes.ts'
-import { encodeControl } from '../session/control.ts'
+import { encodeControl, isAck } from '../session/control.ts'
 import { type Entry, NEVER } from '../session/entry.ts'
 import { type Payload as SessionPayload, TEXT } from '../session/frames.ts'
 import { OutboxWriter } from '../session/outboxWriter.ts'
@@ -115,6 +116,12 @@ export class SessionLayer implements SessionMessageLayer {
   /** The machine's numbers are higher than ours by as much as older processes had used up. */
   #offset = 0
   #recorded = 0
+  /** To be written at the end of this turn. */
+  #ack: string | undefined
+  /** When the step that is under way began. */
+  #at = 0
+  /** When an acknowledgement was due after the latest frame. */
+  #dueAt = Number.NaN
   #waiters: (() => void)[] = []
 
   constructor(host: SessionLayerHost, options: SessionLayerOptions) {
@@ -213,18 +220,14 @@ export class SessionLayer implements SessionMessageLayer {
 
   send(payload: Payload, now: number, options: SendOptions | undefined): number {
     const { peer } = this.#session
-    const ttl = Math.min(options?.ttl ?? Infinity, this.#options.maxQueueAge)
     const kept = typeof payload === 'string' ? payload : bytesOf(payload).slice()
     const stream = typeof payload === 'string' ? TEXT : (options?.stream ?? 0)
     if (this.#speaks === 'plain' && peer.waiting === 0 && this.#host.write(payload)) {
       peer.state.seq += 1
     } else {
-      const accepted = peer.send(stream, kept, byteLength(payload), now, {
-        priority: options?.priority,
-        expiresAt: ttl === Infinity ? undefined : now + ttl,
-      })
+      const accepted = peer.send(stream, kept, byteLength(payload), now, this.#wishes(options, now))
       if (accepted !== 'taken' && accepted !== 'dropped') throw this.#refusal(accepted)
-      this.#host.line.arm()
+      if (peer.waiting > 0) this.#host.line.arm()
     }
     return peer.state.seq - this.#offset
   }
@@ -308,8 +311,16 @@ export class SessionLayer implements SessionMessageLayer {
   frame(data: Frame): boolean {
     if (this.#speaks !== 'session') return false
     const frame = data instanceof ArrayBuffer ? new Uint8Array(data) : data
-    this.#session.frame(frame, this.#now)
-    this.#afterwards()
+    this.#at = this.#now
+    this.#session.frame(frame, this.#at)
+    const { inbox, waiting } = this.#session.state.peer
+    // Only what can have moved the next wake-up is worth looking at: most messages do not.
+    const dueAt = inbox.settled === inbox.taken && waiting.entries.length === 0 ? inbox.tellAt : Number.NaN
+    if (dueAt !== this.#dueAt || this.#session.state.leaveAt !== NOT_LEAVING) {
+      this.#dueAt = dueAt
+      this.#host.line.arm()
+    }
+    this.#host.settled()
     return true
   }
 
@@ -367,6 +378,17 @@ export class SessionLayer implements SessionMessageLayer {
     return this.#options.clock.now()
   }
 
+  /** How a message is sent, in the machine's terms; nothing for the most. */
+  #wishes(
+    options: SendOptions | undefined,
+    now: number,
+  ): { priority?: number; expiresAt?: number } | undefined {
+    const { maxQueueAge } = this.#options
+    if (!options && maxQueueAge === Infinity) return undefined
+    const ttl = Math.min(options?.ttl ?? Infinity, maxQueueAge)
+    return { priority: options?.priority ?? 0, ...(ttl < Infinity && { expiresAt: now + ttl }) }
+  }
+
   /** What listeners have to hear, and when the line has to be woken, once a step is done. */
   #afterwards(): void {
     this.#host.line.arm()
@@ -380,7 +402,10 @@ export class SessionLayer implements SessionMessageLayer {
   #carryOut(): ClientHost {
     const host = this.#host
     return {
-      send: (frame) => void host.write(frame),
+      send: (frame) => {
+        if (isAck(frame)) this.#acknowledge(frame)
+        else host.write(frame)
+      },
       deliver: (sid, number, _stream, payload, redelivered) =>
         this.#deliver(sid, number, payload, redelivered),
       volatile: (_stream, payload) => void host.receive(payload),
@@ -428,11 +453,25 @@ export class SessionLayer implements SessionMessageLayer {
     }
   }
 
+  /** Messages come many at a time, and each ack covers those before it: only the last of a turn is worth a write. */
+  #acknowledge(ack: string): void {
+    if (this.#ack === undefined) {
+      queueMicrotask(() => {
+        const latest = this.#ack
+        this.#ack = undefined
+        // What was left unsaid on a line that is gone, the next `resume` says.
+        if (latest !== undefined && this.#speaks === 'session') this.#host.write(latest)
+      })
+    }
+    this.#ack = ack
+  }
+
   #deliver(sid: string, number: number, payload: SessionPayload, redelivered: boolean): void {
     const { peer } = this.#session
     const result = this.#host.receive(payload, number, redelivered)
     if (!(result instanceof Promise)) {
-      peer.settled(sid, number, this.#now)
+      // Still within the step that brought the message.
+      peer.settled(sid, number, this.#at)
       return
     }
     result.then(() => {

@@ -123,6 +123,13 @@ export function encodeControl(control: Control): string {
   return JSON.stringify(control)
 }
 
+const ACK_START = '{"t":"ack"'
+
 export function encodeAck(rx: number): string {
-  return `{"t":"ack","rx":${rx}}`
+  return `${ACK_START},"rx":${rx}}`
+}
+
+/** Whether a frame of ours is an ack: of several that leave in one turn only the last is needed. */
+export function isAck(frame: unknown): frame is string {
+  return typeof frame === 'string' && frame.startsWith(ACK_START)
 }

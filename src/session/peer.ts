@@ -8,7 +8,16 @@
 
 import { type Control, encodeAck, encodeControl } from './control.ts'
 import { type DropReason, type Entry, NEVER } from './entry.ts'
-import { decodeFrame, encodeReliable, encodeVolatile, type Frame, type Payload, TEXT } from './frames.ts'
+import {
+  decodeFrame,
+  encodeReliable,
+  encodeVolatile,
+  type Frame,
+  type Payload,
+  reliableNumber,
+  TEXT,
+  textPayload,
+} from './frames.ts'
 import {
   agreedInterval,
   type HeartbeatState,
@@ -169,12 +178,13 @@ export class Peer {
     payload: Payload,
     bytes: number,
     now: number,
-    { priority = 0, expiresAt = NEVER }: SendOptions = NO_OPTIONS,
+    options: SendOptions = NO_OPTIONS,
   ): Accepted {
     const { state } = this
     if (payload === '') return 'empty'
     if (state.sid !== '' && bytes > state.limits.maxFrame) return 'tooLarge'
     this.#waiting.expire(now, this.#onDrop)
+    const { priority = 0, expiresAt = NEVER } = options
     const entry: Entry = { seq: state.seq + 1, stream, payload, bytes, priority, expiresAt }
     if (state.link === 'up' && this.#waiting.length === 0 && this.#outbox.admits(bytes, state.limits)) {
       state.seq += 1
@@ -315,6 +325,10 @@ export class Peer {
   receive(frame: Frame, now: number): Unhandled {
     const { state } = this
     if (state.heartbeat) heard(state.heartbeat, now)
+    if (typeof frame === 'string') {
+      const number = reliableNumber(frame)
+      if (number > 0) return this.#take(number, TEXT, textPayload(frame), now)
+    }
     const decoded = decodeFrame(frame)
     switch (decoded.kind) {
       case 'reliable': {
