@@ -2,6 +2,7 @@
 
 import { ClientCore, type InterceptorLists, noOptions } from './client/core.ts'
 import type { ApiClientEvents } from './client/events.ts'
+import { guardRequests } from './client/guardCalls.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './client/interceptors.ts'
 import {
   type ApiClientOptions,
@@ -72,11 +73,15 @@ const fetching = lazily(() => import('./client/fetch.ts'))
  */
 export class ApiClient extends Emitter<ApiClientEvents> {
   readonly #core: ClientCore
+  /** Looks at what is sent, when there is a validator. */
+  readonly #guard: RequestInterceptor | undefined
 
   /** @throws TypeError or RangeError naming the option; CommsError when `baseURL` or a header cannot be used */
   constructor(options: ApiClientOptions = {}) {
     super()
     this.#core = new ClientCore(options, this)
+    this.#guard = options.validate && guardRequests(options.validate)
+    if (this.#guard) this.addRequestInterceptor(this.#guard)
   }
 
   get<T = unknown>(url: string | URL, options?: RequestOptions<T>): Promise<T> {
@@ -155,10 +160,13 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    */
   extend(options: ApiClientOptions = {}): ApiClient {
     checkOptions('ApiClient.extend', options, clientRules)
-    const { settings, requests } = this.#core
+    const { settings, requests, interceptors } = this.#core
     const headers = requests.fieldsOf(settings.headers, options.headers)
     const extended = new ApiClient({ ...withDefaults(settings, options), headers })
-    Object.assign(extended.#core.interceptors, this.#core.interceptors)
+    // The other has a guard of its own, made of the options.
+    const own = extended.#core.interceptors.request
+    const others = interceptors.request.filter((interceptor) => interceptor !== this.#guard)
+    Object.assign(extended.#core.interceptors, interceptors, { request: [...own, ...others] })
     return extended
   }
 

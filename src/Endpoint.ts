@@ -2,6 +2,7 @@
 // It wires the parts together; how they reconnect, retry or limit is theirs alone.
 
 import { ApiClient, type ApiClientOptions } from './ApiClient.ts'
+import { type ValidateOptions, validateRule } from './client/guardCalls.ts'
 import { type QuestionLine, Questions } from './connection/Questions.ts'
 import type { Reply } from './connection/Reply.ts'
 import type { Receipt } from './connection/receipt.ts'
@@ -65,6 +66,11 @@ export interface EndpointOptions {
   token?: Provider<string>
   /** Further options of the connection. */
   connection?: Omit<GuruConnectionOptions, 'url' | 'token'>
+  /**
+   * `{ validator, rules, fields }`: an `InputValidator` looks at every message (`content`) and at the HTTP client's requests
+   * before they are sent.
+   */
+  validate?: ValidateOptions
   /** Further options of the HTTP client. */
   api?: Omit<ApiClientOptions, 'baseURL'>
 }
@@ -104,6 +110,7 @@ const optionRules = {
   token: either(text, callable),
   connection: plainObject,
   api: plainObject,
+  validate: validateRule,
 }
 
 /** One app, one backend, one object. */
@@ -115,6 +122,7 @@ export class Endpoint {
   readonly #routes: EndpointRoutes
   readonly #clock: Clock
   readonly #questions: Questions
+  readonly #validate: ValidateOptions | undefined
 
   /** @throws TypeError or RangeError naming the option; CommsError `INSECURE_URL` in production */
   constructor(options: EndpointOptions) {
@@ -131,7 +139,13 @@ export class Endpoint {
     const url = mustBeSecure && typeof WS_URL === 'function' ? secured(WS_URL) : WS_URL
     this.#routes = { ...defaultRoutes, ...routes }
     this.#clock = options.connection?.clock ?? systemClock
-    this.api = new ApiClient({ allowInsecure: !mustBeSecure, ...options.api, baseURL: API_BASE_URL })
+    this.#validate = options.validate
+    this.api = new ApiClient({
+      allowInsecure: !mustBeSecure,
+      ...(options.validate && { validate: options.validate }),
+      ...options.api,
+      baseURL: API_BASE_URL,
+    })
     if (token !== undefined) this.api.addRequestInterceptor(withToken(token))
     this.connection = new GuruConnection({
       ...options.connection,
@@ -172,7 +186,7 @@ export class Endpoint {
   /**
    * Sends a user's message; while the line is down it waits in the queue.
    * @returns its id, which the reply carries as `request_id`
-   * @throws ValidationError for an empty or too long text; CommsError `DISPOSED`, `QUEUE_FULL`
+   * @throws ValidationError for an empty or too long text, or one that `validate` refuses; CommsError `DISPOSED`, `QUEUE_FULL`
    */
   sendUserMessage(content: string, id: string = randomId()): string {
     this.#send(content, id)
@@ -261,6 +275,7 @@ export class Endpoint {
       const envelope = openImageEnvelope(image)
       if ('rule' in envelope) throw refused('image', envelope.rule, `image refused: ${envelope.message}`)
     }
+    this.#validate?.validator.validateFields({ content }, this.#validate)
     const message: UserMessage = {
       role: 'user',
       type: 'message',

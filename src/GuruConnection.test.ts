@@ -227,6 +227,19 @@ describe('requests', () => {
     expect(connection.getStats().queuedMessages).toBe(0)
   })
 
+  it('that the full queue refuses fail at once, also when asked for within an event', async () => {
+    const connection = make({ maxQueueMessages: 0 })
+    expect(await failure(connection.request({ q: 1 }))).toMatchObject({ code: 'DROPPED' })
+    const within = new Promise((resolve) => {
+      connection.once('connectionState', () => resolve(failure(connection.request({ q: 2 }))))
+    })
+    await clock.advance(0)
+    FakeWebSocket.latest.cut()
+    expect(await within).toMatchObject({ code: 'DROPPED' })
+    await expect(connection.request({ q: 3 }, { timeout: 0 })).rejects.toThrow(/"timeout"/)
+    await expect(connection.request({ q: 4 }, { signal: {} as AbortSignal })).rejects.toThrow(/"signal"/)
+  })
+
   it('fail when the line breaks under them, and wait when they were only queued', async () => {
     const connection = await makeOpen()
     const sent = failure(connection.request({ q: 1 }))

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket
 
-from guru_v1 import PROTOCOL, Connection, Data, Limits, Message, Outgoing, Session, Sessions
+from guru_frames import PROTOCOL, Data, Message
+from guru_session import Connection, Limits, Outgoing, Session
+from guru_v1 import Sessions
 
 log = logging.getLogger("guru.v1")
 MAX_OUT = 1024  # frames a socket may owe its client before we stop reading from it

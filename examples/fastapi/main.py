@@ -19,7 +19,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from guru_asgi import GuruEndpoint
-from guru_v1 import PROTOCOL, Limits, Message, Outgoing, Session
+from guru_frames import PROTOCOL, Message
+from guru_session import Limits, Outgoing, Session
 
 KEPT = 100_000  # entries of the history
 
@@ -133,11 +134,11 @@ class DrainingServer(uvicorn.Server):
             return
         self.guru.draining = True
         loop = asyncio.get_running_loop()
-        loop.call_soon_threadsafe(lambda: setattr(self, "_leaving", loop.create_task(self._leave(sig, frame))))
+        loop.call_soon_threadsafe(lambda: setattr(self, "_leaving", loop.create_task(self._leave())))
 
-    async def _leave(self, sig: int, frame: Any) -> None:
+    async def _leave(self) -> None:
         await self.guru.drain(self.span)
-        super().handle_exit(sig, frame)
+        self.should_exit = True
 
 
 def main() -> None:

@@ -15,8 +15,11 @@ from typing import Any, Optional
 
 import websockets
 
-from guru_v1 import LAST_NUMBER, Connection, Limits, Message, ProtocolError, Sessions, parse
+from guru_frames import LAST_NUMBER, Message, ProtocolError, parse
+from guru_session import Connection, Limits, SessionLost
+from guru_v1 import Sessions
 
+STUCK = 30  # seconds after which a test that would wait for ever fails
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -255,6 +258,19 @@ class Rules(unittest.TestCase):
         bench.sessions.disconnected(connection, 4410, 0)
         self.assertEqual((bench.sessions.sessions, bench.sessions.accounts), ({}, {}))
 
+    def test_what_waits_is_bounded_over_all_sessions_of_a_principal_and_given_back(self) -> None:
+        bench = Bench(max_messages=1, account_bytes=300)
+        _, greedy = bench.open(principal="alice")
+        _, modest = bench.open(principal="alice")
+        modest.session.send("in the window")
+        modest.session.send("a")
+        for n in range(5):
+            greedy.session.send(str(n))
+        self.assertEqual(greedy.closed, (4410, "overflowed"))
+        self.assertEqual(modest.session.account.queued, modest.session.waiting_bytes)
+        modest.session.send("b")
+        self.assertIsNone(modest.closed)
+
     def test_a_receipt_is_given_when_an_ack_or_rx_covers_the_message(self) -> None:
         bench = Bench()
         peer, connection = bench.open()
@@ -361,6 +377,14 @@ class Rules(unittest.TestCase):
         bench.sessions.disconnected(connections[0], 4409, 0)
         self.assertIsNone(bench.connect(peer).closed)
 
+    def test_a_session_that_was_resumed_is_one_that_was_heard_from(self) -> None:
+        bench = Bench(account_sessions=1)
+        peer, connection = bench.open()
+        bench.sessions.disconnected(connection, 1006, 0)
+        bench.sessions.disconnected(bench.connect(peer), 1006, 0)
+        self.assertEqual(bench.connect(Peer()).closed[0], 4429)
+        self.assertIsNone(bench.connect(peer).closed)
+
     def test_connections_that_say_nothing_are_capped_per_address(self) -> None:
         bench = Bench(address_pending=2)
         quiet = [bench.sessions.connect("::1", 0, lambda: None) for _ in range(3)]
@@ -370,6 +394,8 @@ class Rules(unittest.TestCase):
             bench.sessions.disconnected(connection, 1006, 0)
         for _ in range(5):
             self.assertIsNone(bench.connect(Peer()).closed)
+        bench.sessions.disconnected(bench.sessions.connect("::2", 0, lambda: None), 1006, 0)
+        self.assertEqual(dict(bench.sessions.pending), {"::2": 1})
 
     def test_pings_who_is_silent_and_then_gives_up_the_connection(self) -> None:
         bench = Bench(ping=1000)
@@ -411,6 +437,8 @@ class Rules(unittest.TestCase):
         self.assertLessEqual(connection.live_bytes, 262_144)
         self.assertEqual(len(connection.live) + connection.live_dropped, 400)
         self.assertEqual(connection.live[-1][1][2], 399 % 256)
+        connection.session.send_volatile(bytes(262_144), 2)
+        self.assertEqual([stream for stream, _ in connection.live], [2])
 
     def test_the_last_number_ends_the_session_once_it_is_acknowledged(self) -> None:
         bench = Bench()
@@ -430,10 +458,13 @@ class Rules(unittest.TestCase):
         bench.sessions.disconnected(connection, 1000, 0)
         connection = bench.connect(peer)
         self.assertIsNone(connection.closed)
-        connection.session.send("a")
+        session = connection.session
+        session.send("a")
         bench.receive(connection, '{"t":"close"}')
         self.assertEqual(connection.closed[0], 1000)
         self.assertEqual(bench.undelivered, [("closed by the client", ["a"])])
+        with self.assertRaises(SessionLost):
+            session.send("b")
         self.assertEqual(bench.connect(peer).closed[0], 4410)
 
     def test_loses_doubles_and_reorders_nothing_over_random_cuts(self) -> None:
@@ -511,7 +542,7 @@ class Server:
         def call() -> Any:
             data = None if body is None else json.dumps(body).encode()
             request = urllib.request.Request(f"http://{self.address}{path}", data, {"content-type": "application/json"})
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=STUCK) as answer:
                 return json.load(answer)
 
         return await asyncio.to_thread(call)
@@ -532,6 +563,9 @@ class OnSockets(unittest.IsolatedAsyncioTestCase):
     @classmethod
     def tearDownClass(cls) -> None:
         cls.server.stop()
+
+    async def asyncSetUp(self) -> None:
+        asyncio.get_running_loop().set_debug(False)  # unittest turns it on: slow, and it speaks of every slow step
 
     async def connect(self, peer: Optional[Peer] = None, *frames: str, **headers: str) -> Any:
         """A WebSocket; with a peer it has said hello, and `frames` right behind."""
@@ -554,7 +588,7 @@ class OnSockets(unittest.IsolatedAsyncioTestCase):
 
     async def hear(self, peer: Peer, socket: Any, until: Any) -> None:
         while not until():
-            peer.hear(await asyncio.wait_for(socket.recv(), 5))
+            peer.hear(await asyncio.wait_for(socket.recv(), STUCK))
 
     async def open(self, **headers: str) -> tuple[Peer, Any]:
         peer = Peer()
@@ -566,7 +600,7 @@ class OnSockets(unittest.IsolatedAsyncioTestCase):
         """How the server closed a connection."""
         try:
             while True:
-                await asyncio.wait_for(socket.recv(), 5)
+                await asyncio.wait_for(socket.recv(), STUCK)
         except websockets.ConnectionClosed as end:
             return (end.rcvd.code, end.rcvd.reason) if end.rcvd else (1006, "")
 
@@ -692,7 +726,7 @@ class Talks(OnSockets):
 
     async def test_acks_wait_for_the_slowest_handler_and_a_failure_counts_as_handled(self) -> None:
         peer, socket = await self.open()
-        await socket.send(peer.say({"n": 1, "wait": 500}))
+        await socket.send(peer.say({"n": 1, "wait": 1500}))
         await socket.send(peer.say({"n": 2, "fail": True}))
         await socket.send(peer.say("no object"))
         await self.hear(peer, socket, lambda: peer.taken == 2)
@@ -717,7 +751,7 @@ class Talks(OnSockets):
 
 
 class HasLimits(OnSockets):
-    options = ("--max-messages=8", "--max-bytes=4000", "--max-frame=1000", "--ttl=300", "--handler-timeout=0.5")
+    options = ("--max-messages=8", "--max-bytes=4000", "--max-frame=1000", "--ttl=300", "--handler-timeout=2")
 
     async def test_the_window_is_kept_both_ways(self) -> None:
         peer, socket = await self.open()
@@ -731,7 +765,7 @@ class HasLimits(OnSockets):
             await socket.send(peer.ack())
             await self.hear(peer, socket, lambda: peer.taken == min(100, before + 8))
         for n in range(1, 10):
-            await socket.send(peer.say({"n": n, "wait": 2000}))
+            await socket.send(peer.say({"n": n, "wait": 60_000}))
         self.assertEqual((await self.closed(socket))[0], 4400)
         self.assertEqual(await self.server.handled(peer), list(range(1, 9)))
 
@@ -768,7 +802,7 @@ class KnowsUsers(OnSockets):
         """None when the peer was admitted, else the close code."""
         socket = await self.connect(peer, **headers)
         try:
-            peer.hear(await asyncio.wait_for(socket.recv(), 5))
+            peer.hear(await asyncio.wait_for(socket.recv(), STUCK))
             return None
         except websockets.ConnectionClosed as end:
             return end.rcvd.code
@@ -806,21 +840,21 @@ class KnowsUsers(OnSockets):
 
 
 class Leaves(OnSockets):
-    options = ("--drain=0.4",)
+    options = ("--drain=3",)
 
     async def test_sends_its_clients_away_evenly_serves_them_till_then_and_ends(self) -> None:
         peers = [await self.open() for _ in range(4)]
         self.server.process.send_signal(signal.SIGTERM)
         for peer, socket in peers:
             await self.hear(peer, socket, lambda: peer.controls[-1]["t"] == "goaway")
-        self.assertEqual([peer.controls[-1]["after"] for peer, _ in peers], [0, 100, 200, 300])
+        self.assertEqual([peer.controls[-1]["after"] for peer, _ in peers], [0, 750, 1500, 2250])
         peer, socket = peers[-1]
         await socket.send(peer.say({"n": 1}))
         await self.hear(peer, socket, lambda: peer.acked == 1)
         with self.assertRaises(websockets.InvalidStatusCode):
             await self.connect(Peer())
         self.assertEqual((await self.closed(socket))[0], 1012)
-        self.assertEqual(await asyncio.to_thread(self.server.process.wait, 10), 0)
+        self.assertEqual(await asyncio.to_thread(self.server.process.wait, STUCK), 0)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ import type { Policy } from '../policies/Policy.ts'
 import type { RateLimiterOptions } from '../policies/rateLimiter/RateLimiter.ts'
 import { type Jitter, jitterRule } from '../policies/retry/options.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
+import { type ValidateOptions, validateRule } from './guardCalls.ts'
 
 /** How a client is configured. Everything has a default. */
 export interface ApiClientOptions {
@@ -75,6 +76,11 @@ export interface ApiClientOptions {
   policy?: Policy
   /** `hedge(...)` of `guru-comms/policies`: a slow call is made a second time, where that may be (never POST or PATCH). */
   hedge?: Policy
+  /**
+   * `{ validator, rules, fields }`: an `InputValidator` looks at the texts of every request's data and query first. A call that
+   * it refuses rejects with its ValidationError; nothing is sent.
+   */
+  validate?: ValidateOptions
   /** Identical GETs at the same time become one request; they then share the parsed body. @default false */
   coalesce?: boolean
   /** Sent with every request. */
@@ -229,6 +235,7 @@ export const clientRules: Rules<ApiClientOptions> = {
   rateLimitMode: '"reject" or "wait"',
   policy: policyRule,
   hedge: policyRule,
+  validate: validateRule,
   coalesce: flag,
   headers: headersRule,
   sensitiveHeaders: texts,

@@ -94,8 +94,13 @@ export interface LineOwner {
   protocol(): Promise<LineProtocol | undefined>
   frame(data: Frame): void
   changed(state: ConnectionState, before: ConnectionState): void
-  /** @param before the state before the step that this is an effect of */
-  tell(effect: LineEffect, before: ConnectionState): void
+  /**
+   * Something to tell the listeners.
+   * @param before the state before the step that brought it
+   */
+  tell(news: LineNews, before: ConnectionState): void
+  /** The line has proved good. */
+  stable(): void
   /** A function of the app failed. */
   error(error: unknown): void
   /** The line is in order again: now listeners may be called. */
@@ -104,6 +109,9 @@ export interface LineOwner {
   readonly wakeAt: number
   wake(now: number): void
 }
+
+/** What a step tells the listeners. */
+export type LineNews = Extract<LineEffect, { name: string }>
 
 export class Line implements SocketSink {
   readonly #machine: ConnectionMachine
@@ -152,7 +160,7 @@ export class Line implements SocketSink {
     let entered = this.state === before
     for (const effect of effects) {
       // What comes next is told after what has become: first `disconnected` and the new state, then `reconnecting`.
-      if (!entered && (effect.do === 'tellReconnecting' || effect.do === 'tellGivenUp')) {
+      if (!entered && effect.do === 'announce') {
         entered = true
         this.#entered(before)
       }
@@ -256,6 +264,9 @@ export class Line implements SocketSink {
       case 'stopPoll':
         this.#polling?.abort()
         this.#polling = undefined
+        break
+      case 'stable':
+        this.#owner.stable()
         break
       default:
         this.#owner.tell(effect, before)

@@ -14,8 +14,8 @@ import {
   toArrayBuffer,
 } from './encoding.ts'
 import { type ConnectionEvents, OWN_EVENTS } from './events.ts'
-import { Line, type LineOwner, type LineProtocol, type Platform } from './Line.ts'
-import type { ConnectionState, LineEffect } from './machine.ts'
+import { Line, type LineNews, type LineOwner, type LineProtocol, type Platform } from './Line.ts'
+import { type ConnectionState, toError } from './machine.ts'
 import type {
   DropReason,
   LayerHost,
@@ -29,7 +29,7 @@ import type { ResolvedConnectionOptions } from './options.ts'
 import { PlainLayer } from './plainLayer.ts'
 import { MessageReceipt, messageId, type Receipt, unheard, volatileReceipt } from './receipt.ts'
 import { type RequestId, Requests } from './requests.ts'
-import { deriveStatus, type Status, type StatusEvent } from './status.ts'
+import type { Status, StatusEvent } from './status.ts'
 
 /** The part of an emitter that is used. */
 export interface Listeners {
@@ -147,7 +147,7 @@ export class Messenger implements LineOwner, LayerHost {
 
   /** Something failed: to be told once the connection is in order. */
   error(error: unknown): void {
-    this.#tell('error', error instanceof Error ? error : connectionError(String(error)))
+    this.#tell('error', toError(error))
   }
 
   /** A function of the app failed: told once whoever else is being called has been. */
@@ -245,25 +245,16 @@ export class Messenger implements LineOwner, LayerHost {
     }
   }
 
-  tell(effect: LineEffect, before: ConnectionState): void {
-    switch (effect.do) {
-      case 'stable':
-        this.layer.stable()
-        break
-      case 'tellError':
-        this.error(effect.event)
-        break
-      case 'tellClose':
-        this.#tell('close', effect.event)
-        this.layer.ended(effect.event.code)
-        if (before === 'open' || before === 'closing') this.#tell('disconnected', effect.event)
-        break
-      case 'tellReconnecting':
-        this.#tell('reconnecting', effect.event)
-        break
-      case 'tellGivenUp':
-        this.#tell('max_reconnect_attempts', effect.event)
-    }
+  tell(news: LineNews, before: ConnectionState): void {
+    // The cast: name and event of one piece of news belong together.
+    this.#tell(news.name as 'error', news.event as Error)
+    if (news.name !== 'close') return
+    this.layer.ended(news.event.code)
+    if (before === 'open' || before === 'closing') this.#tell('disconnected', news.event)
+  }
+
+  stable(): void {
+    this.layer.stable()
   }
 
   /** The connection is in order: now listeners are called, those included that what they do brings about. */
@@ -376,11 +367,13 @@ export class Messenger implements LineOwner, LayerHost {
   #derive(event: StatusEvent, message?: unknown): void {
     const before = this.status
     try {
-      this.status = (this.#options.deriveStatus ?? deriveStatus)(before, event, message)
+      const status = this.#options.deriveStatus(before, event, message)
+      if (status === before) return
+      this.status = status
+      this.#tell('statusChange', status, before)
     } catch (error) {
       this.error(error)
     }
-    if (this.status !== before) this.#tell('statusChange', this.status, before)
   }
 
   /** Sends what kept audio the socket has room for, and sees to it that the rest gets its turn. */

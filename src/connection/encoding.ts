@@ -10,10 +10,8 @@ export type Payload = string | ArrayBuffer | ArrayBufferView<ArrayBuffer>
 export type Frame = string | ArrayBuffer | Uint8Array<ArrayBuffer>
 
 function unsendable(got: string, cause?: unknown): CommsError {
-  return new CommsError(
-    `send: data must be a string, a value that JSON can hold, an ArrayBuffer or a view of one, got ${got}`,
-    { code: 'BAD_REQUEST', cause },
-  )
+  const message = `send: data must be a string, bytes or what JSON can hold, got ${got}`
+  return new CommsError(message, { code: 'BAD_REQUEST', cause })
 }
 
 /**

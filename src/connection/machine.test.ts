@@ -16,7 +16,8 @@ const cut = { code: 1006, reason: '', wasClean: false }
 
 function setUp(change: Partial<LineOptions> = {}, random = () => 0.5) {
   const machine = new ConnectionMachine({ ...options, ...change }, random)
-  const step = (event: LineEvent, now: number) => machine.step(event, now).map((effect) => effect.do)
+  const step = (event: LineEvent, now: number) =>
+    machine.step(event, now).map((effect) => ('name' in effect ? effect.name : effect.do))
   return { machine, step }
 }
 
@@ -25,7 +26,7 @@ describe('the life of a line', () => {
     const { machine, step } = setUp()
     expect(step({ type: 'connect' }, 0)).toEqual(['attempt'])
     expect(step({ type: 'opened' }, 10)).toEqual([])
-    expect(step({ type: 'ended', close: cut }, 20)).toEqual(['drop', 'tellClose', 'tellReconnecting'])
+    expect(step({ type: 'ended', close: cut }, 20)).toEqual(['drop', 'close', 'reconnecting'])
     expect(machine.state).toMatchObject({ kind: 'waiting', dueAt: 2020, pollAt: 2520 })
     expect(step({ type: 'wake' }, 2019)).toEqual([])
     expect(step({ type: 'wake' }, 2020)).toEqual(['stopPoll', 'attempt'])
@@ -35,7 +36,7 @@ describe('the life of a line', () => {
   it('an attempt that takes too long is dropped with an error and counts as lost', () => {
     const { machine, step } = setUp()
     step({ type: 'connect' }, 0)
-    expect(step({ type: 'wake' }, 10_000)).toEqual(['drop', 'tellError', 'tellClose', 'tellReconnecting'])
+    expect(step({ type: 'wake' }, 10_000)).toEqual(['drop', 'error', 'close', 'reconnecting'])
     expect(machine.state.kind).toBe('waiting')
   })
 
@@ -73,7 +74,7 @@ describe('the life of a line', () => {
     step({ type: 'opened' }, 0)
     expect(step({ type: 'ended', close: { code: 1000, reason: '', wasClean: true } }, 1)).toEqual([
       'drop',
-      'tellClose',
+      'close',
     ])
     expect(machine.state.kind).toBe('closed')
     step({ type: 'connect' }, 2)
@@ -87,7 +88,7 @@ describe('the life of a line', () => {
     step({ type: 'connect' }, 0)
     step({ type: 'ended', close: cut }, 0)
     step({ type: 'wake' }, 2000)
-    expect(step({ type: 'ended', close: cut }, 2001)).toEqual(['drop', 'tellClose', 'tellGivenUp'])
+    expect(step({ type: 'ended', close: cut }, 2001)).toEqual(['drop', 'close', 'max_reconnect_attempts'])
     expect(machine.state.kind).toBe('failed')
     expect(step({ type: 'connect' }, 3000)).toEqual(['attempt'])
     expect(machine.attempts).toBe(0)
@@ -98,7 +99,7 @@ describe('the life of a line', () => {
     step({ type: 'connect' }, 0)
     step({ type: 'opened' }, 0)
     expect(step({ type: 'close', code: 1000, reason: '' }, 1)).toEqual(['closeSocket'])
-    expect(step({ type: 'wake' }, 1 + CLOSE_TIMEOUT_MS)).toEqual(['drop', 'tellError', 'tellClose'])
+    expect(step({ type: 'wake' }, 1 + CLOSE_TIMEOUT_MS)).toEqual(['drop', 'error', 'close'])
     expect(machine.state.kind).toBe('closed')
   })
 

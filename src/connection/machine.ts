@@ -62,11 +62,19 @@ export type LineEffect =
   | { readonly do: 'stopPoll' }
   /** The line has proved good. */
   | { readonly do: 'stable' }
-  /** The event for the listeners goes with it. */
-  | { readonly do: 'tellError'; readonly event: Error }
-  | { readonly do: 'tellClose'; readonly event: CloseInfo }
-  | { readonly do: 'tellReconnecting'; readonly event: { attempt: number; delay: number } }
-  | { readonly do: 'tellGivenUp'; readonly event: { attempts: number } }
+  /** Tell the listeners, of the state that was; `announce`: what comes next, so after the state that is now. */
+  | { readonly do: 'tell'; readonly name: 'error'; readonly event: Error }
+  | { readonly do: 'tell'; readonly name: 'close'; readonly event: CloseInfo }
+  | {
+      readonly do: 'announce'
+      readonly name: 'reconnecting'
+      readonly event: { attempt: number; delay: number }
+    }
+  | {
+      readonly do: 'announce'
+      readonly name: 'max_reconnect_attempts'
+      readonly event: { attempts: number }
+    }
 
 export class ConnectionMachine {
   state: LineState = { kind: 'idle' }
@@ -101,11 +109,10 @@ export class ConnectionMachine {
   #take(event: LineEvent, now: number, todo: LineEffect[]): void {
     const { state } = this
     const { kind } = state
-    const hasSocket = kind === 'connecting' || kind === 'open' || kind === 'closing'
     switch (event.type) {
       case 'connect':
         if (kind === 'connecting' || kind === 'open') return
-        if (kind === 'closing') todo.push({ do: 'drop' }, unclean(state.close))
+        if (kind === 'closing') end(todo, { ...state.close, wasClean: false })
         if (kind !== 'waiting') this.attempts = 0
         this.#attempt(now, todo, false)
         return
@@ -114,7 +121,7 @@ export class ConnectionMachine {
         this.state = { ...state, kind: 'open', dueAt: now + this.#options.stableAfter }
         return
       case 'ended':
-        if (hasSocket) this.#ended(event.close, event.error, now, todo)
+        this.#ended(event.close, event.error, now, todo)
         return
       case 'health':
         if (kind === 'waiting' && state.polling) this.#health(event.healthy, now, todo)
@@ -130,24 +137,23 @@ export class ConnectionMachine {
         return
       case 'close': {
         const { code, reason } = event
-        const close = { code, reason, wasClean: true }
+        const close = { code, reason, wasClean: kind !== 'connecting' }
         if (kind === 'open') {
           this.state = { kind: 'closing', close, dueAt: now + CLOSE_TIMEOUT_MS }
           todo.push({ do: 'closeSocket', code, reason })
-          return
+        } else if (kind !== 'closing') {
+          this.state = { kind: 'closed' }
+          if (kind === 'connecting' || kind === 'waiting') end(todo, close)
         }
-        if (kind === 'closing') return
-        this.state = { kind: 'closed' }
-        if (kind === 'connecting') todo.push({ do: 'drop' }, unclean(close))
-        if (kind === 'waiting') todo.push({ do: 'tellClose', event: close })
         return
       }
       case 'dispose':
         this.state = { kind: 'disposed' }
         // A close frame, if it still goes out, spares the server from taking this for a broken line.
         if (kind === 'open') todo.push({ do: 'closeSocket', code: 1000, reason: '' })
-        todo.push({ do: 'drop' })
-        if (hasSocket) todo.push(unclean({ code: 1000, reason: 'disposed' }))
+        if (kind === 'connecting' || kind === 'open' || kind === 'closing') {
+          end(todo, { code: 1000, reason: 'disposed', wasClean: false })
+        }
         return
       case 'wake':
         if (now >= this.wakeAt) this.#wake(now, todo)
@@ -170,31 +176,28 @@ export class ConnectionMachine {
 
   #ended(close: CloseInfo, error: Error | undefined, now: number, todo: LineEffect[]): void {
     const { state } = this
-    todo.push({ do: 'drop' })
-    if (error) todo.push({ do: 'tellError', event: error })
-    todo.push({ do: 'tellClose', event: close })
+    if (state.kind === 'closing') {
+      this.state = { kind: 'closed' }
+      end(todo, close, error)
+    }
+    if (state.kind !== 'connecting' && state.kind !== 'open') return
+    end(todo, close, error)
     if (state.kind === 'open' && now >= state.dueAt) this.#stable()
-    else if ('byHealth' in state) this.#healthMisled ||= state.byHealth
-    const decision = state.kind === 'closing' ? { action: 'stop' as const } : this.#decide(close, todo)
-    switch (decision.action) {
-      case 'stop':
-        this.state = { kind: 'closed' }
-        return
-      case 'fail':
-        this.state = { kind: 'failed' }
-        return
-      case 'giveUp':
-        this.state = { kind: 'failed' }
-        todo.push({ do: 'tellGivenUp', event: { attempts: this.attempts } })
-        return
-      case 'wait': {
-        const { delayMs: delay } = decision
-        const { healthUrl, healthInterval } = this.#options
-        // A random phase: a fleet that lost its server at one instant must not come back in step.
-        const pollAt = healthUrl === false ? Infinity : now + healthInterval * this.#random()
-        this.state = { kind: 'waiting', dueAt: now + delay, pollAt, polling: false }
-        todo.push({ do: 'tellReconnecting', event: { attempt: this.attempts + 1, delay } })
-      }
+    else this.#healthMisled ||= state.byHealth
+    const decision = this.#decide(close, todo)
+    if (decision.action === 'wait') {
+      const { delayMs: delay } = decision
+      const { healthUrl, healthInterval } = this.#options
+      // A random phase: a fleet that lost its server at one instant must not come back in step.
+      const pollAt = healthUrl === false ? Infinity : now + healthInterval * this.#random()
+      this.state = { kind: 'waiting', dueAt: now + delay, pollAt, polling: false }
+      todo.push({ do: 'announce', name: 'reconnecting', event: { attempt: this.attempts + 1, delay } })
+    } else if (decision.action === 'giveUp') {
+      this.state = { kind: 'failed' }
+      const event = { attempts: this.attempts }
+      todo.push({ do: 'announce', name: 'max_reconnect_attempts', event })
+    } else {
+      this.state = { kind: decision.action === 'fail' ? 'failed' : 'closed' }
     }
   }
 
@@ -203,7 +206,7 @@ export class ConnectionMachine {
       return reconnectDecision(close, this.attempts, this.#options, this.#random)
     } catch (error) {
       // The app's shouldReconnect threw: that is no reason to stay down.
-      todo.push({ do: 'tellError', event: error as Error })
+      todo.push({ do: 'tell', name: 'error', event: toError(error) })
       const options = { ...this.#options, shouldReconnect: undefined }
       return reconnectDecision(close, this.attempts, options, this.#random)
     }
@@ -264,6 +267,14 @@ export class ConnectionMachine {
   }
 }
 
-function unclean(close: Omit<CloseInfo, 'wasClean'>): LineEffect {
-  return { do: 'tellClose', event: { ...close, wasClean: false } }
+/** Whatever there is of a socket or an attempt is over; listeners are told. */
+function end(todo: LineEffect[], close: CloseInfo, error?: Error): void {
+  todo.push({ do: 'drop' })
+  if (error) todo.push({ do: 'tell', name: 'error', event: error })
+  todo.push({ do: 'tell', name: 'close', event: close })
+}
+
+/** What the app's functions throw may be anything. */
+export function toError(error: unknown): Error {
+  return error instanceof Error ? error : new CommsError(String(error), { code: 'CONNECTION' })
 }

@@ -31,7 +31,7 @@ import { byteLength } from './encoding.ts'
 import type { SendOptions } from './messageLayer.ts'
 import type { CloseInfo, ReconnectDecision } from './reconnect.ts'
 import type { Overflow } from './sendQueue.ts'
-import type { DeriveStatus } from './status.ts'
+import { type DeriveStatus, deriveStatus } from './status.ts'
 import { toWebSocketUrl } from './url.ts'
 
 /** The part of the browser's WebSocket interface that a class given as `WebSocket` must have. */
@@ -159,7 +159,7 @@ export interface ResolvedConnectionOptions {
   audioFormat: 'binary' | 'base64'
   maxPayload: number
   WebSocket: WebSocketClass | undefined
-  deriveStatus: DeriveStatus | undefined
+  deriveStatus: DeriveStatus
   autoConnect: boolean
   enableLogging: boolean
   unref: boolean
@@ -189,6 +189,7 @@ const connectionDefaults: Partial<ResolvedConnectionOptions> = {
   handlerTimeout: 300_000,
   audioFormat: 'binary',
   maxPayload: 16_777_216,
+  deriveStatus,
   autoConnect: true,
   enableLogging: false,
   unref: false,

@@ -20,7 +20,10 @@ describe('SendQueue', () => {
   const nobody = { dropped() {} }
   const drain = (queue: SendQueue) => {
     const out: unknown[] = []
-    while (queue.firstSeq !== undefined) out.push(queue.shift())
+    for (const [seq, payload] of queue.waiting()) {
+      out.push(payload)
+      queue.withdraw(seq)
+    }
     return out
   }
 
@@ -36,16 +39,16 @@ describe('SendQueue', () => {
     expect(push(4, 'd')).toBe(result)
     expect(dropped).toEqual(gone)
     expect(drain(queue)).toEqual(left)
-    expect([queue.length, queue.bytes]).toEqual([0, 0])
+    expect([queue.queuedMessages, queue.queuedBytes]).toEqual([0, 0])
   })
 
   it('counts bytes as they travel, and does not push the others out for what could never fit', () => {
     const dropped: number[] = []
     const queue = new SendQueue(limits, { dropped: (seq) => dropped.push(seq) })
     queue.push(1, 'ä'.repeat(30), 0)
-    expect(queue.bytes).toBe(60)
+    expect(queue.queuedBytes).toBe(60)
     expect(queue.push(2, 'x'.repeat(101), 0)).toBe('dropped')
-    expect([queue.length, dropped]).toEqual([1, [2]])
+    expect([queue.queuedMessages, dropped]).toEqual([1, [2]])
   })
 
   it('what has waited too long goes, the oldest first', () => {
@@ -55,8 +58,8 @@ describe('SendQueue', () => {
     const queue = new SendQueue(aged, told)
     queue.push(1, 'a', 0)
     queue.push(2, 'b', 50)
-    expect(queue.expiresAt).toBe(100)
-    queue.expire(120)
+    expect(queue.wakeAt).toBe(100)
+    queue.wake(120)
     expect(dropped).toEqual([[1, 'expired']])
     expect(drain(queue)).toEqual(['b'])
   })
@@ -76,15 +79,16 @@ describe('SendQueue', () => {
             queue.push(seq, text, 0)
             model.push({ seq, text })
           } else if (kind === 'shift') {
-            expect(queue.firstSeq).toBe(model[0]?.seq)
-            expect(queue.shift()).toBe(model.shift()?.text)
+            const [first] = queue.waiting()
+            expect(first).toEqual(model[0] && [model[0].seq, model[0].text])
+            expect(queue.withdraw(model.shift()?.seq ?? -1)).toBe(first !== undefined)
           } else {
             const target = model[which]?.seq ?? -1
-            expect(queue.remove(target)).toBe(model.some((entry) => entry.seq === target))
+            expect(queue.withdraw(target)).toBe(model.some((entry) => entry.seq === target))
             model = model.filter((entry) => entry.seq !== target)
           }
-          expect(queue.length).toBe(model.length)
-          expect(queue.bytes).toBe(model.reduce((sum, { text }) => sum + text.length, 0))
+          expect(queue.queuedMessages).toBe(model.length)
+          expect(queue.queuedBytes).toBe(model.reduce((sum, { text }) => sum + text.length, 0))
         }
       }),
     )
@@ -95,7 +99,7 @@ describe('SendQueue', () => {
     const bytes = new Uint8Array([1, 2, 3])
     queue.push(1, bytes, 0)
     bytes.fill(9)
-    expect(new Uint8Array(queue.shift() as ArrayBuffer)).toEqual(new Uint8Array([1, 2, 3]))
+    expect(new Uint8Array(drain(queue)[0] as ArrayBuffer)).toEqual(new Uint8Array([1, 2, 3]))
   })
 })
 

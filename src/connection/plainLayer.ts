@@ -24,9 +24,9 @@ interface Suspects {
   seq: number
 }
 
-export class PlainLayer implements MessageLayer {
+/** The queue, and the way past it while nothing waits and the line is open. */
+export class PlainLayer extends SendQueue implements MessageLayer {
   readonly #host: LayerHost
-  readonly #queue: SendQueue
   #seq = 0
   /** The number of the last message that the full queue dropped on arrival: its receipt has to know. */
   #refusedSeq = 0
@@ -35,20 +35,8 @@ export class PlainLayer implements MessageLayer {
   #suspects: Suspects | undefined
 
   constructor(host: LayerHost, limits: QueueLimits) {
+    super(limits, host)
     this.#host = host
-    this.#queue = new SendQueue(limits, host)
-  }
-
-  get queuedMessages(): number {
-    return this.#queue.length
-  }
-
-  get queuedBytes(): number {
-    return this.#queue.bytes
-  }
-
-  get wakeAt(): number {
-    return this.#queue.expiresAt
   }
 
   get lossless(): boolean {
@@ -57,11 +45,11 @@ export class PlainLayer implements MessageLayer {
 
   send(payload: Payload, now: number): number {
     const seq = this.#seq + 1
-    if (this.#queue.length > 0 || !this.#write(seq, payload)) {
-      const result = this.#queue.push(seq, payload, now)
+    if (this.queuedMessages > 0 || !this.#write(seq, payload)) {
+      const result = this.push(seq, payload, now)
       if (result === 'rejected') {
-        const { length, bytes } = this.#queue
-        const message = `the queue is full (${length} messages, ${bytes} bytes): the message was not accepted`
+        const full = `${this.queuedMessages} messages, ${this.queuedBytes} bytes`
+        const message = `the queue is full (${full}): the message was not accepted`
         throw new CommsError(message, { code: 'QUEUE_FULL' })
       }
       if (result === 'dropped') this.#refusedSeq = seq
@@ -85,27 +73,19 @@ export class PlainLayer implements MessageLayer {
 
   /** Another layer takes over: gives it all that waits, in order. Returns the number of the latest message. */
   handOver(take: (seq: number, payload: Payload) => void): number {
-    for (let seq = this.#queue.firstSeq; seq !== undefined; seq = this.#queue.firstSeq) {
-      take(seq, this.#queue.shift() as Payload)
+    for (const [seq, payload] of this.waiting()) {
+      this.withdraw(seq)
+      take(seq, payload)
     }
     return this.#seq
-  }
-
-  queued(seq: number): boolean {
-    return this.#queue.get(seq) !== undefined
-  }
-
-  withdraw(seq: number): boolean {
-    return this.#queue.remove(seq)
   }
 
   opened(now: number): void {
     this.#watching = true
     this.wake(now)
-    const queue = this.#queue
-    for (let seq = queue.firstSeq; seq !== undefined; seq = queue.firstSeq) {
-      if (!this.#write(seq, queue.get(seq) as Payload)) return
-      queue.remove(seq)
+    for (const [seq, payload] of this.waiting()) {
+      if (!this.#write(seq, payload)) return
+      this.withdraw(seq)
     }
   }
 
@@ -119,14 +99,10 @@ export class PlainLayer implements MessageLayer {
     this.stable()
   }
 
-  wake(now: number): void {
-    this.#queue.expire(now)
-  }
-
   discard(): void {
-    const queue = this.#queue
-    for (let seq = queue.firstSeq; seq !== undefined; seq = queue.firstSeq) {
-      this.#host.dropped(seq, queue.shift() as Payload, 'closed')
+    for (const [seq, payload] of this.waiting()) {
+      this.withdraw(seq)
+      this.#host.dropped(seq, payload, 'closed')
     }
   }
 

@@ -27,6 +27,11 @@ export function messageId(seq: number): string {
   return `m${seq}`
 }
 
+/** The number of the message with this name. */
+export function messageSeq(id: string): number {
+  return Number(id.slice(1))
+}
+
 /** A rejection that nobody has to hear. */
 export function rejected(code: ErrorCode, message: string): Promise<never> {
   return unheard(Promise.reject(new CommsError(message, { code })))

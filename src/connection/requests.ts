@@ -2,7 +2,7 @@
 
 import type { Clock, TimerHandle } from '../core/clock.ts'
 import { AbortError, CommsError, TimeoutError } from '../core/errors.ts'
-import { checkOptions, numberRule, plainObject } from '../core/options.ts'
+import { checkOptions, numberRule, objectWith, plainObject } from '../core/options.ts'
 import { isBytes } from './encoding.ts'
 import type { MessageLayer } from './messageLayer.ts'
 
@@ -18,10 +18,7 @@ export interface RequestOptions {
 
 const requestRules = {
   timeout: numberRule(1, Infinity, 'milliseconds'),
-  signal: {
-    expected: 'an AbortSignal',
-    accepts: (value: unknown) => typeof value === 'object' && value !== null && 'aborted' in value,
-  },
+  signal: objectWith('addEventListener'),
 }
 
 /**

@@ -22,11 +22,14 @@ export interface DropSink {
 /** Why a message could not be taken: `dropped` counts as told, `rejected` is for the caller to throw. */
 export type PushResult = 'queued' | 'dropped' | 'rejected'
 
+/** Shared by all queues in which nothing waits, and never written to: most connections never need one of their own. */
+const EMPTY = new Map<number, never>()
+
 /** Numbers rise from message to message, so a Map is in order, and finds any of them at once. */
 export class SendQueue {
   readonly #limits: QueueLimits
   readonly #sink: DropSink
-  readonly #payloads = new Map<number, Payload>()
+  #payloads: Map<number, Payload> = EMPTY
   /** When each was queued; kept only under an age limit. */
   #times: Map<number, number> | undefined
   /** No message with a lower number waits. */
@@ -39,21 +42,21 @@ export class SendQueue {
     this.#sink = sink
   }
 
-  get length(): number {
+  get queuedMessages(): number {
     return this.#payloads.size
   }
 
   /** Payload bytes that wait. */
-  get bytes(): number {
+  get queuedBytes(): number {
     return this.#bytes
   }
 
   /** Takes a message with a number higher than all before it. */
   push(seq: number, payload: Payload, now: number): PushResult {
     const { maxQueueMessages, maxQueueBytes, maxQueueAge, overflow } = this.#limits
-    this.expire(now)
+    this.wake(now)
     const bytes = byteLength(payload)
-    const full = () => this.length >= maxQueueMessages || this.#bytes + bytes > maxQueueBytes
+    const full = () => this.queuedMessages >= maxQueueMessages || this.#bytes + bytes > maxQueueBytes
     if (full()) {
       if (overflow === 'reject') return 'rejected'
       // What no empty queue could hold does not push the others out first.
@@ -63,7 +66,10 @@ export class SendQueue {
       }
       while (full()) this.#dropOldest('overflow')
     }
-    if (this.length === 0) this.#from = seq
+    if (this.queuedMessages === 0) {
+      this.#from = seq
+      this.#payloads = new Map()
+    }
     this.#payloads.set(seq, snapshot(payload))
     this.#bytes += bytes
     if (maxQueueAge < Infinity) {
@@ -73,52 +79,49 @@ export class SendQueue {
     return 'queued'
   }
 
-  /** The number of the oldest message; `undefined` when none waits. */
-  get firstSeq(): number | undefined {
-    if (this.length === 0) return undefined
+  /** The number of the oldest message, while one waits. */
+  get #firstSeq(): number {
     // Not the Map's first key: that would step over all that have been taken out before it, each time anew.
-    while (!this.#payloads.has(this.#from)) this.#from += 1
+    while (this.queuedMessages > 0 && !this.queued(this.#from)) this.#from += 1
     return this.#from
   }
 
-  /** The payload of message `seq`, if it still waits. */
-  get(seq: number): Payload | undefined {
-    return this.#payloads.get(seq)
+  /** The messages that wait, in order. What is taken out meanwhile is not met. */
+  waiting(): MapIterator<[seq: number, payload: Payload]> {
+    return this.#payloads.entries()
   }
 
-  /** Takes the oldest message out. */
-  shift(): Payload | undefined {
-    const seq = this.firstSeq
-    return seq === undefined ? undefined : this.#take(seq)
+  /** Whether message `seq` still waits. */
+  queued(seq: number): boolean {
+    return this.#payloads.has(seq)
   }
 
   /** Takes message `seq` out, wherever it stands. Returns whether it was still there. */
-  remove(seq: number): boolean {
-    return this.#take(seq) !== undefined
-  }
-
-  /** Drops what has waited longer than the limit. */
-  expire(now: number): void {
-    while (this.expiresAt <= now) this.#dropOldest('expired')
-  }
-
-  /** When the oldest message will have waited too long. */
-  get expiresAt(): number {
-    const queuedAt = this.#times?.get(this.firstSeq as number) ?? Infinity
-    return queuedAt + this.#limits.maxQueueAge
-  }
-
-  #take(seq: number): Payload | undefined {
+  withdraw(seq: number): boolean {
     const payload = this.#payloads.get(seq)
-    if (payload === undefined) return undefined
+    if (payload === undefined) return false
     this.#payloads.delete(seq)
     this.#times?.delete(seq)
     this.#bytes -= byteLength(payload)
-    return payload
+    if (this.queuedMessages === 0) this.#payloads = EMPTY
+    return true
+  }
+
+  /** Drops what has waited longer than the limit. */
+  wake(now: number): void {
+    while (this.wakeAt <= now) this.#dropOldest('expired')
+  }
+
+  /** When the oldest message will have waited too long. */
+  get wakeAt(): number {
+    const queuedAt = this.#times?.get(this.#firstSeq) ?? Infinity
+    return queuedAt + this.#limits.maxQueueAge
   }
 
   #dropOldest(reason: 'overflow' | 'expired'): void {
-    const seq = this.firstSeq as number
-    this.#sink.dropped(seq, this.#take(seq) as Payload, reason)
+    const seq = this.#firstSeq
+    const payload = this.#payloads.get(seq) as Payload
+    this.withdraw(seq)
+    this.#sink.dropped(seq, payload, reason)
   }
 }

@@ -1,6 +1,6 @@
 // Sessions on the client, on made-up sockets and virtual time: the test plays the server, frame by frame.
 
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { GuruConnection, type GuruConnectionOptions, type MessageContext } from '../GuruConnection.ts'
 import { FakeWebSocket } from '../testing/FakeWebSocket.ts'
 import { VirtualClock } from '../testing/VirtualClock.ts'
@@ -10,6 +10,8 @@ const made: GuruConnection[] = []
 const heard: [string, unknown][] = []
 let host = 0
 
+// Loading it takes real time, which a virtual clock does not wait for.
+beforeAll(() => import('./sessionLayer.ts'))
 beforeEach(() => {
   clock = new VirtualClock()
   FakeWebSocket.reset()

@@ -2,7 +2,7 @@
 // A tripwire and a signal, not the defence: that is output encoding, CSP, Trusted Types and parameterised queries.
 // Wiring only: every rule and every detector is a file of its own.
 
-import { checkOptions, withDefaults } from '../core/options.ts'
+import { checkOption, checkOptions, oneOf, withDefaults } from '../core/options.ts'
 import { isSecretName } from '../core/redact.ts'
 import { blankCode } from './blankCode.ts'
 import { detectCommandInjection } from './detect/commandInjection.ts'
@@ -12,18 +12,21 @@ import { detectSqlInjection } from './detect/sqlInjection.ts'
 import { detectXss } from './detect/xss.ts'
 import {
   type ArrayOptions,
+  defaultFieldRules,
   type FieldSpec,
+  type FieldsOptions,
   type InputValidatorOptions,
+  kindRules,
   type Named,
   type ObjectOptions,
   type ResolvedOptions,
   type StringOptions,
-  stringRules,
   validatorDefaults,
   validatorRules,
 } from './options.ts'
 import { sanitizeHtml } from './sanitizeHtml.ts'
-import { isStandardSchema, pathText, type StandardSchema } from './standardSchema.ts'
+import { isStandardSchema, pathOf, pathText, type StandardSchema } from './standardSchema.ts'
+import { isSecretField, textFields } from './textFields.ts'
 import { type Issue, inertExcerpt, type Severity, ValidationError } from './ValidationError.ts'
 import { type Base64ImageOptions, checkBase64Image } from './validate/base64Image.ts'
 import { checkEmail } from './validate/email.ts'
@@ -38,6 +41,7 @@ import { checkUrl, type UrlOptions } from './validate/url.ts'
 export type {
   ArrayOptions,
   FieldSpec,
+  FieldsOptions,
   InputValidatorOptions,
   ObjectOptions,
   StringOptions,
@@ -89,6 +93,20 @@ const DETECTORS: readonly (readonly [option: DetectorOption, rule: string, name:
     ['noInvisible', 'invisible', 'invisible characters', detectInvisible],
   ]
 
+type Check = (value: unknown, options: never) => Problem | null
+
+/** Kinds whose rule is one function of the value and the options. */
+const SCALARS = {
+  number: checkNumber,
+  email: checkEmail,
+  url: checkUrl,
+  filename: checkFilename,
+  json: checkJson,
+  base64Image: checkBase64Image,
+} satisfies Record<string, Check>
+
+const KIND = oneOf(...Object.keys(kindRules).filter((kind) => kind !== 'fields'))
+
 const NONE: StringOptions = Object.freeze({})
 
 /** Validates input. Methods return `true` or throw a `ValidationError`; `check` never throws. */
@@ -138,32 +156,32 @@ export class InputValidator {
 
   /** @throws ValidationError */
   validateNumber(value: unknown, options: NumberOptions & Named = NONE): true {
-    return this.#single('number', value, options, checkNumber(value, options))
+    return this.#single('number', value, options)
   }
 
   /** @throws ValidationError ("invalid email") */
   validateEmail(value: unknown, options: Named = NONE): true {
-    return this.#single('email', value, options, checkEmail(value))
+    return this.#single('email', value, options)
   }
 
   /** @throws ValidationError ("invalid URL", "protocol not allowed", "dangerous") */
   validateURL(value: unknown, options: UrlOptions & Named = NONE): true {
-    return this.#single('url', value, options, checkUrl(value, options))
+    return this.#single('url', value, options)
   }
 
   /** @throws ValidationError */
   validateFilename(value: unknown, options: FilenameOptions & Named = NONE): true {
-    return this.#single('filename', value, options, checkFilename(value, options))
+    return this.#single('filename', value, options)
   }
 
   /** Checks the text of a JSON document before anything parses it. @throws ValidationError */
   validateJson(value: unknown, options: JsonOptions & Named = NONE): true {
-    return this.#single('json', value, options, checkJson(value, options))
+    return this.#single('json', value, options)
   }
 
   /** @throws ValidationError */
   validateBase64Image(value: unknown, options: Base64ImageOptions & Named = NONE): true {
-    return this.#single('base64Image', value, options, checkBase64Image(value, options))
+    return this.#single('base64Image', value, options)
   }
 
   /**
@@ -174,8 +192,36 @@ export class InputValidator {
     return this.#conclude('object', this.#objectIssues(value, options, 'value'))
   }
 
+  /**
+   * Every text within a value: of objects, arrays, forms and queries. The clients do this with what they send when they are
+   * given `validate: { validator, rules, fields }`.
+   * @throws ValidationError whose `field` is the path, such as `data.user.name`
+   */
+  validateFields(value: object, options: FieldsOptions = {}): true {
+    this.#checkKind('fields', options)
+    const { rules = defaultFieldRules, fields = {} } = options
+    const issues: Issue[] = []
+    for (const [name, part] of Object.entries(value)) {
+      for (const { path, text } of textFields(part, name, this.#options.maxDepth)) {
+        const named = path.replace(/\[\d+\]/g, '[]')
+        const chosen = Object.hasOwn(fields, path)
+          ? fields[path]
+          : Object.hasOwn(fields, named)
+            ? fields[named]
+            : undefined
+        const inForce = chosen ?? (isSecretField(path) ? false : rules)
+        if (inForce) {
+          this.#checkKind('string', inForce)
+          issues.push(...this.#textIssues(text, inForce, path, true))
+        }
+      }
+    }
+    return this.#conclude('fields', issues)
+  }
+
   /** @throws ValidationError */
   validateArray(value: unknown, options: ArrayOptions = NONE): true {
+    this.#checkKind('array', options)
     return this.#conclude('array', this.#arrayIssues(value, options, options.field ?? 'value'))
   }
 
@@ -184,7 +230,9 @@ export class InputValidator {
    * Its result is the value itself; nothing is converted.
    */
   schema<Kind extends keyof SchemaOptions>(kind: Kind, options?: SchemaOptions[Kind]): StandardSchema {
+    checkOption('InputValidator', 'kind', kind, KIND)
     const spec = { ...options, type: kind } as FieldSpec
+    if (options) this.#checkKind(kind, options)
     return {
       '~standard': {
         version: 1,
@@ -193,7 +241,10 @@ export class InputValidator {
           const issues = this.#specIssues(value, spec, options?.field ?? 'value')
           const ok = !issues.some((issue) => issue.severity === 'error')
           this.#record(kind, issues, ok)
-          return ok ? { value } : { issues: issues.map(({ message }) => ({ message })) }
+          const root = (options?.field ?? 'value').length
+          return ok
+            ? { value }
+            : { issues: issues.map(({ message, field }) => ({ message, path: pathOf(field.slice(root)) })) }
         },
       },
     }
@@ -215,11 +266,15 @@ export class InputValidator {
     this.#byType = Object.create(null)
   }
 
+  /** @throws TypeError or RangeError naming the option, when one is wrong */
+  #checkKind(kind: string, options: object): void {
+    if (options === NONE || this.#checked.has(options)) return
+    checkOptions('InputValidator', options, kindRules[kind] ?? {})
+    this.#checked.add(options)
+  }
+
   #stringIssues(value: unknown, options: StringOptions, firstOnly: boolean): Issue[] {
-    if (options !== NONE && !this.#checked.has(options)) {
-      checkOptions('InputValidator', options, stringRules as never)
-      this.#checked.add(options)
-    }
+    this.#checkKind('string', options)
     return this.#textIssues(value, options, options.field ?? 'value', firstOnly)
   }
 
@@ -269,10 +324,6 @@ export class InputValidator {
     }
   }
 
-  #problemIssues(problem: Problem | null, field: string, value: unknown): Issue[] {
-    return problem ? [this.#issue(problem, field, value)] : []
-  }
-
   #objectIssues(value: unknown, options: ObjectOptions | StandardSchema, given: string): Issue[] {
     if (isStandardSchema(options)) {
       const field = given
@@ -282,6 +333,7 @@ export class InputValidator {
       }
       return this.#standardIssues(value, options, field)
     }
+    this.#checkKind('object', options)
     const field = options.field ?? given
     if (!isObject(value)) return [this.#issue({ rule: 'type', message: 'must be an object' }, field, value)]
     const problem = checkShape(value, options.maxDepth ?? this.#options.maxDepth)
@@ -346,37 +398,30 @@ export class InputValidator {
         return [this.#issue(fails, field, value)]
       }
     }
+    checkOption('InputValidator', 'type', spec.type, KIND)
+    this.#checkKind(spec.type, spec)
     switch (spec.type) {
       case 'string':
         return this.#textIssues(value, spec, field, false)
-      case 'number':
-        return this.#problemIssues(checkNumber(value, spec), field, value)
+
       case 'boolean':
         return typeof value === 'boolean'
           ? []
           : [this.#issue({ rule: 'type', message: 'must be a boolean' }, field, value)]
-      case 'email':
-        return this.#problemIssues(checkEmail(value), field, value)
-      case 'url':
-        return this.#problemIssues(checkUrl(value, spec), field, value)
-      case 'filename':
-        return this.#problemIssues(checkFilename(value, spec), field, value)
-      case 'json':
-        return this.#problemIssues(checkJson(value, spec), field, value)
-      case 'base64Image':
-        return this.#problemIssues(checkBase64Image(value, spec), field, value)
       case 'object':
         return this.#objectIssues(value, spec, field)
       case 'array':
         return this.#arrayIssues(value, spec, field)
-      default:
-        throw new TypeError(`InputValidator: unknown type in the specification of "${field}"`)
+      default: {
+        const problem = (SCALARS[spec.type] as Check)(value, spec as never)
+        return problem ? [this.#issue(problem, field, value)] : []
+      }
     }
   }
 
   #standardIssues(value: unknown, schema: StandardSchema, field: string): Issue[] {
     const result = schema['~standard'].validate(value)
-    if (result instanceof Promise) {
+    if ('then' in result) {
       throw new TypeError(`InputValidator: the schema of "${field}" is asynchronous; use a synchronous one`)
     }
     // The library's own words may quote the value: they stay out of the message.
@@ -389,8 +434,10 @@ export class InputValidator {
     )
   }
 
-  #single(kind: string, value: unknown, options: Named, problem: Problem | null): true {
-    return this.#conclude(kind, this.#problemIssues(problem, options.field ?? 'value', value))
+  #single(kind: keyof typeof SCALARS, value: unknown, options: Named): true {
+    this.#checkKind(kind, options)
+    const problem = (SCALARS[kind] as Check)(value, options as never)
+    return this.#conclude(kind, problem ? [this.#issue(problem, options.field ?? 'value', value)] : [])
   }
 
   /** Counts, reports, and throws the first error. */

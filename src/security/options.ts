@@ -1,6 +1,18 @@
 // What the methods of InputValidator may be told: interfaces, defaults and checks side by side.
 
-import { callable, flag, numberRule, oneOf, type Rule, type Rules, text } from '../core/options.ts'
+import {
+  accepts,
+  callable,
+  either,
+  flag,
+  listOf,
+  numberRule,
+  oneOf,
+  plainObject,
+  type Rule,
+  type Rules,
+  text,
+} from '../core/options.ts'
 import type { StandardSchema } from './standardSchema.ts'
 import type { Issue } from './ValidationError.ts'
 import type { Base64ImageOptions } from './validate/base64Image.ts'
@@ -89,6 +101,8 @@ export interface StringOptions extends StringShape, Named {
   readonly profile?: Profile | undefined
 }
 
+export const defaultFieldRules: StringOptions = Object.freeze({ noXss: true, noSqlInjection: true })
+
 export const stringRules: Rules<StringOptions> = {
   field: text,
   minLength: length,
@@ -100,6 +114,74 @@ export const stringRules: Rules<StringOptions> = {
   noInvisible: flag,
   mode: modeRule,
   profile: profileRule,
+}
+
+const bytes: Rule = numberRule(0, Infinity, 'bytes', true)
+const anyNumber: Rule = numberRule(-Infinity, Infinity)
+const depth: Rule = numberRule(1, 1000, 'levels', true)
+const specRule: Rule = either(plainObject, callable)
+const fieldsRule: Rule = {
+  expected: 'an object of specifications, Standard Schemas or functions',
+  accepts: (value) =>
+    plainObject.accepts(value) && Object.values(value as object).every((spec) => accepts(specRule, spec)),
+}
+const rulesRule: Rule = either(plainObject, { expected: 'false', accepts: (value) => value === false })
+const named = { field: text }
+
+/** The options of every kind of value that has some. */
+export const kindRules: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
+  string: stringRules,
+  number: {
+    ...named,
+    min: anyNumber,
+    max: anyNumber,
+    integer: flag,
+    positive: flag,
+  } satisfies Rules<NumberOptions & Named>,
+  boolean: named,
+  email: named,
+  url: {
+    ...named,
+    protocols: listOf(text),
+    ssrf: flag,
+    allowHosts: listOf(text),
+    maxLength: length,
+  } satisfies Rules<UrlOptions & Named>,
+  filename: { ...named, extensions: listOf(text), maxBytes: bytes } satisfies Rules<FilenameOptions & Named>,
+  json: {
+    ...named,
+    maxBytes: bytes,
+    maxDepth: numberRule(0, Infinity, 'levels', true),
+    maxKeys: numberRule(0, Infinity, 'keys', true),
+  } satisfies Rules<JsonOptions & Named>,
+  base64Image: {
+    ...named,
+    maxBytes: bytes,
+    types: listOf(text),
+    maxSide: numberRule(1, Infinity, 'pixels', true),
+  } satisfies Rules<Base64ImageOptions & Named>,
+  object: {
+    ...named,
+    required: listOf(text),
+    fields: fieldsRule,
+    maxDepth: depth,
+  } satisfies Rules<ObjectOptions>,
+  fields: {
+    rules: rulesRule,
+    fields: {
+      expected: 'an object of rules, or false, by path',
+      accepts: (value) =>
+        plainObject.accepts(value) &&
+        Object.values(value as object).every((rule) => accepts(rulesRule, rule)),
+    },
+  } satisfies Rules<FieldsOptions>,
+  array: {
+    ...named,
+    minLength: numberRule(0, Infinity, 'items', true),
+    maxLength: numberRule(0, Infinity, 'items', true),
+    elementSchema: specRule,
+    maxDepth: depth,
+  } satisfies Rules<ArrayOptions>,
 }
 
 /** What a field or an element must be: a type with its options, a Standard Schema, or a function that throws or returns false. */
@@ -124,6 +206,17 @@ export interface ObjectOptions extends Named {
   readonly fields?: Readonly<Record<string, FieldSpec>> | undefined
   /** Overrides the validator's. */
   readonly maxDepth?: number | undefined
+}
+
+/** Which texts of a value are looked at, and for what. */
+export interface FieldsOptions {
+  /**
+   * For every text that `fields` does not name, but for those whose name says that they hold a secret.
+   * `false`: only what `fields` names. @default { noXss: true, noSqlInjection: true }
+   */
+  readonly rules?: Omit<StringOptions, 'field'> | false | undefined
+  /** By path, such as `data.comment` or `data.tags[]` for each item of a list; `false`: not looked at. */
+  readonly fields?: Readonly<Record<string, Omit<StringOptions, 'field'> | false>> | undefined
 }
 
 export interface ArrayOptions extends Named {

@@ -1,5 +1,6 @@
 // HTML made safe to render, by DOMPurify: an optional peer, because nothing of our own would do.
-// In Node it needs a DOM as well: jsdom, or happy-dom.
+// In Node it needs a DOM as well: jsdom, or happy-dom. DOMPurify is as good as the DOM under it, and some let script
+// through (happy-dom up to 21 does), so nothing is trusted before it has cleaned a sample.
 
 import { CommsError } from '../core/errors.ts'
 
@@ -19,19 +20,22 @@ async function load(name: string): Promise<Record<string, unknown>> {
   return (await import(/* @vite-ignore */ name)) as Record<string, unknown>
 }
 
-async function createWindow(): Promise<unknown> {
-  try {
-    const { JSDOM } = (await load('jsdom')) as { JSDOM: new (html: string) => { window: unknown } }
-    return new JSDOM('').window
-  } catch (noJsdom) {
-    try {
-      const { Window } = (await load('happy-dom')) as { Window: new () => unknown }
-      return new Window()
-    } catch {
-      throw missing('a DOM: outside of browsers install "jsdom" (or "happy-dom")', noJsdom)
-    }
-  }
+const SAMPLE =
+  '<p onclick="x()">a<b>c</b></p><script>x()</script><a href="javascript:x()">d</a><div><img src="x" onerror="x()"></div>' +
+  '<svg><style><img src="x" onerror="x()"></style></svg><iframe srcdoc="<script>x()</script>"></iframe>'
+
+/** Whether this DOMPurify cleans at all in the DOM that it stands on. */
+function works(purifier: Purifier): boolean {
+  if (!purifier.isSupported) return false
+  const clean = String(purifier.sanitize(SAMPLE, {}))
+  return clean.includes('<p>a<b>c</b></p>') && !/on\w+=|script|iframe/.test(clean)
 }
+
+/** Windows to be had here, best first. */
+const WINDOWS: readonly (() => Promise<unknown>)[] = [
+  async () => new ((await load('jsdom')).JSDOM as new (html: string) => { window: unknown })('').window,
+  async () => new ((await load('happy-dom')).Window as new () => unknown)(),
+]
 
 let purifier: Promise<Purifier> | undefined
 
@@ -43,9 +47,17 @@ async function loadPurifier(): Promise<Purifier> {
     throw missing('the package "dompurify": npm install dompurify', cause)
   }
   const create = module.default
-  const ready = create.isSupported ? (create as unknown as Purifier) : create(await createWindow())
-  if (!ready.isSupported) throw missing('a DOM that DOMPurify supports', undefined)
-  return ready
+  if (create.isSupported && works(create as unknown as Purifier)) return create as unknown as Purifier
+  let cause: unknown
+  for (const open of WINDOWS) {
+    try {
+      const made = create(await open())
+      if (works(made)) return made
+    } catch (error) {
+      cause ??= error
+    }
+  }
+  throw missing('a DOM in which DOMPurify works: outside of browsers install "jsdom"', cause)
 }
 
 /**

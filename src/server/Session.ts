@@ -35,7 +35,8 @@ export interface SessionMessage {
 }
 
 export interface DroppedSessionMessage extends SessionMessage {
-  readonly reason: 'overflow' | 'expired' | 'tooLarge' | 'closed'
+  /** `refused`: the client ended the connection over its size; whether it was handled is unknown. */
+  readonly reason: 'overflow' | 'expired' | 'tooLarge' | 'closed' | 'refused'
 }
 
 /** Why a session is over although neither side closed it. */

@@ -1,5 +1,6 @@
 // Sessions on real sockets, spoken to frame by frame.
 
+import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { rawSocket, upgradeHead } from '../../tests/support/backendClients.ts'
@@ -473,6 +474,55 @@ describe('what a connection may not do', () => {
     expect(handled).toEqual(['again'])
   })
 
+  it('whatever it is sent, the server stands', async () => {
+    await start({ maxSessionsPerPrincipal: Infinity }, (made) => made.handle(() => {}).on('error', () => {}))
+    const frame = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 20 }),
+      fc.json().map((json) => `{"t":${json}}`),
+      fc
+        .tuple(
+          fc.constantFrom(
+            'open',
+            'resume',
+            'opened',
+            'ack',
+            'ping',
+            'pong',
+            'flush',
+            'flushed',
+            'goaway',
+            'close',
+          ),
+          fc.dictionary(
+            fc.constantFrom('rx', 'at', 'stream', 'sid', 'key', 'epoch', 'ttl', 'auth', 'after', '__proto__'),
+            fc.jsonValue({ maxDepth: 1 }),
+          ),
+        )
+        .map(([t, members]) => JSON.stringify({ ...members, t })),
+      fc.tuple(fc.nat(3), fc.string()).map(([number, text]) => `${number}:${text}`),
+      fc.uint8Array({ maxLength: 10 }),
+    )
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(frame, { minLength: 1, maxLength: 8 }),
+        fc.boolean(),
+        async (frames, opens) => {
+          const one = client()
+          if (opens) await one.open()
+          else await one.connected()
+          one.say(...frames)
+          await one.cut()
+        },
+      ),
+      { numRuns: 100 },
+    )
+    const last = client()
+    await last.open()
+    last.say('1:still here')
+    await last.acked(1)
+    await until(() => server.getStats().connections === 1, 'only the last is left')
+  }, 60_000)
+
   it('unknown control messages and members are ignored', async () => {
     await start()
     const one = client()
@@ -805,6 +855,28 @@ describe('leaving', () => {
     await closed
     expect(ends).toEqual([{ reason: 'shutdown', inDoubt: [{ id: 'm1', data: 'unheard' }] }])
     expect(http.http.listening).toBe(true)
+  })
+
+  it('close ends as soon as all is handled and acknowledged', async () => {
+    const more = Promise.withResolvers<void>()
+    const ends: unknown[] = []
+    await start({}, (made) => {
+      made.handle(() => more.promise)
+      made.on('lost', ({ inDoubt }) => ends.push(inDoubt))
+    })
+    const one = client()
+    await one.open()
+    session().send('heard')
+    one.say('1:x')
+    await until(() => server.getStats().messagesIn === 1, 'it is taken')
+    const closed = server.close({ graceMs: 1_000_000 })
+    await one.heard(1)
+    more.resolve()
+    one.say({ t: 'ack', rx: 1 })
+    await closed
+    await one.closing()
+    expect(one.control('ack')).toEqual({ t: 'ack', rx: 1 })
+    expect(ends).toEqual([[]])
   })
 
   it('close ends at once when nothing is under way', async () => {

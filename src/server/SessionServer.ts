@@ -40,6 +40,14 @@ export interface SessionServerEvents {
   error: [error: unknown, session: Session | undefined]
 }
 
+/** A `WebSocketServer` of `ws`, as far as it is needed: who uses none needs no types of it. */
+export interface WebSocketServerLike {
+  readonly options: { readonly perMessageDeflate?: unknown }
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, callback: never): void
+  on(name: 'connection', listener: never): unknown
+  off(name: 'connection', listener: never): unknown
+}
+
 /** What a session server tells of itself; messages are counted since it was made. */
 export interface SessionServerStats extends SessionCounts {
   /** Sessions that live, with or without a connection. */
@@ -132,7 +140,7 @@ export class SessionServer extends Emitter<SessionServerEvents> {
    * WebSocketServer of `ws` that have selected guru.v1.
    * @throws Error without a listener of `onSession`, TypeError for a WebSocketServer that compresses
    */
-  attach(server: Server | SecureServer | WebSocketServer, options: AttachOptions = {}): this {
+  attach(server: Server | SecureServer | WebSocketServerLike, options: AttachOptions = {}): this {
     checkAttachOptions(options)
     if (this.#listeners.length === 0) {
       throw new Error('attach: call onSession first; messages of a session that nobody sees would be lost')
@@ -189,6 +197,11 @@ export class SessionServer extends Emitter<SessionServerEvents> {
     this.#leaving = true
     this.#hub.sendAllAway(spreadMs, why)
     await this.#until(() => this.#hub.connections === 0, spreadMs + 1000)
+  }
+
+  /** Cuts every connection without a close frame, as a broken network would; the sessions stay. For tests of your own. */
+  cut(): void {
+    for (const socket of this.#open.keys()) socket.terminate()
   }
 
   /**
@@ -255,7 +268,7 @@ export class SessionServer extends Emitter<SessionServerEvents> {
     this.#detach.push(() => server.off('upgrade', onUpgrade))
   }
 
-  #attachWebSockets(server: WebSocketServer): void {
+  #attachWebSockets(server: WebSocketServerLike): void {
     if (server.options.perMessageDeflate) {
       throw new TypeError(
         'attach: the WebSocketServer must have perMessageDeflate off: it would tell about keys',
@@ -276,8 +289,8 @@ export class SessionServer extends Emitter<SessionServerEvents> {
       }
       this.#arrived(socket, request)
     }
-    server.on('connection', onConnection)
-    this.#detach.push(() => server.off('connection', onConnection))
+    server.on('connection', onConnection as never)
+    this.#detach.push(() => server.off('connection', onConnection as never))
   }
 
   /** The HTTP status that says why not; 0 when it may pass. */
@@ -325,12 +338,15 @@ export class SessionServer extends Emitter<SessionServerEvents> {
   }
 }
 
-function offersSession({ headers }: IncomingMessage): boolean {
+/** Whether an upgrade offers guru.v1. */
+export function offersSession({ headers }: IncomingMessage): boolean {
   const offered = headers['sec-websocket-protocol'] ?? ''
   return offered.split(',').some((name) => name.trim() === SUBPROTOCOL)
 }
 
-function isWebSocketServer(server: Server | SecureServer | WebSocketServer): server is WebSocketServer {
+function isWebSocketServer(
+  server: Server | SecureServer | WebSocketServerLike,
+): server is WebSocketServerLike {
   return 'handleUpgrade' in server
 }
 

@@ -3,6 +3,7 @@
 
 import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
+import { CLOSE } from '../session/closeCodes.ts'
 import type { Frame } from '../session/frames.ts'
 
 /** Nobody can read so slowly by accident. */
@@ -15,8 +16,8 @@ export interface SocketOwner {
   frame(socket: SessionSocket, frame: Frame): void
   /** Whether frames have to wait. */
   isBusy(socket: SessionSocket): boolean
-  /** It has ended by itself, or its reader was given up; may be told more than once. */
-  closed(socket: SessionSocket): void
+  /** It has ended by itself with this code, or its reader was given up; may be told more than once. */
+  closed(socket: SessionSocket, code: number): void
 }
 
 // Shared functions instead of closures: with ten thousand connections it tells.
@@ -34,13 +35,13 @@ function onPing(this: WebSocket, data: Buffer): void {
   ;(this as Carrier)[CARRIED]?.pinged(data)
 }
 
-function onClose(this: WebSocket): void {
-  ;(this as Carrier)[CARRIED]?.gone()
+function onClose(this: WebSocket, code: number): void {
+  ;(this as Carrier)[CARRIED]?.gone(code)
 }
 
 /** A frame that breaks RFC 6455 or the size limit: `ws` closes with the right code by itself, in its own time. */
 function onError(this: WebSocket): void {
-  ;(this as Carrier)[CARRIED]?.gone()
+  ;(this as Carrier)[CARRIED]?.gone(CLOSE.silent)
 }
 
 export class SessionSocket {
@@ -82,7 +83,7 @@ export class SessionSocket {
     if (this.#socket.bufferedAmount > this.#maxBufferedBytes) {
       // Windows bound what messages take: only pings without end can come here.
       this.end(TOO_SLOW, 'too slow')
-      queueMicrotask(() => this.#owner.closed(this))
+      queueMicrotask(() => this.#owner.closed(this, CLOSE.silent))
     }
   }
 
@@ -125,10 +126,10 @@ export class SessionSocket {
   }
 
   /** It has ended, or is about to. */
-  gone(): void {
+  gone(code: number): void {
     this.#ended = true
     this.#held = undefined
-    this.#owner.closed(this)
+    this.#owner.closed(this, code)
   }
 
   /** A message of `ws` came in. */

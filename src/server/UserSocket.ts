@@ -1,12 +1,11 @@
-// One plain WebSocket of a user: frames in, deltas out, both bounded. What messages mean is said by `userMessages.ts`, what is
-// answered by the conversation.
+// One plain WebSocket of a user: frames in, deltas out, both bounded. What messages do is said by `UserTalk.ts`.
 
 import type { RawData, WebSocket } from 'ws'
 import { TokenBucket } from '../policies/rateLimiter/TokenBucket.ts'
-import { Conversation, type ReplyDelta } from './Conversation.ts'
+import type { ReplyDelta } from './Conversation.ts'
 import type { Faults } from './faults.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
-import { readUserMessage } from './userMessages.ts'
+import { UserTalk } from './UserTalk.ts'
 
 /** Below this much waiting in the socket, more may be written at once. */
 const HIGH_WATER_BYTES = 64 * 1024
@@ -16,19 +15,13 @@ const POLICY = 1008
 const GOING_AWAY = 1001
 
 export class UserSocket {
-  readonly conversation: Conversation
   readonly principal: Principal | undefined
-  /** Bytes of audio that have come in. */
-  audioBytes = 0
   readonly #socket: WebSocket
   readonly #options: ResolvedBackendOptions
-  readonly #faults: Faults
   readonly #bucket: TokenBucket
+  readonly #talk: UserTalk
   /** Whether anything has come in since the last `probe`. */
   #heard = true
-  /** Messages that injected latency holds back, one behind the other. */
-  #inbox: Promise<void> = Promise.resolve()
-  #heldBack = 0
 
   constructor(
     socket: WebSocket,
@@ -39,13 +32,9 @@ export class UserSocket {
     this.#socket = socket
     this.principal = principal
     this.#options = options
-    this.#faults = faults
     this.#bucket = new TokenBucket(options.messagesPerSecond, 2 * options.messagesPerSecond, options.clock)
-    this.conversation = new Conversation({
-      responder: options.responder,
-      maxQuestions: options.maxQuestions,
-      maxQuestionBytes: options.maxQuestionBytes,
-      logger: options.logger,
+    this.#talk = new UserTalk(options, faults, {
+      send: (message) => this.#send(message),
       say: (delta) => this.#say(delta),
     })
     socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary))
@@ -54,6 +43,15 @@ export class UserSocket {
     // A frame that breaks the protocol or a limit: `ws` closes with the right code by itself.
     socket.on('error', (error) => options.logger?.debug('socket:', error.message))
     socket.on('close', () => this.conversation.end())
+  }
+
+  get conversation() {
+    return this.#talk.conversation
+  }
+
+  /** Bytes of audio that have come in. */
+  get audioBytes(): number {
+    return this.#talk.audioBytes
   }
 
   /** Asks whether the other end is there; ends the socket when nothing has come since it was asked last. */
@@ -99,61 +97,17 @@ export class UserSocket {
   #onMessage(data: RawData, isBinary: boolean): void {
     if (!this.#admit()) return
     if (isBinary) {
-      this.audioBytes += (data as Buffer).length
+      this.#talk.audioBytes += (data as Buffer).length
       return
     }
     let message: unknown
     try {
       message = JSON.parse((data as Buffer).toString('utf8'))
     } catch {
-      this.#refuse(undefined, 'this is no JSON')
+      this.#talk.refuse(undefined, 'this is no JSON')
       return
     }
-    const delay = this.#faults.delay()
-    // Also without latency: what came later must not overtake what is held back still.
-    if (delay || this.#heldBack > 0) this.#holdBack(message, delay)
-    else this.#take(message)
-  }
-
-  #holdBack(message: unknown, delay: Promise<void> | undefined): void {
-    this.#heldBack += 1
-    this.#inbox = Promise.all([this.#inbox, delay]).then(() => {
-      this.#heldBack -= 1
-      this.#take(message)
-    })
-  }
-
-  #take(value: unknown): void {
-    const message = readUserMessage(value)
-    switch (message.kind) {
-      case 'question':
-        if (!this.conversation.ask(message.question)) {
-          this.#refuse(message.question.id, 'too many questions are waiting')
-        }
-        return
-      case 'stop':
-        this.conversation.stop(message.id)
-        return
-      case 'ping':
-        this.#send({ type: 'pong', timestamp: message.timestamp })
-        return
-      case 'audio':
-        this.audioBytes += message.bytes
-        return
-      case 'pong':
-        return
-      case 'wrong':
-        this.#refuse(message.id, message.reason)
-    }
-  }
-
-  /** Tells what was wrong; a question that is refused has ended, too. */
-  #refuse(id: string | undefined, reason: string): void {
-    this.#send({
-      type: 'error',
-      message: reason,
-      ...(id === undefined ? {} : { request_id: id, end: true }),
-    })
+    void this.#talk.receive(message)
   }
 
   /** For what is not worth waiting for. */

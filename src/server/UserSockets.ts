@@ -1,9 +1,10 @@
-// The WebSockets of all users: who is let in, who is still there, who has to go.
+// The lines of all users, plain WebSockets and sessions of guru.v1: who is let in, who is still there, who has to go.
 
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import type { TimerHandle } from '../core/clock.ts'
+import { windowDefaults } from '../session/limits.ts'
 import { refusal } from './access.ts'
 import type { Authenticator } from './authenticator.ts'
 import { ConnectionSlots } from './connectionSlots.ts'
@@ -12,9 +13,16 @@ import { pathOf } from './httpRoutes.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import { HttpRefusal } from './readJson.ts'
 import { refuseUpgrade } from './refuseUpgrade.ts'
+import { offersSession, SessionServer } from './SessionServer.ts'
+import { UserSession } from './UserSession.ts'
 import { UserSocket } from './UserSocket.ts'
 
 const SOCKET_PATH = '/ws'
+/** A session takes no more in one piece. */
+const MAX_FRAME = 2 ** 30
+const SESSIONS_PER_CONNECTION = 2
+/** For acknowledgements on their way, which are sent after 200 ms at the latest. */
+const SESSION_GOODBYE_MS = 400
 
 export class UserSockets {
   readonly #options: ResolvedBackendOptions
@@ -23,6 +31,8 @@ export class UserSockets {
   readonly #server: WebSocketServer
   readonly #slots: ConnectionSlots
   readonly #users = new Set<UserSocket>()
+  readonly #sessions: SessionServer
+  readonly #userSessions = new Set<UserSession>()
   #heartbeat: TimerHandle | undefined
   #closing = false
 
@@ -41,14 +51,18 @@ export class UserSockets {
       // Left alone, `ws` would promise whatever protocol is offered first.
       handleProtocols: () => false,
     })
+    this.#sessions = this.#makeSessions()
   }
 
-  get size(): number {
-    return this.#users.size
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#users.size + this.#sessions.getStats().connections
   }
 
-  [Symbol.iterator](): IterableIterator<UserSocket> {
-    return this.#users.values()
+  /** Who is talked to; with a session also while its connection is away. */
+  *[Symbol.iterator](): IterableIterator<UserSocket | UserSession> {
+    yield* this.#users
+    yield* this.#userSessions
   }
 
   /** Takes an upgrade, or answers why not. */
@@ -63,6 +77,11 @@ export class UserSockets {
       await this.#faults.delay()
       this.#admit(request)
       this.#takeSlot(request.socket.remoteAddress ?? '', socket)
+      if (offersSession(request)) {
+        // Who it is, is asked with its first frame.
+        this.#sessions.handleUpgrade(request, socket, head)
+        return
+      }
       const principal = await this.#authenticator.authenticate(request)
       if (this.#closing) throw new HttpRefusal(503, 'closing')
       this.#server.handleUpgrade(request, socket, head, (webSocket) => {
@@ -81,7 +100,7 @@ export class UserSockets {
   /** Stops answers of a user: one, or all of them. Returns how many. */
   stop(principal: Principal | undefined, id: string | undefined): number {
     let stopped = 0
-    for (const user of this.#users) {
+    for (const user of this) {
       if (user.principal === principal) stopped += user.conversation.stop(id)
     }
     return stopped
@@ -90,6 +109,7 @@ export class UserSockets {
   /** Cuts every line without a close frame, as a broken network would. */
   cut(): void {
     for (const user of this.#users) user.cut()
+    this.#sessions.cut()
   }
 
   /** Nobody is let in any more; answers that run may end, then goodbye to each. */
@@ -97,11 +117,49 @@ export class UserSockets {
     this.#closing = true
     this.#options.clock.clearTimeout(this.#heartbeat)
     for (const user of this.#users) void user.leave()
+    void this.#leaveSessions()
   }
 
   /** The answers that still run end now. */
   endAnswers(): void {
-    for (const { conversation } of this.#users) conversation.end()
+    for (const { conversation } of this) conversation.end()
+  }
+
+  #makeSessions(): SessionServer {
+    const options = this.#options
+    const { authenticate, maxConnections, maxConnectionsPerAddress, clock, logger } = options
+    const maxFrame = Math.min(options.maxPayload, MAX_FRAME)
+    const sessions = new SessionServer({
+      ...(authenticate && {
+        authenticate: (request, auth) => this.#authenticator.authenticateSession(request, auth),
+        authenticateTimeout: options.authenticateTimeout,
+      }),
+      allowedOrigins: options.allowedOrigins,
+      maxFrame,
+      maxBytes: Math.max(maxFrame, windowDefaults.maxBytes),
+      maxQueueBytes: options.maxQueuedBytes,
+      maxConnections,
+      maxConnectionsPerAddress,
+      // They outlive their connections.
+      maxSessions: SESSIONS_PER_CONNECTION * maxConnections,
+      maxSessionsPerPrincipal: SESSIONS_PER_CONNECTION * maxConnectionsPerAddress,
+      pingInterval: options.pingInterval,
+      clock,
+      ...(logger && { logger }),
+    })
+    return sessions.onSession((session) => {
+      const user = new UserSession(session, authenticate && session.principal, options, this.#faults)
+      this.#userSessions.add(user)
+      const forget = () => this.#userSessions.delete(user)
+      session.on('closed', forget)
+      session.on('lost', forget)
+    })
+  }
+
+  /** Running answers may end; then all that was said is acknowledged, or nobody listens. */
+  async #leaveSessions(): Promise<void> {
+    await Promise.all([...this.#userSessions].map(({ conversation }) => conversation.finish()))
+    await this.#sessions.close({ graceMs: SESSION_GOODBYE_MS })
   }
 
   /** @throws HttpRefusal */

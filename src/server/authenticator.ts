@@ -12,6 +12,24 @@ export class Authenticator {
     this.#options = options
   }
 
+  /**
+   * As `authenticate`, for a session: its token, which browsers can send in the first frame only, is shown to the app where
+   * those of other requests are.
+   * @returns `undefined` for who is not known, or when nobody says in time
+   */
+  async authenticateSession(
+    request: IncomingMessage,
+    auth: string | undefined,
+  ): Promise<Principal | undefined> {
+    if (auth !== undefined) request.headers.authorization = `Bearer ${auth}`
+    try {
+      return await this.authenticate(request)
+    } catch (error) {
+      if (error instanceof HttpRefusal) return undefined
+      throw error
+    }
+  }
+
   /** @throws HttpRefusal 401 for who is not known; 503 when nobody says in time */
   async authenticate(request: IncomingMessage): Promise<Principal | undefined> {
     const { authenticate, authenticateTimeout, clock, logger } = this.#options

@@ -17,11 +17,11 @@ import { UserSockets } from './UserSockets.ts'
 
 /** What a backend tells of itself. */
 export interface BackendStats {
-  /** WebSockets that are open. */
+  /** WebSockets that are open, plain ones and those of sessions. */
   connections: number
   /** Answers being given or waiting. */
   replies: number
-  /** Bytes of audio heard on the connections of now. */
+  /** Bytes of audio heard on the connections and sessions of now. */
   audioBytes: number
 }
 
@@ -72,7 +72,7 @@ export class Backend {
   getStats(): BackendStats {
     const users = [...this.#users]
     return {
-      connections: users.length,
+      connections: this.#users.connections,
       replies: users.reduce((sum, { conversation }) => sum + conversation.pending, 0),
       audioBytes: users.reduce((sum, { audioBytes }) => sum + audioBytes, 0),
     }

@@ -29,7 +29,12 @@ export type {
   SessionMessage,
   SessionMessageContext,
 } from './Session.ts'
-export { SessionServer, type SessionServerEvents, type SessionServerStats } from './SessionServer.ts'
+export {
+  SessionServer,
+  type SessionServerEvents,
+  type SessionServerStats,
+  type WebSocketServerLike,
+} from './SessionServer.ts'
 export type { SessionReceipt } from './sessionReceipt.ts'
 export type {
   AttachOptions,

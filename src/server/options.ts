@@ -43,7 +43,10 @@ export interface BackendOptions {
   models?: readonly Model[]
   /** Settings are kept in this file; without one they live as long as the process. */
   settingsFile?: string
-  /** Who may use it; `undefined` or a throw answers 401. @default everyone */
+  /**
+   * Who may use it; `undefined` or a throw answers 401, to a session 4401. The token of a session's first frame stands in
+   * `headers.authorization`, as those of requests do. @default everyone
+   */
   authenticate?: (request: IncomingMessage) => Principal | undefined | Promise<Principal | undefined>
   /** Origins whose pages may use it, beside those it serves itself. Requests without an `Origin` come from no page. */
   allowedOrigins?: readonly string[]

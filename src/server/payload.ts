@@ -11,7 +11,7 @@ export function encodeMessage(data: unknown): Payload {
   if (typeof data === 'string') return data
   if (data instanceof ArrayBuffer) return new Uint8Array(data.slice(0))
   if (ArrayBuffer.isView(data)) {
-    return Uint8Array.from(new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength))
+    return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength).slice()
   }
   let text: string | undefined
   let cause: unknown

@@ -66,6 +66,9 @@ export interface HostServer {
   report(error: unknown, session: Session): void
   setAlarm(host: SessionHost, at: number): void
   schedule(writer: SessionWriter, late: boolean): void
+  /** Nothing of a session is left to be recorded. */
+  recorded(host: SessionHost): void
+  /** Something may have come to rest. */
   rested(): void
   /** Messages can be sent: shows a new session to the app; one that is shown already goes on. */
   opened(host: SessionHost, resumed: boolean): void
@@ -91,6 +94,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   #writer: SessionWriter | undefined
   #receipts: Map<number, LiveReceipt> | undefined
   #waiting: PromiseWithResolvers<void> | undefined
+  #recorded: PromiseWithResolvers<void> | undefined
   #kept = 0
   #lossReason: SessionLossReason | undefined
   readonly #withdraw = (seq: number) => this.#cancel(seq)
@@ -116,10 +120,21 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   get busy(): boolean {
     const { peer, phase } = this.#engine.state
     const { inbox, outbox, waiting } = peer
-    if (inbox.taken > inbox.rx || this.#writer?.busy) return true
+    if (inbox.taken > inbox.rx || this.recording) return true
     return (
       phase === 'up' && (inbox.rx > inbox.told || outbox.last > outbox.acked || waiting.entries.length > 0)
     )
+  }
+
+  /** Whether something of it is not recorded yet. */
+  get recording(): boolean {
+    return this.#writer?.busy ?? false
+  }
+
+  /** Resolves when nothing of it is left to be recorded. */
+  whenRecorded(): Promise<void> {
+    this.#recorded ??= Promise.withResolvers<void>()
+    return this.#recorded.promise
   }
 
   /** After every step: what follows from the state it has reached. */
@@ -140,6 +155,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     const at = this.#engine.wakeAt
     // One that comes too early finds nothing due: cheaper than moving it with each message.
     if (at < this.alarmAt) this.#server.setAlarm(this, at)
+    this.#server.rested()
   }
 
   wake(now: number): void {
@@ -362,7 +378,19 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
       this.#receipts?.delete(seq)
       receipt.fail(new CommsError(`message ${id} was dropped: ${reason}`, { code: 'DROPPED' }))
     }
-    this.#server.notify(this.session, 'dropped', { id, reason, data: payload })
+    const tell = () => this.#server.notify(this.session, 'dropped', { id, reason, data: payload })
+    if (reason === 'closed') this.#atTheEnd(tell)
+    else tell()
+  }
+
+  emptied({ seq, payload, bytes }: Entry): void {
+    const id = messageId(seq)
+    const error = lost(`the client refused message ${id} for its size (${bytes} bytes): it is set aside`)
+    this.#server.counts.dropped += 1
+    this.#receipts?.get(seq)?.fail(error)
+    this.#receipts?.delete(seq)
+    this.#server.notify(this.session, 'dropped', { id, reason: 'refused', data: payload })
+    this.report(error)
   }
 
   handlerTimedOut(number: number): void {
@@ -397,7 +425,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     if (reason === 'closed' || (reason === 'ended' && !this.#lossReason)) {
       this.#finish('the session was closed')
       const by = reason === 'closed' ? 'client' : 'server'
-      if (this.shown) this.#server.notify(this.session, 'closed', { by, inDoubt })
+      if (this.shown) this.#atTheEnd(() => this.#server.notify(this.session, 'closed', { by, inDoubt }))
     } else this.#lost(this.#lossReason ?? (reason as SessionLossReason), inDoubt)
     this.#server.ended(this)
   }
@@ -423,18 +451,27 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   }
 
   failed(error: unknown): void {
-    this.report(error)
+    // The same again when not even the end can be recorded.
+    if (this.#lossReason !== 'storage') this.report(error)
     this.lose('storage')
   }
 
   rested(): void {
-    this.#server.rested()
+    this.#recorded?.resolve()
+    this.#recorded = undefined
+    this.#server.recorded(this)
   }
 
   #lost(reason: SessionLossReason, inDoubt: readonly SessionMessage[]): void {
     this.#server.counts.losses += 1
     this.#finish(`the session was lost: ${reason}`)
-    if (this.shown) this.#server.notify(this.session, 'lost', { reason, inDoubt })
+    if (this.shown) this.#atTheEnd(() => this.#server.notify(this.session, 'lost', { reason, inDoubt }))
+  }
+
+  /** What is told of the end: not before it is recorded, or another process would still deliver what was reported. */
+  #atTheEnd(tell: () => void): void {
+    if (this.recording) void this.whenRecorded().then(tell)
+    else tell()
   }
 
   #finish(why: string): void {

@@ -34,7 +34,7 @@ const PRUNE_MS = 1000
 const BUFFERED_WINDOWS = 2
 const BUFFERED_BYTES = 2 ** 20
 /** Volatile messages find room while no more than this waits in the socket. */
-const VOLATILE_BYTES = 64 * 1024
+const VOLATILE_BYTES = 256 * 1024
 const INTERNAL_ERROR = 1011
 
 /** Wakes the table, or prunes. */
@@ -78,6 +78,8 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   readonly #hosts = new Map<string, SessionHost>()
   /** Sessions of each address, where nobody authenticates. */
   readonly #ofAddress = new Map<string, number>()
+  /** Sessions that are over while the store does not know it yet. */
+  readonly #ending = new Map<string, Promise<void>>()
   readonly #restored = Promise.withResolvers<void>()
   #started = false
   readonly #tableWaker = new Waker((now) => this.#wakeTable(now))
@@ -87,6 +89,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   #toWrite: SessionWriter[] = []
   #toPrune = new Set<SessionWriter>()
   #onRest: (() => void)[] = []
+  #looking = false
 
   constructor(options: ResolvedSessionServerOptions, listener: HubListener) {
     this.#options = options
@@ -167,12 +170,12 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     return this.#table.busy(socket.conn)
   }
 
-  closed(socket: SessionSocket): void {
+  closed(socket: SessionSocket, code: number): void {
     const { conn } = socket
     if (!this.#sockets.delete(conn)) return
     this.#requests.delete(conn)
     const host = this.#hostOf(conn)
-    this.#table.gone(conn, this.now())
+    this.#table.gone(conn, this.now(), code)
     host?.touched()
     this.rested()
   }
@@ -331,6 +334,8 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   async #find(sid: string): Promise<StoredSession | undefined> {
     // Before all are taken up, the same one could come twice.
     await this.restored.catch(() => {})
+    // One that has just ended here may not be recorded as such yet.
+    await this.#ending.get(sid)
     const stored = await this.#options.store?.find(sid)
     return stored && onOwnClock(stored, this.#options.clock)
   }
@@ -417,6 +422,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     this.#table.forget(host.sid)
     this.#hosts.delete(host.sid)
     this.sessions.delete(host.sid)
+    if (host.recording) this.#ending.set(host.sid, host.whenRecorded())
     const { address } = host
     if (address !== undefined) {
       const left = (this.#ofAddress.get(address) ?? 1) - 1
@@ -487,14 +493,25 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     return { promise, stop }
   }
 
+  recorded(host: SessionHost): void {
+    this.#ending.delete(host.sid)
+    this.rested()
+  }
+
+  /** Something may have come to rest: who waits for that looks, once a turn. */
   rested(): void {
-    for (const look of this.#onRest) look()
+    if (this.#onRest.length === 0 || this.#looking) return
+    this.#looking = true
+    setImmediate(() => {
+      this.#looking = false
+      for (const look of this.#onRest) look()
+    })
   }
 
   /** Whether nothing is to be handled, recorded, sent or told any more. */
   get isIdle(): boolean {
     for (const host of this.#hosts.values()) if (host.busy) return false
-    return true
+    return this.#ending.size === 0
   }
 
   /** Ends every session (those in a store live on) and every connection. */

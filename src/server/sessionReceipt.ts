@@ -22,40 +22,14 @@ export function messageId(seq: number): string {
 
 type Fate = 'pending' | 'done' | CommsError
 
-/** One promise that is made when somebody asks, before or after it is decided. */
-class Question {
-  #fate: Fate = 'pending'
-  #asked: PromiseWithResolvers<void> | undefined
-
-  get answer(): Promise<void> {
-    if (!this.#asked) {
-      this.#asked = Promise.withResolvers<void>()
-      // A rejection that nobody has to hear.
-      this.#asked.promise.catch(() => {})
-      this.#tell()
-    }
-    return this.#asked.promise
-  }
-
-  decide(fate: 'done' | CommsError): void {
-    if (this.#fate !== 'pending') return
-    this.#fate = fate
-    this.#tell()
-  }
-
-  #tell(): void {
-    if (this.#fate === 'pending') return
-    if (this.#fate === 'done') this.#asked?.resolve()
-    else this.#asked?.reject(this.#fate)
-  }
-}
-
 /** A receipt of a message that is on its way. */
 export class LiveReceipt implements SessionReceipt {
   readonly seq: number
   readonly #withdraw: (seq: number) => boolean
-  readonly #stored = new Question()
-  readonly #delivered = new Question()
+  #storing: Fate = 'pending'
+  #delivery: Fate = 'pending'
+  #whenStored: PromiseWithResolvers<void> | undefined
+  #whenDelivered: PromiseWithResolvers<void> | undefined
 
   constructor(seq: number, withdraw: (seq: number) => boolean) {
     this.seq = seq
@@ -67,11 +41,13 @@ export class LiveReceipt implements SessionReceipt {
   }
 
   get stored(): Promise<void> {
-    return this.#stored.answer
+    this.#whenStored ??= asked(this.#storing)
+    return this.#whenStored.promise
   }
 
   get delivered(): Promise<void> {
-    return this.#delivered.answer
+    this.#whenDelivered ??= asked(this.#delivery)
+    return this.#whenDelivered.promise
   }
 
   cancel(): boolean {
@@ -79,18 +55,33 @@ export class LiveReceipt implements SessionReceipt {
   }
 
   accept(): void {
-    this.#stored.decide('done')
+    this.#storing = 'done'
+    this.#whenStored?.resolve()
   }
 
   arrive(): void {
-    this.#stored.decide('done')
-    this.#delivered.decide('done')
+    this.accept()
+    this.#delivery = 'done'
+    this.#whenDelivered?.resolve()
   }
 
   fail(error: CommsError): void {
-    this.#stored.decide(error)
-    this.#delivered.decide(error)
+    if (this.#storing === 'pending') {
+      this.#storing = error
+      this.#whenStored?.reject(error)
+    }
+    this.#delivery = error
+    this.#whenDelivered?.reject(error)
   }
+}
+
+/** The promise of an answer that may be there already. Nobody has to hear its rejection. */
+function asked(fate: Fate): PromiseWithResolvers<void> {
+  const made = Promise.withResolvers<void>()
+  made.promise.catch(() => {})
+  if (fate === 'done') made.resolve()
+  else if (fate !== 'pending') made.reject(fate)
+  return made
 }
 
 /** The receipt of a message whose fate is known from the beginning. */

@@ -223,7 +223,7 @@ describe('who is let in', () => {
     await start()
     const { socket, text } = await rawSocket(
       backend.port,
-      upgradeHead('/ws', 'Sec-WebSocket-Protocol: guru.v1\r\n'),
+      upgradeHead('/ws', 'Sec-WebSocket-Protocol: other.v1\r\n'),
     )
     await until(() => text().includes('\r\n\r\n'), 'an answer')
     expect(text()).toMatch(/^HTTP\/1\.1 101 /)

@@ -28,6 +28,8 @@ export interface ServerHost extends PeerHost {
   hangUp(conn: number, code: number, reason: string): void
   /** Messages may be sent on the current connection. */
   opened(resumed: boolean): void
+  /** A message that the client does not take for its size was emptied: whether it was handled is unknown. */
+  emptied(entry: Entry): void
   /** The session is over. `undelivered`: messages that the client may not have. */
   ended(reason: EndReason, undelivered: readonly Entry[]): void
 }
@@ -186,9 +188,13 @@ export class ServerSession {
     } else this.peer.stored(write, now)
   }
 
-  /** A connection has ended by itself. */
-  detach(conn: number, now: number): void {
-    if (conn === this.state.conn) this.#detach(now)
+  /** A connection has ended by itself, with this code. */
+  detach(conn: number, code: number, now: number): void {
+    if (conn !== this.state.conn) return
+    // The client said that it does not take a message: it would refuse it for ever.
+    const emptied = code === CLOSE.tooLarge || code === CLOSE.tooBig ? this.peer.voidLargest() : undefined
+    if (emptied) this.#host.emptied(emptied)
+    this.#detach(now)
   }
 
   /** Asks the client to leave within `after` milliseconds, and to resume elsewhere. */
@@ -196,10 +202,14 @@ export class ServerSession {
     if (this.state.phase === 'up') this.#host.send(encodeControl({ t: 'goaway', after, why }))
   }
 
-  /** Another process owns the session by now: this one keeps nothing of it and writes nothing more. */
+  /**
+   * Another process owns the session by now, or it is gone: this one keeps nothing of it and writes nothing more. Which of
+   * both it is, the client hears when it resumes (4409, 4410): a 4409 here would stop the only owner of a session that has
+   * ended while it was looked up.
+   */
   fenced(): void {
     const { state } = this
-    if (state.conn !== 0) this.#host.hangUp(state.conn, CLOSE.superseded, 'a newer epoch owns the session')
+    if (state.conn !== 0) this.#host.hangUp(state.conn, CLOSE.goingAway, 'the session is not here')
     state.conn = 0
     state.phase = 'over'
     this.peer.detach()

@@ -22,7 +22,10 @@ export interface TableHost {
   hangUp(conn: number, code: number, reason: string): void
   /** Finds out whom the token of a first frame speaks for; answered by `authenticated`. */
   authenticate(conn: number, auth: string | undefined): void
-  /** Looks a session up in the store; answered by `found`. Only with `durable`. */
+  /**
+   * Looks a session up in the store; answered by `found`. Only with `durable`. The store is read after all writes of that
+   * session are recorded that were asked for before: one that has just ended must not come back as it was.
+   */
   lookUp(conn: number, sid: string): void
   /** A name (128 random bits) and a secret (256). */
   makeNames(): { sid: string; key: string }
@@ -147,12 +150,12 @@ export class ServerTable {
     this.sessions.get(sid)?.stored(write, now)
   }
 
-  /** A connection has ended by itself. */
-  gone(conn: number, now: number): void {
+  /** A connection has ended by itself. `code`: what the client said, or 1006. */
+  gone(conn: number, now: number, code: number = CLOSE.silent): void {
     const connection = this.state.connections.get(conn)
     if (!connection) return
     this.state.connections.delete(conn)
-    if (connection.sid !== '') this.sessions.get(connection.sid)?.detach(conn, now)
+    if (connection.sid !== '') this.sessions.get(connection.sid)?.detach(conn, code, now)
   }
 
   /** The host has ended a connection because a session said so. */
@@ -170,6 +173,10 @@ export class ServerTable {
     const left = (this.#counts.get(principal) ?? 1) - 1
     if (left > 0) this.#counts.set(principal, left)
     else this.#counts.delete(principal)
+    // What is being looked up was read before it came to this: who asks again is told the truth.
+    for (const [conn, { phase, asked }] of this.state.connections)
+      if (phase === 'lookingUp' && (asked as Resume).sid === sid)
+        this.#refuse(conn, CLOSE.goingAway, 'the session is not here')
   }
 
   /** Closes the connections that have said nothing in time. Returns when to look again. */

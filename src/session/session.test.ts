@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { SessionPair } from '../../tests/support/sessionPair.ts'
+import { windowDefaults } from './limits.ts'
 
 const texts = (handled: readonly { payload: unknown }[]) => handled.map(({ payload }) => payload)
 
@@ -288,5 +289,45 @@ describe('a session', () => {
     pair.table.arrived(5, 'same', 0)
     pair.table.frame(5, '{"t":"open"}', 0)
     expect(pair.log).toContain('server ended evicted []')
+  })
+
+  it('empties a message that the client refuses for its size, and reports it in doubt', () => {
+    const pair = new SessionPair()
+    pair.connect()
+    pair.run()
+    for (const text of ['a', 'large one', 'b']) pair.push(text)
+    pair.toClient()
+    pair.cut(1009)
+    expect(pair.log).toContain('server emptied 2')
+    pair.connect()
+    pair.run()
+    expect(texts(pair.clientHandled)).toEqual(['a', 'b'])
+  })
+
+  it('is not stopped by a server that finds itself to be the wrong one: it asks again', () => {
+    const pair = new SessionPair()
+    pair.connect()
+    pair.run()
+    pair.session.fenced()
+    expect(pair.log).toContain('server hangUp 1001 the session is not here')
+    expect(pair.verdict).toEqual({ action: 'backoff' })
+  })
+
+  it('is not brought back by a look-up that was read before it ended', () => {
+    const pair = new SessionPair({ serverDurable: true })
+    const { table } = pair
+    const head = { sid: 'old', key: '#k', principal: '', ttl: 60_000, limits: windowDefaults }
+    const stored = { session: { ...head, epoch: 0, rx: 0, done: [], acked: 0, messages: [] }, waiting: [] }
+    const resume = (epoch: number) => JSON.stringify({ t: 'resume', sid: 'old', key: 'k', epoch, rx: 0 })
+    for (const conn of [1, 2]) {
+      table.arrived(conn, '', 0)
+      table.frame(conn, resume(conn), 0)
+    }
+    expect(pair.lookedUp).toEqual(['old', 'old'])
+    table.found(1, stored, 0)
+    table.sessions.get('old')?.end('ended')
+    expect(pair.log).toContain('server hangUp 1001 the session is not here')
+    table.found(2, stored, 0)
+    expect(table.sessions.size).toBe(0)
   })
 })

@@ -88,11 +88,14 @@ export class Waiting {
 
   /** Puts messages that had a number in another session before all others, in their order. */
   requeue(entries: readonly Entry[]): void {
+    const { state } = this
     for (const entry of entries) {
       entry.priority = FIRST
       entry.expiresAt = NEVER
-      this.add(entry)
+      state.bytes += entry.bytes
     }
+    // Those that an older session left here come after: they had no number in the latest.
+    state.entries = [...entries, ...state.entries]
   }
 
   /** Takes the next one out. */

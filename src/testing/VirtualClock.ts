@@ -102,6 +102,11 @@ export class VirtualClock implements Clock {
 /** Lets every promise that is ready run on: a macrotask comes after all microtasks. */
 function settle(): Promise<void> {
   return new Promise((resolve) => {
+    const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown }
+    if (setImmediate) {
+      setImmediate(resolve)
+      return
+    }
     const channel = new MessageChannel()
     channel.port1.onmessage = () => {
       channel.port1.close()

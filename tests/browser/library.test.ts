@@ -10,12 +10,12 @@ import { findChromium, launch } from './chromium.ts'
 const executablePath = findChromium('the library in a browser')
 
 const PAGE = `<!doctype html><title>test</title><body><script type="module">
-  import * as it from '/index.js'
+  import * as it from '/guru.js'
   Object.assign(window, it)
   document.body.className = 'loaded'
 </script>`
 
-/** `.` resolved as bundlers for browsers do: its chunks by the path they are loaded from. */
+/** `.` as bundlers for browsers make it: `guru.js`, and the parts that it loads when they are used, by path. */
 async function bundle(): Promise<Map<string, string>> {
   const entry = join(import.meta.dirname, '../../dist/index.js')
   const result = await build({
@@ -25,13 +25,11 @@ async function bundle(): Promise<Map<string, string>> {
       write: false,
       minify: false,
       target: 'es2023',
-      lib: { entry, formats: ['es'], fileName: 'index' },
+      lib: { entry, formats: ['es'], fileName: () => 'guru.js' },
     },
   })
-  const chunks = [result].flat().flatMap((part) => ('output' in part ? part.output : []))
-  return new Map(
-    chunks.flatMap((chunk) => (chunk.type === 'chunk' ? [[`/${chunk.fileName}`, chunk.code]] : [])),
-  )
+  const output = [result].flat().flatMap((part) => ('output' in part ? part.output : []))
+  return new Map(output.flatMap((item) => (item.type === 'chunk' ? [[`/${item.fileName}`, item.code]] : [])))
 }
 
 describe.skipIf(executablePath === undefined)('guru-comms in Chromium', () => {
@@ -40,14 +38,14 @@ describe.skipIf(executablePath === undefined)('guru-comms in Chromium', () => {
   let page: Page
 
   beforeAll(async () => {
-    const chunks = await bundle()
+    const files = await bundle()
     backend = await createBackend({
       port: 0,
       faults: true,
       onRequest(request, response) {
-        const code = chunks.get(request.url ?? '')
-        response.writeHead(200, { 'content-type': code ? 'text/javascript' : 'text/html' })
-        response.end(code ?? PAGE)
+        const script = files.get(request.url ?? '')
+        response.writeHead(200, { 'content-type': script ? 'text/javascript' : 'text/html' })
+        response.end(script ?? PAGE)
         return true
       },
     })

@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { OutboxRecord, OutboxStore, Write } from '../../src/session/store.ts'
 import { accept, begin, describeOutbox, entry, epoch, number, rx } from '../support/outboxConformance.ts'
 import { findChromium, launch, launchProfile } from './chromium.ts'
-import { type ModulePage, serveModule } from './modulePage.ts'
+import { type ModulePage, serveModules } from './modulePage.ts'
 
 const executablePath = findChromium('the outbox in a browser')
 
@@ -84,7 +84,7 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
   let page: Page
 
   beforeAll(async () => {
-    site = await serveModule('storage/indexeddb/index.js')
+    site = await serveModules('storage/indexeddb/index.js')
     browser = await launch(executablePath as string)
   }, 60_000)
   afterAll(async () => {

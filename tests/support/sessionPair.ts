@@ -50,19 +50,23 @@ export class SessionPair {
   readonly delivered: number[] = []
   readonly log: string[] = []
   readonly writes: Write[] = []
+  /** Sessions that the server has asked its store for. */
+  readonly lookedUp: string[] = []
   verdict: Verdict | undefined
   /** Whether handlers settle as soon as they begin. */
   settleAtOnce = true
   #connections = new Map<number, Connection>()
   #ids = 0
 
-  constructor(options: Partial<ClientOptions> & { limits?: Partial<WindowLimits> } = {}) {
-    const { limits, ...client } = options
+  constructor(
+    options: Partial<ClientOptions> & { limits?: Partial<WindowLimits>; serverDurable?: boolean } = {},
+  ) {
+    const { limits, serverDurable = false, ...client } = options
     this.client = new ClientSession(newClient(), { ...defaults, ...client }, this.#clientHost())
     this.table = new ServerTable(
       newTable(),
       {
-        session: { ...defaults, pingWish: 0 },
+        session: { ...defaults, durable: serverDurable, pingWish: 0 },
         limits: { ...windowDefaults, ...limits },
         ttl: 60_000,
         maxSessions: 10,
@@ -117,7 +121,7 @@ export class SessionPair {
     this.connection = undefined
     this.#connections.delete(connection.id)
     this.verdict = this.client.closed(code, this.now)
-    this.table.gone(connection.id, this.now)
+    this.table.gone(connection.id, this.now, code)
   }
 
   /** The client's store has recorded everything. */
@@ -201,7 +205,7 @@ export class SessionPair {
       hangUp,
       authenticate: (conn, auth) =>
         this.table.authenticated(conn, auth === 'wrong' ? undefined : '', this.now),
-      lookUp: () => {},
+      lookUp: (_, sid) => void this.lookedUp.push(sid),
       makeNames: () => ({ sid: `s${this.table.sessions.size + 1}-${this.#ids}`, key: `k${this.#ids}` }),
       digest: (key) => `#${key}`,
       same: (one, other) => one === other,
@@ -214,6 +218,7 @@ export class SessionPair {
         ),
         hangUp,
         opened: () => {},
+        emptied: (entry) => this.log.push(`server emptied ${entry.seq}`),
         ended: (reason, undelivered) => {
           this.log.push(`server ended ${reason} [${undelivered.map(({ payload }) => payload)}]`)
           this.table.forget(sid)

@@ -31,7 +31,7 @@ const ARGUMENT =
   /^(?:-{1,2}\w|\/|\.{1,2}\/|~|[$*<>"'\\]|\d+(?:\s*$|\s*[;|&#])|[a-z]:[\\/%]|%\w+%|\S+\.\w{1,4}(?:\s|$)|\{)/i
 /** Targets that leave no doubt. */
 const TARGET =
-  /\/etc\/(?:passwd|shadow|hosts|group|sudoers)|\/dev\/(?:tcp|udp)\/|\/bin\/(?:ba|z|k|da|c)?sh\b|\.ssh\/|\/proc\/self|win\.ini|boot\.ini|cmd\.exe|-e(?:nc\w*)?\s+\S{8}|\brf?\s+\/|\|\s*(?:ba)?sh\b/i
+  /^(?:user|localgroup)\s+\w+.*\/\w|\/etc\/(?:passwd|shadow|hosts|group|sudoers)|\/dev\/(?:tcp|udp)\/|\/bin\/(?:ba|z|k|da|c)?sh\b|\.ssh\/|\/proc\/self|win\.ini|boot\.ini|cmd\.exe|-e(?:nc\w*)?\s+\S{8}|\brf?\s+\/|\|\s*(?:ba)?sh\b/i
 /** Definition of a function in an environment variable (CVE-2014-6271). */
 const SHELLSHOCK = /\(\)\s*\{\s*:?\s*;?\s*\}\s*;/
 const REDIRECT = /(?:^|[\w\s'")])(?:\d?>>?|<)\s*(?:\/(?:etc|tmp|var|dev\/tcp|bin|usr|root|home)\/|~\/\.)\S/
@@ -43,24 +43,27 @@ function isValue(before: string): boolean {
   return !/\S\s+\S+\s+\S+\s+\S/.test(before) && !before.includes('```')
 }
 
-function judge(command: Command, before: string): string {
+function judge(command: Command, before: string, after: string): string {
   const { name, args, by } = command
   if (name === '') return ''
   const known = NAMES.has(name)
   const ordinary = ORDINARY.has(name)
   if (!known && !ordinary) {
     // `/???/c?t`: a path of wildcards instead of a name.
-    return /^\S*[?*]\S*$/.test(name) && /^\//.test(args) ? 'command by wildcard' : ''
+    return by !== '`' && /[?*]/.test(name) && /\w/.test(name) && /^\//.test(args) ? 'command by wildcard' : ''
   }
   if (TARGET.test(args)) return 'command on a sensitive target'
   if (!isValue(before)) return ''
   const shellArgs = ARGUMENT.test(args)
   if (by === '`') {
     // Inline code of a chat has blanks around it; a substitution stands within a word or alone.
-    return /[\w=/'"]$/.test(before) || before.trim() === '' ? 'command substitution' : ''
+    const alone = before.trim() === '' && after.trim() === '' && (shellArgs || known || ALONE.has(name))
+    return alone || /[\w=/'"]$/.test(before) ? 'command substitution' : ''
   }
   if (by === '$(' || by === '<(') return 'command substitution'
   if (by === '\n') return (known || shellArgs) && !/\s\S/.test(before.trim()) ? 'command on a new line' : ''
+  // Cells of a table.
+  if (by === '|' && /(?:^|\n)\s*\|[^\n]*$/.test(before)) return ''
   if (known) return shellArgs || args === '' || !/^[a-z]+\s+[a-z]+/i.test(args) ? 'chained command' : ''
   if (args === '' || /^#/.test(args)) return ALONE.has(name) ? 'chained command' : ''
   return shellArgs ? 'chained command' : ''
@@ -69,7 +72,9 @@ function judge(command: Command, before: string): string {
 /** Looks at one form of the text. */
 export function findCommand(text: string): Hit | null {
   for (const command of commandsIn(text)) {
-    const reason = judge(command, text.slice(Math.max(0, command.start - 80), command.start))
+    const before = text.slice(Math.max(0, command.start - 80), command.start)
+    const close = command.by === '`' ? text.indexOf('`', command.start + 1) : -1
+    const reason = judge(command, before, close < 0 ? '' : text.slice(close + 1, close + 9))
     if (reason) return { start: command.start, end: command.start + 2 + command.name.length, reason }
   }
   const shock = text.search(SHELLSHOCK)

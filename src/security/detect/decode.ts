@@ -20,12 +20,16 @@ function fromCode(code: number): string {
 
 /** UTF-8 without the check for shortest form: overlong encodings are exactly what is smuggled. */
 function fromUtf8(escaped: string): string {
+  if (escaped.length === 3) {
+    const code = Number.parseInt(escaped.slice(1), 16)
+    return code ? String.fromCharCode(code) : ''
+  }
   const bytes = escaped
     .slice(1)
     .split('%')
     .map((hex) => Number.parseInt(hex, 16))
   const lead = bytes[0] ?? 0
-  if (bytes.length === 1) return lead ? String.fromCharCode(lead) : ''
+
   let code = lead & (0x7f >> bytes.length)
   for (const byte of bytes.slice(1)) code = (code << 6) | (byte & 0x3f)
   return fromCode(code)
@@ -100,10 +104,19 @@ const FOLD: Step = {
   name: 'fold',
   sign: '',
   pattern:
-    /[\u02b9\u02bc\u02c8\u2018\u2019\u2032\u2024\u2039\u203a\u2044\u207a-\u207e\u208a-\u208e\u2100-\u213f\u24b6-\u24e9\ufe50-\ufe6b\uff01-\uff5e]|\ud835[\udc00-\udfff]/g,
-  decode: (match) => QUOTES[match] ?? match.normalize('NFKC'),
+    /[\u0131\u017f\u02b9\u02bc\u02c8\u2018\u2019\u2032\u2024\u2039\u203a\u2044\u207a-\u207e\u208a-\u208e\u2100-\u213f\u24b6-\u24e9\ufe50-\ufe6b\uff01-\uff5e]|\ud835[\udc00-\udfff]/g,
+  decode: fold,
 }
-const QUOTES: Readonly<Record<string, string>> = {
+function fold(match: string): string {
+  const code = match.charCodeAt(0)
+  // Full-width ASCII, by far the most frequent: `normalize` is slow.
+  if (code > 0xff00) return String.fromCharCode(code - 0xfee0)
+  return LIKE_ASCII[match] ?? match.normalize('NFKC')
+}
+const LIKE_ASCII: Readonly<Record<string, string>> = {
+  // Upper-cased and lower-cased again they are these.
+  '\u0131': 'i',
+  '\u017f': 's',
   '\u02b9': "'",
   '\u02bc': "'",
   '\u02c8': "'",
@@ -131,11 +144,42 @@ const STEPS: readonly Step[] = [
 const UNUSUAL = /[^\x01-\x7f]/
 const BLANK = /\s/
 
+/** How many units are joined at once. */
+const CHUNK = 1024
+
+/** The same string in one piece: V8 joins lazily and keeps all the pieces until somebody reads. */
+function flat(text: string): string {
+  text.charCodeAt(0)
+  return text
+}
+
 /** A text after some steps. */
 interface Form {
   readonly text: string
   readonly step: Step | undefined
   readonly parent: Form | undefined
+}
+
+/**
+ * Decodes every match. What `replace` does, but without a piece of garbage per escape that lives until the end: on a text
+ * that is all escapes, collecting those would cost more than the work.
+ */
+function rewrite(text: string, { pattern, decode }: Step): string {
+  pattern.lastIndex = 0
+  let match = pattern.exec(text)
+  if (!match) return text
+  let result = ''
+  let pieces = ''
+  let from = 0
+  for (; match; match = pattern.exec(text)) {
+    if (match.index > from) pieces += text.slice(from, match.index)
+    pieces += decode(match[0])
+    from = match.index + match[0].length
+    if (pieces.length < CHUNK) continue
+    result += flat(pieces)
+    pieces = ''
+  }
+  return result + pieces + text.slice(from)
 }
 
 /** Where the character at `index` of the form came from in the form before it. */
@@ -190,7 +234,7 @@ export function findInForms(text: string, look: (form: string) => Hit | null): F
   for (const step of STEPS) {
     if (step.sign === '' ? !unusual : !form.text.includes(step.sign)) continue
     if (step === PLUS && BLANK.test(form.text)) continue
-    const next = form.text.replace(step.pattern, step.decode)
+    const next = rewrite(form.text, step)
     if (next === form.text) continue
     form = { text: next, step, parent: form }
     unusual ||= UNUSUAL.test(next)

@@ -1,8 +1,8 @@
 // Names of HTML, SVG and MathML that can run script or pull in a document that does.
 
-/** Elements that embed what they name: harmful only with an attribute that names something. */
+/** Elements that embed what they name, or decide where names lead: harmful only with an attribute that names something. */
 export const EMBEDDING: ReadonlySet<string> = new Set(
-  'iframe frame object embed applet layer ilayer bgsound portal fencedframe'.split(' '),
+  'iframe frame object embed applet layer ilayer bgsound portal fencedframe base'.split(' '),
 )
 
 /** Attributes by which an embedding element names its content. */

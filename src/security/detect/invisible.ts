@@ -6,7 +6,7 @@ import type { Finding } from './finding.ts'
 // C0 without tab and newlines, DEL, C1; zero-width no-break within text; interlinear annotation; noncharacters.
 const CONTROL =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what is looked for
-  /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u2028\u2029\ufff9-\ufffb\ufffe\uffff]|(?!^)\ufeff/
+  /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufff9-\ufffb\ufffe\uffff]|(?!^)\ufeff/
 const OVERRIDE = /[\u202d\u202e]/
 const DIRECTION = /[\u202a-\u202c\u2066-\u2069]/
 const HIDDEN_OPERATOR = /[\u2061-\u2064\u206a-\u206f\u180e\u115f\u1160\u3164\uffa0]/

@@ -17,6 +17,8 @@ export interface Command {
 
 /** What a command's introduction may be. Single `&` too: it runs the left side in the background, or both in cmd. */
 const START = /\$\(|[<>]\(|[;|&\n\r`]+/g
+/** Something that could be a command's name, as opposed to the next introduction. */
+const NAME = /[^\S\n\r]*(?![;|&)`\n\r]|\$\(|[<>]\()\S/y
 const LIMIT = 160
 const SPACES = /\$(?:\{IFS[^}]{0,12}\}|IFS(?:\$\d)?)/g
 /** What expands to nothing, and quoting, within a word. */
@@ -26,11 +28,16 @@ const OTHER_SEPARATOR = /[;|&\n\r)`]/
 
 /** Every place where a command would start, in order. Reads at most `LIMIT` characters after each. */
 export function* commandsIn(text: string): Generator<Command> {
+  let inTicks = false
   for (const match of text.matchAll(START)) {
     const sign = match[0]
+    if (sign.split('`').length % 2 === 0) inTicks = !inTicks
     const last = sign.at(-1) as string
+    if (last === '`' && !inTicks) continue // this one closes
     const by = sign === '$(' ? '$(' : last === '(' ? '<(' : last === '\r' ? '\n' : last
     const from = match.index + sign.length
+    NAME.lastIndex = from
+    if (!NAME.test(text)) continue
     const piece = text.slice(from, from + LIMIT).replace(SPACES, ' ')
     const body = piece.trimStart().replace(/^[({!@]\s*|^\w+=\S*\s+/, '')
     const stop = body.search(OTHER_SEPARATOR)

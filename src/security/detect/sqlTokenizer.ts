@@ -40,7 +40,7 @@ const WORDS = table([
   ['logic', 'and or xor'],
   [
     'compare',
-    'like rlike regexp glob ilike similar sounds in is between isnull notnull match escape overlaps',
+    'like rlike regexp glob ilike similar sounds in is between isnull notnull match against escape overlaps',
   ],
   ['operator', 'div mod collate'],
   ['prefix', 'not binary exists distinct all any some case when then else prior unique'],
@@ -61,9 +61,12 @@ const WORDS = table([
 
 // Sticky, one alternative per class, tried in this order. `#` starts a comment wherever no name is being read.
 const BLANK = /(?:[\s\0-\x20\u0080-\u00a0]|\/\*!\d*|\{[a-z]+\b|\}|\*\/|--[^\n\r]*[\n\r]|#[^\n\r]*[\n\r])+/y
-const NUMBER = /0x[\da-f]*|0b[01]+|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d*(?![a-z]))?(?:[fd](?=union|[^\w]|$))?/iy
+const NUMBER =
+  /0x[\da-f]*|0b[01]+|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+|e(?![a-z\d_]))?(?:[fd](?=union|[^\w]|$))?/iy
 const WORD = /[a-z_\u00a1-\uffff][\w$\u00a1-\uffff]*/iy
-const REST_OF_NAME = /\s*\.\s*(?:[a-z_*\u00a1-\uffff][\w$\u00a1-\uffff]*|(?=[`"[]))/iy
+const REST_OF_NAME = /\s*\.{1,2}\s*(?:[a-z_*\u00a1-\uffff][\w$\u00a1-\uffff]*|(?=[`"[]))/iy
+/** A dot behind a word of the language makes it a name, unless a number begins there. */
+const QUALIFIES = /^\.\D/
 const VARIABLE = /@@?(?:[\w$.]+|(?=[`'"])|:?(?==))?|:[a-z]\w*|\$\d+|\?|\\n(?!\w)/iy
 const COMPARE = /<=>|<>|!=|<=|>=|==|!<|!>|\^=|~\*|!~\*?|=|<|>/y
 const OPERATOR = /\|\||&&|<<|>>|:=|::|->>?|[-+*/%&|^]/y
@@ -130,23 +133,28 @@ export class SqlTokenizer {
     }
     if ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a ? true : code === 0x5f || code > 0xa0)
       return this.#word(at)
-    let end = match(DOLLAR, text, at)
-    if (end > 0) {
-      const tag = text.slice(at, end)
-      const close = text.indexOf(tag, end)
-      return close < 0 ? this.#token('open', at, text.length) : this.#token('string', at, close + tag.length)
-    }
-    end = match(VARIABLE, text, at)
-    if (end > 0) {
-      const quote = text[end] as string
-      if (
-        end < text.length &&
-        (quote === '`' || ((quote === '"' || quote === "'") && text[end - 1] === '@'))
-      ) {
-        const close = text.indexOf(quote, end + 1)
-        if (close > 0) end = close + 1
+    let end = -1
+    if ('$@:?\\'.includes(char)) {
+      end = match(DOLLAR, text, at)
+      if (end > 0) {
+        const tag = text.slice(at, end)
+        const close = text.indexOf(tag, end)
+        return close < 0
+          ? this.#token('open', at, text.length)
+          : this.#token('string', at, close + tag.length)
       }
-      return this.#token('variable', at, end)
+      end = match(VARIABLE, text, at)
+      if (end > 0) {
+        const quote = text[end] as string
+        if (
+          end < text.length &&
+          (quote === '`' || ((quote === '"' || quote === "'") && text[end - 1] === '@'))
+        ) {
+          const close = text.indexOf(quote, end + 1)
+          if (close > 0) end = close + 1
+        }
+        return this.#token('variable', at, end)
+      }
     }
     end = match(COMPARE, text, at)
     // `<<` and `>>` shift.
@@ -178,7 +186,7 @@ export class SqlTokenizer {
     }
     const first = text.slice(start, Math.min(end, start + 24)).toLowerCase()
     const kind = WORDS.get(first)
-    if (kind && text[end] !== '.') return this.#token(kind, start, end)
+    if (kind && !QUALIFIES.test(text.slice(end, end + 2))) return this.#token(kind, start, end)
     if (kind === 'select' || kind === 'union') return this.#token(kind, start, end)
     for (;;) {
       const more = match(REST_OF_NAME, text, end)

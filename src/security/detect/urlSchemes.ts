@@ -6,14 +6,19 @@ function loose(word: string): string {
   return word.split('').join('[\\0-\\x20]*')
 }
 
-/** What parsers and sanitizers disagree on before a scheme: controls, blanks of every kind. */
-const LEAD = '[\\0-\\x20\\x7f-\\xa0\\u1680\\u180e\\u2000-\\u2029\\u205f\\u3000\\ufeff]*'
+/** What parsers and sanitizers disagree on before a scheme: controls, blanks of every kind, quotes of other kinds. */
+const LEAD = '[`"\'\\0-\\x20\\x7f-\\xa0\\u1680\\u180e\\u2000-\\u2029\\u205f\\u3000\\ufeff]*'
 const WRAPPERS = `(?:(?:${['feed', 'view-source', 'jar', 'firefoxurl'].map(loose).join('|')})[\\0-\\x20]*:[\\0-\\x20]*)*`
 const SCRIPT = ['javascript', 'vbscript', 'livescript', 'mocha', 'jscript'].map(loose).join('|')
 const ACTIVE_DATA = `${loose('data')}[\\0-\\x20]*:[\\0-\\x20]*(?:text/(?:html|xml|javascript|ecmascript|x-scriptlet)|application/(?:xhtml|xml|javascript|x-javascript)|image/svg)`
 
 const SCRIPT_URL = new RegExp(`^${LEAD}${WRAPPERS}(?:${SCRIPT})[\\0-\\x20]*:`, 'i')
 const ACTIVE_URL = new RegExp(`^${LEAD}${WRAPPERS}${ACTIVE_DATA}`, 'i')
+
+/** Where the script begins behind `javascript:` and its kin; 0 for any other URL. */
+export function scriptUrlEnd(value: string): number {
+  return SCRIPT_URL.exec(value)?.[0].length ?? 0
+}
 
 /** `javascript:` and its kin. */
 export function isScriptUrl(value: string): boolean {

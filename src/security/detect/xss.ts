@@ -5,7 +5,7 @@ import { decodeEntities, findInForms } from './decode.ts'
 import type { Finding, Hit } from './finding.ts'
 import { EMBEDDED, EMBEDDING, isEventHandler, NOT_EVENTS } from './htmlNames.ts'
 import { tagNameEnd, walkAttributes } from './htmlTokenizer.ts'
-import { isActiveDataUrl, isScriptUrl, isStyleDataUrl, mayHoldScheme } from './urlSchemes.ts'
+import { isActiveDataUrl, isScriptUrl, isStyleDataUrl, mayHoldScheme, scriptUrlEnd } from './urlSchemes.ts'
 
 // Marks of walks: what was refused in one kind of walk may count in another.
 const IN_TAG = 1
@@ -19,15 +19,18 @@ const ACTIVE_CSS =
 const ACTIVE_CSS_FROM = new RegExp(ACTIVE_CSS, 'gi')
 const STYLE_END_FROM = /<\/style/gi
 const CSS_NOISE = /\/\*[^*]*\*\/|\\/g
+/** An encoding in which `<` is written with letters. */
+const UTF7 = /(?:^|charset\s*=)[\s'"]*(?:x-)?utf-?7/i
 /** Target of a `meta` refresh or of a `Link` header in disguise. */
 const IN_CONTENT =
   /(?:^|[;,=])[\0-\x20'"]*(?:url[\0-\x20]*=[\0-\x20'"]*)?((?:j|v|l|d)[\w\0-\x20]{3,40}:[^;]*)/gi
 /** Code rather than words: a call, a template call, an assignment, an index. */
-const CODE = /[\w$\])](?:\(|`|\[|=)|=|\bthrow\b|%28/
+const CODE = /[\w$\])][\t\n\r]*(?:\(|`|\[|=|\?\.)|=|\b(?:throw|new)\b|%28/
 /** Words that carry no URL although some people start them with one. */
 const PLAIN_TEXT: ReadonlySet<string> = new Set(['title', 'alt', 'placeholder', 'aria-label', 'label'])
 
-const EVENT_SIGN = /\bon[a-z]{3}/i
+/** Without one of these no attribute outside of a tag is worth a look. */
+const ATTRIBUTE_SIGN = /\b(?:on[a-z]{3}|style\b)/i
 
 /** A value that HTML hands to the script engine and that cannot even be parsed there: JSX cut at the first blank. */
 function cannotRun(value: string): boolean {
@@ -42,6 +45,11 @@ function cannotRun(value: string): boolean {
   return /^\{[\w$.?]*\}$/.test(value) || /^\{(?:async)?(?:\([\w$,]*\)|[\w$]+)=>/.test(value)
 }
 
+/** Whether this attribute of an embedding element, or of `base`, names a document that is not the page's own. */
+function embeds(name: string, value: string): boolean {
+  return value !== '' && (EMBEDDED.has(name) || (name === 'href' && /^\s*(?:[\\/]\s*[\\/]|\w+:)/.test(value)))
+}
+
 /** The reason why this attribute is dangerous; empty when it is not. */
 function judge(name: string, value: string, mark: number): string {
   if (name.startsWith('on') && name.length > 3 && value !== '') {
@@ -53,7 +61,7 @@ function judge(name: string, value: string, mark: number): string {
     } else if (known && CODE.test(decodeEntities(value))) return 'event handler attribute'
   }
   if (value.length < 4) return ''
-  if (value.includes(':') || value.includes('&')) {
+  if (/[:&]|utf/i.test(value)) {
     const decoded = decodeEntities(value)
     if (!PLAIN_TEXT.has(name)) {
       if (isScriptUrl(decoded)) return 'script URL in an attribute'
@@ -62,6 +70,7 @@ function judge(name: string, value: string, mark: number): string {
       }
       if (name === 'href' && isStyleDataUrl(decoded)) return 'style rules in a data URL'
     }
+    if ((name === 'content' || name === 'charset') && UTF7.test(decoded)) return 'encoding that hides markup'
     if (name === 'content') {
       for (const [, url = ''] of decoded.matchAll(IN_CONTENT)) {
         if (isScriptUrl(url) || isActiveDataUrl(url)) return 'script URL in a refresh'
@@ -82,9 +91,9 @@ export function findMarkup(text: string): Hit | null {
   const url = findUrl(text)
   if (url) return url
   let open = text.indexOf('<')
-  const events = text.includes('=') && EVENT_SIGN.test(text)
+  const attributes = text.includes('=') && ATTRIBUTE_SIGN.test(text)
   const schemes = mayHoldScheme(text) || text.includes('&')
-  if (open < 0 && !events && !schemes) return null
+  if (open < 0 && !attributes && !schemes) return null
 
   let seen: Uint8Array | undefined
   let hit: Hit | null = null
@@ -95,7 +104,7 @@ export function findMarkup(text: string): Hit | null {
       if (valueStart < 0 || nameEnd - nameStart > 64) return false
       const name = text.slice(nameStart, nameEnd).toLowerCase()
       const reason =
-        mark === IN_EMBEDDING && valueEnd > valueStart && EMBEDDED.has(name)
+        mark === IN_EMBEDDING && embeds(name, text.slice(valueStart, valueEnd))
           ? 'embedding element'
           : judge(name, text.slice(valueStart, valueEnd), mark)
       if (reason === '') return false
@@ -127,7 +136,7 @@ export function findMarkup(text: string): Hit | null {
   }
 
   // Landing inside a quoted attribute, which the first such quote ends; then inside a tag, without any quote.
-  if (events || schemes) {
+  if (attributes || schemes) {
     for (const quote of ['"', "'"]) {
       const at = text.indexOf(quote)
       if (at >= 0 && walk(at + 1, -1, FROM_QUOTE)) return hit
@@ -142,13 +151,15 @@ function findUrl(text: string): Hit | null {
   const colon = text.indexOf(':')
   if (colon < 0 || colon > 4096) return null
   if (isActiveDataUrl(text)) return { start: 0, end: colon + 1, reason: 'active data URL' }
-  if (!isScriptUrl(text)) return null
-  const rest = text
-    .slice(text.search(/script[\0-\x20]*:|mocha[\0-\x20]*:|t[\0-\x20]*:/i))
-    .replace(/^[^:]*:/, '')
-  const code = /^\s/.test(rest)
-    ? /^\s+(?:[\w$.]+(?:\(|`|\[|\s?=)|\/[/*]|["'([])/.test(rest)
-    : CODE.test(rest) || /^(?:\/[/*]|["'%([\\])/.test(rest)
+  const end = scriptUrlEnd(text)
+  if (end === 0) return null
+  const rest = text.slice(end)
+  // Nobody writes a tab or a line's end within the scheme but to get past somebody.
+  const code =
+    /\w[\t\r\n]+\w/.test(text.slice(0, end)) ||
+    (/^\s/.test(rest)
+      ? /^\s+(?:[\w$.]+(?:\(|`|\[|\s?=)|\/[/*]|["'([])/.test(rest)
+      : CODE.test(rest) || /^(?:\/[/*]|["'%([\\])/.test(rest))
   return code ? { start: 0, end: colon + 1, reason: 'script URL' } : null
 }
 

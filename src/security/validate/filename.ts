@@ -26,7 +26,7 @@ export function checkFilename(value: unknown, options: FilenameOptions = {}): Pr
   }
   if (value.trim() === '') return dangerous('empty')
   // Separators of any system, in any width, and percent escapes of them.
-  if (/[/\\\u2044\u2215\u2216\u29f5\u29f8\uff0f\uff3c]|%(?:25)*(?:2f|5c|00|2e)/i.test(value))
+  if (/[/\\\u2044\u2215\u2216\u29f5\u29f8\uff0f\uff3c]|%(?:25)*(?:2f|5c|00|2e|c0%a[ef]|c1%9c)/i.test(value))
     return dangerous('a path separator')
   if (/^\.+$|^\.\.|[\uff0e\u2024]{2}/.test(value)) return dangerous('a path of dots')
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what Windows and POSIX forbid

@@ -13,7 +13,6 @@ export interface JsonOptions {
   readonly maxKeys?: number | undefined
 }
 
-const STRING = /"(?:[^"\\]|\\.)*"/sy
 const COLON = /\s*:/y
 
 /** The first thing wrong with a JSON text. */
@@ -36,23 +35,22 @@ export function checkJson(value: unknown, options: JsonOptions = {}): Problem | 
         return { rule: 'depth', message: `JSON too deep: maximum ${maxDepth} levels`, offset: at }
     } else if (char === '}' || char === ']') depth--
     else if (char === '"') {
-      STRING.lastIndex = at
-      const text = STRING.exec(value)?.[0]
-      if (text === undefined) break // JSON.parse says it below
-      COLON.lastIndex = at + text.length
+      const end = stringEnd(value, at)
+      if (end < 0) break // JSON.parse says it below
+      COLON.lastIndex = end
       if (COLON.test(value)) {
         if (++keys > maxKeys)
           return { rule: 'keys', message: `JSON with more than the maximum ${maxKeys} keys`, offset: at }
-        if (text.length < 80 && isDangerousKey(keyText(text))) {
+        if (end - at < 80 && isDangerousKey(keyText(value.slice(at, end)))) {
           return {
             rule: 'dangerousKeys',
             message: 'JSON with dangerous keys',
             offset: at,
-            length: text.length,
+            length: end - at,
           }
         }
       }
-      at += text.length - 1
+      at = end - 1
     }
   }
   try {
@@ -61,6 +59,16 @@ export function checkJson(value: unknown, options: JsonOptions = {}): Problem | 
     return { rule: 'json', message: 'must be a string of valid JSON' }
   }
   return null
+}
+
+/** Behind the string that begins at `start`; -1 when it never ends. */
+function stringEnd(text: string, start: number): number {
+  for (let at = text.indexOf('"', start + 1); at >= 0; at = text.indexOf('"', at + 1)) {
+    let slashes = 0
+    while (text[at - 1 - slashes] === '\\') slashes++
+    if (slashes % 2 === 0) return at + 1
+  }
+  return -1
 }
 
 function keyText(quoted: string): string {

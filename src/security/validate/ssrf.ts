@@ -8,6 +8,7 @@ const RANGES: readonly (readonly [address: number, bits: number, reason: string]
     ['0.0.0.0', 8, 'this network'],
     ['10.0.0.0', 8, 'private'],
     ['100.64.0.0', 10, 'carrier-grade NAT'],
+    ['168.63.129.16', 32, 'metadata service'], // Azure, on a public address
     ['127.0.0.0', 8, 'loopback'],
     ['169.254.0.0', 16, 'link-local or metadata'],
     ['172.16.0.0', 12, 'private'],
@@ -58,17 +59,16 @@ function judgeIpv6(groups: readonly number[]): string {
   if (zeros && (e === 0 || e === 0xffff) && (f === 0xffff || f === 0)) return judgeIpv4(low)
   if (a === 0x64 && b === 0xff9b) return c === 1 ? 'translated private' : judgeIpv4(low)
   if (a === 0x2002) return judgeIpv4(b * 65536 + c)
-  if (a === 0x2001 && (b === 0 || b === 0xdb8)) return 'reserved'
-  if (a === 0x100 && (b | c | d) === 0) return 'reserved'
+  if (a === 0x2001 && (b < 0x200 || b === 0xdb8)) return 'reserved'
   if ((a & 0xfe00) === 0xfc00) return 'private'
   if ((a & 0xff80) === 0xfe80) return 'link-local'
   if ((a & 0xff00) === 0xff00) return 'multicast'
-  return ''
+  return (a & 0xe000) === 0x2000 ? '' : 'reserved'
 }
 
 /** Why this host (of a parsed URL) is not the public Internet; empty when it looks like it. */
 export function judgeHost(hostname: string): string {
-  const host = hostname.toLowerCase().replace(/\.$/, '')
+  const host = hostname.toLowerCase().replace(/\.+$/, '')
   if (host.startsWith('[')) return judgeIpv6(ipv6(host.slice(1, -1)))
   const address = ipv4(host)
   if (address !== undefined) return judgeIpv4(address)

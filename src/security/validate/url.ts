@@ -6,9 +6,12 @@ import { judgeHost } from './ssrf.ts'
 export interface UrlOptions {
   /** Protocols allowed, with or without the colon. @default ['http', 'https'] */
   readonly protocols?: readonly string[] | undefined
-  /** Refuse hosts that are not the public Internet, and user info. @default false */
+  /**
+   * Refuse hosts that are not the public Internet, user info and backslashes. What a name resolves to is not known here:
+   * DNS rebinding can only be stopped where the connection is made. @default false
+   */
   readonly ssrf?: boolean | undefined
-  /** Hosts that `ssrf` lets through all the same, exactly as the URL has them. */
+  /** Hosts that `ssrf` lets through all the same, as `new URL()` writes them: `127.0.0.1`, `[::1]`, `intranet.example`. */
   readonly allowHosts?: readonly string[] | undefined
   /** Maximum length in characters. @default 2048 */
   readonly maxLength?: number | undefined
@@ -45,13 +48,24 @@ export function checkUrl(value: unknown, options: UrlOptions = {}): Problem | nu
   if (/[\0-\x20\x7f]/.test(value.trim())) {
     return { rule: 'url', message: 'invalid URL: control characters or blanks inside' }
   }
-  if (options.ssrf) {
-    if (url.username || url.password)
-      return { rule: 'ssrf', message: 'dangerous URL: user info before the host' }
-    const reason = judgeHost(url.hostname)
-    if (reason && !options.allowHosts?.includes(url.hostname)) {
-      return { rule: 'ssrf', message: `dangerous URL: the host is not public (${reason})` }
-    }
+  return options.ssrf ? checkTarget(url, value, options.allowHosts ?? []) : null
+}
+
+function checkTarget(url: URL, value: string, allowHosts: readonly string[]): Problem | null {
+  const refused = (detail: string): Problem => ({ rule: 'ssrf', message: `dangerous URL: ${detail}` })
+  if (url.username || url.password || /^[^/?#]*[/\\]{2}[^/?#\\]*@/.test(value)) {
+    return refused('user info before the host')
   }
-  return null
+  // Other parsers do not take a backslash for a slash, and find another host.
+  if (value.includes('\\')) return refused('a backslash')
+  let { hostname } = url
+  if (allowHosts.some((host) => host.toLowerCase() === hostname)) return null
+  try {
+    // Only the hosts of http and its kin are normalised; whoever connects by another protocol may still understand 0x7f.1.
+    hostname = new URL(`http://${hostname}`).hostname
+  } catch {
+    return refused('a host that does not parse')
+  }
+  const reason = judgeHost(hostname)
+  return reason ? refused(`the host is not public (${reason})`) : null
 }

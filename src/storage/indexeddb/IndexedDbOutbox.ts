@@ -1,7 +1,7 @@
 // A client's durable outbox in the browser's IndexedDB. Its owner is who holds a Web Lock of its name: the browser takes
 // that back when the page goes, however it goes. All writes of a call are one transaction.
 
-import { type IDBPDatabase, type IDBPTransaction, openDB, unwrap } from 'idb'
+import { type IDBPDatabase, unwrap } from 'idb'
 import {
   checkOptions,
   delay,
@@ -11,12 +11,24 @@ import {
   type Rules,
   withDefaults,
 } from '../../core/options.ts'
-import { type Entry, NEVER } from '../../session/entry.ts'
-import { TEXT } from '../../session/frames.ts'
-import type { OutboxRecord, OutboxStore, SessionHead, SessionRecord, Write } from '../../session/store.ts'
+import type { OutboxRecord, OutboxStore, Write } from '../../session/store.ts'
 import { alreadyOwned, notLoaded, OutboxHead, recordedTwice, refusePromise } from '../outboxHead.ts'
-import { StorageError } from '../StorageError.ts'
 import { toStorageError } from './errors.ts'
+import {
+  abort,
+  DONE,
+  ended,
+  GIVEN_UP,
+  type Head,
+  OWN,
+  openAt,
+  type Places,
+  plain,
+  read,
+  record,
+  remove,
+  SESSION,
+} from './outboxStores.ts'
 import { takeWebLock, type WebLock } from './webLock.ts'
 
 export interface IndexedDbOutboxOptions {
@@ -59,7 +71,10 @@ const defaults: Settings = { name: 'default', stores: {}, durability: 'strict', 
 /** Its transactions work on an `IDBTransaction` over the object stores given as `stores`. */
 export interface IndexedDbOutbox extends OutboxStore {
   load(): Promise<OutboxRecord>
-  write(writes: readonly Write[]): Promise<void>
+  /** @param also records more in the same transaction, in object stores of the app; it has to do so before it returns */
+  write(writes: readonly Write[], also?: (transaction: IDBTransaction) => void): Promise<void>
+  /** Keys and values of an object store of the app. */
+  entries(store: string): Promise<[IDBValidKey, unknown][]>
   transact<T>(sid: string, number: number, run: (transaction: IDBTransaction) => T): Promise<T>
   destroy(): Promise<void>
   close(): Promise<void>
@@ -75,27 +90,12 @@ export function indexedDbOutbox(options: IndexedDbOutboxOptions = {}): IndexedDb
   return new Outbox(withDefaults(defaults, options))
 }
 
-/** A message as it is kept; those that wait follow each other by `place`. */
-interface Kept extends Entry {
-  readonly place: number
-}
-
-type Head = Omit<SessionRecord, 'done' | 'messages'>
-type Transaction = IDBPTransaction<unknown, string[], 'readwrite'>
-
-/** Object stores: the session under the key 0; messages by number; messages by seq; [sid, number] of what was handled. */
-const OWN = ['guru-session', 'guru-numbered', 'guru-waiting', 'guru-done'] as const
-const [SESSION, NUMBERED, WAITING, DONE] = OWN
-
 /** What there is while the outbox is loaded. */
-interface Loaded {
+interface Loaded extends Places {
   readonly database: IDBPDatabase
   readonly lock: WebLock
   check: OutboxHead
   session: Head | undefined
-  /** Places before and behind all that were ever given. */
-  before: number
-  behind: number
 }
 
 class Outbox implements IndexedDbOutbox {
@@ -112,18 +112,8 @@ class Outbox implements IndexedDbOutbox {
     let database: IDBPDatabase | undefined
     try {
       database = await this.#open()
-      const { record, places } = await read(database)
-      const check = OutboxHead.of(record)
-      const { session: { done: _, messages: __, ...session } = {} } = record as { session?: SessionRecord }
-      const [first = 0, last = 0] = [places[0], places.at(-1)]
-      this.#loaded = {
-        database,
-        lock,
-        check,
-        session: record.session && (session as Head),
-        before: Math.min(0, first) - 1,
-        behind: Math.max(0, last) + 1,
-      }
+      const { record, session, places } = await read(database)
+      this.#loaded = { database, lock, check: OutboxHead.of(record), session, ...places }
       return record
     } catch (error) {
       database?.close()
@@ -132,16 +122,33 @@ class Outbox implements IndexedDbOutbox {
     }
   }
 
-  async write(writes: readonly Write[]): Promise<void> {
+  async write(writes: readonly Write[], also?: (transaction: IDBTransaction) => void): Promise<void> {
     const loaded = this.#need()
     const check = loaded.check.copy()
     const batch = writes.filter((write) => check.step(write))
     try {
-      const session = await this.#record(loaded, batch)
+      const session = await this.#record(loaded, batch, also)
       loaded.check = check
       loaded.session = session
+      // What was requeued waits again; that others are kept does no harm.
+      const requeued = batch.some((write) => write.kind === 'end' && write.requeue)
+      for (const write of requeued ? [] : batch) {
+        if (write.kind === 'drop') loaded.waiting.delete(write.seq)
+        else if (write.kind === 'number') loaded.waiting.delete(write.entry.seq)
+      }
     } catch (error) {
       throw toStorageError(error, `write ${this.#what}`)
+    }
+  }
+
+  async entries(name: string): Promise<[IDBValidKey, unknown][]> {
+    const { database } = this.#need()
+    try {
+      const store = database.transaction(name).store
+      const [keys, values] = await Promise.all([store.getAllKeys(), store.getAll()])
+      return keys.map((key, index) => [key, values[index]])
+    } catch (error) {
+      throw toStorageError(error, `read ${this.#what}`)
     }
   }
 
@@ -155,9 +162,10 @@ class Outbox implements IndexedDbOutbox {
         const handled = transaction.objectStore(DONE)
         // Not asked for: the session, which may come to be recorded after its first messages are handled.
         if ((await handled.getKey([sid, number])) !== undefined) throw recordedTwice(number)
-        forget(handled.put(true, [sid, number]))
+        plain(transaction, DONE).put(true, [sid, number])
         const result = refusePromise(run(unwrap(transaction) as IDBTransaction))
-        await done
+        const failed = await done
+        if (failed) throw failed
         return result
       } catch (error) {
         abort(transaction)
@@ -181,8 +189,9 @@ class Outbox implements IndexedDbOutbox {
       const transaction = database.transaction([...OWN], 'readwrite', {
         durability: this.#settings.durability,
       })
-      for (const name of OWN) forget(transaction.objectStore(name).clear())
-      await ended(transaction)
+      for (const name of OWN) plain(transaction, name).clear()
+      const failed = await ended(transaction)
+      if (failed) throw failed
     } catch {
       // A best effort. Without stores of the app, the whole database may go.
       if (Object.keys(this.#settings.stores).length === 0) remove(this.#database)
@@ -238,200 +247,30 @@ class Outbox implements IndexedDbOutbox {
   }
 
   /** Records a batch in one transaction. Returns the session as it is then. */
-  async #record(loaded: Loaded, batch: readonly Write[]): Promise<Head | undefined> {
-    const { durability } = this.#settings
-    const transaction = loaded.database.transaction([...OWN], 'readwrite', { durability })
+  async #record(
+    loaded: Loaded,
+    batch: readonly Write[],
+    also: ((transaction: IDBTransaction) => void) | undefined,
+  ): Promise<Head | undefined> {
+    const { stores, durability } = this.#settings
+    const names = also ? [...OWN, ...Object.keys(stores)] : [...OWN]
+    const transaction = loaded.database.transaction(names, 'readwrite', { durability })
     const done = ended(transaction)
     let { session } = loaded
     try {
       for (const write of batch) session = await record(transaction, loaded, session, write)
-      const kept = transaction.objectStore(SESSION)
-      if (session && session !== loaded.session) forget(kept.put(session, 0))
-      if (!session && loaded.session) forget(kept.delete(0))
+      const kept = plain(transaction, SESSION)
+      if (session && session !== loaded.session) kept.put(session, 0)
+      if (!session && loaded.session) kept.delete(0)
+      also?.(unwrap(transaction) as IDBTransaction)
     } catch (error) {
       abort(transaction)
-      // The transaction knows why (no room), the request only that it was given up.
-      await done
-      throw error
+      // The transaction knows why (no room), a request only that it was given up.
+      const why = await done
+      throw why === undefined || why.name === GIVEN_UP ? error : why
     }
-    await done
+    const failed = await done
+    if (failed) throw failed
     return session
-  }
-}
-
-/** Records one write; awaits nothing but requests of the transaction, which would end otherwise. */
-function record(
-  transaction: Transaction,
-  loaded: Loaded,
-  session: Head | undefined,
-  write: Write,
-): Head | undefined | Promise<Head | undefined> {
-  const numbered = transaction.objectStore(NUMBERED)
-  const waiting = transaction.objectStore(WAITING)
-  switch (write.kind) {
-    case 'accept':
-      forget(waiting.put(keep(write.entry, loaded.behind), write.entry.seq))
-      loaded.behind += 1
-      return session
-    case 'drop':
-      forget(waiting.delete(write.seq))
-      return session
-    case 'number':
-      forget(waiting.delete(write.entry.seq))
-      forget(numbered.put(keep(write.entry, 0), write.number))
-      return session
-    case 'void':
-      return empty(transaction, write.number).then(() => session)
-    case 'prune':
-      forget(numbered.delete(IDBKeyRange.upperBound(write.acked)))
-      return session && { ...session, acked: write.acked }
-    case 'rx':
-      forget(transaction.objectStore(DONE).delete(IDBKeyRange.bound([write.sid, 0], [write.sid, write.rx])))
-      return session && { ...session, rx: Math.max(session.rx, write.rx) }
-    case 'epoch':
-      return session && { ...session, epoch: write.epoch }
-    case 'begin':
-      forget(numbered.clear())
-      // Not those of the new session: its first handlers may have been quicker than this write.
-      forgetOthers(transaction, write.session.sid)
-      return begun(write.session)
-    case 'end':
-      forgetOthers(transaction, undefined)
-      if (!write.requeue) {
-        forget(numbered.clear())
-        return undefined
-      }
-      return requeue(transaction, loaded)
-  }
-}
-
-function begun({ sid, key, principal, ttl, limits }: SessionHead): Head {
-  return { sid, key, principal, ttl, limits: { ...limits }, epoch: 0, rx: 0, acked: 0 }
-}
-
-async function empty(transaction: Transaction, number: number): Promise<void> {
-  const numbered = transaction.objectStore(NUMBERED)
-  const entry: Kept = await numbered.get(number)
-  forget(numbered.put({ ...entry, seq: 0, stream: TEXT, payload: '', bytes: 0 }, number))
-}
-
-/** Messages that had a number wait again: before all others, in their order. */
-async function requeue(transaction: Transaction, loaded: Loaded): Promise<undefined> {
-  const numbered = transaction.objectStore(NUMBERED)
-  const entries: Kept[] = await numbered.getAll()
-  forget(numbered.clear())
-  loaded.before -= entries.length
-  const waiting = transaction.objectStore(WAITING)
-  entries.forEach((entry, index) => {
-    // Emptied: its fate has been told.
-    if (entry.seq === 0) return
-    const place = loaded.before + 1 + index
-    const first = { ...entry, place, priority: Number.MAX_SAFE_INTEGER, expiresAt: NEVER }
-    forget(waiting.put(first, entry.seq))
-  })
-  return undefined
-}
-
-function forgetOthers(transaction: Transaction, sid: string | undefined): void {
-  const done = transaction.objectStore(DONE)
-  if (sid === undefined) {
-    forget(done.clear())
-    return
-  }
-  forget(done.delete(IDBKeyRange.upperBound([sid], true)))
-  forget(done.delete(IDBKeyRange.lowerBound([sid, Infinity], true)))
-}
-
-/** A copy for the store. A view would take the whole of its buffer along. */
-function keep(entry: Entry, place: number): Kept {
-  const { payload } = entry
-  return { ...entry, payload: typeof payload === 'string' ? payload : payload.slice(), place }
-}
-
-function toEntry({ place: _, ...entry }: Kept): Entry {
-  return entry
-}
-
-async function read(database: IDBPDatabase): Promise<{ record: OutboxRecord; places: number[] }> {
-  const transaction = database.transaction([...OWN], 'readonly')
-  const store = (name: (typeof OWN)[number]) => transaction.objectStore(name)
-  const [head, numbered, numbers, waiting, done] = (await Promise.all([
-    store(SESSION).get(0),
-    store(NUMBERED).getAll(),
-    store(NUMBERED).getAllKeys(),
-    store(WAITING).getAll(),
-    store(DONE).getAllKeys(),
-    transaction.done,
-  ])) as [Head | undefined, Kept[], number[], Kept[], [string, number][], unknown]
-  waiting.sort((one, other) => one.place - other.place)
-  if (head && numbers.some((number, index) => number !== head.acked + 1 + index))
-    throw new StorageError('the outbox has lost messages: clear the data of this site', { reason: 'corrupt' })
-  const handled = done.filter(([sid, number]) => sid === head?.sid && number > head.rx)
-  const record: OutboxRecord = {
-    session: head && { ...head, done: handled.map(([, number]) => number), messages: numbered.map(toEntry) },
-    waiting: waiting.map(toEntry),
-  }
-  return { record, places: waiting.map(({ place }) => place) }
-}
-
-function openAt(
-  name: string,
-  version: number | undefined,
-  wanted: Readonly<Record<string, IDBObjectStoreParameters>>,
-): Promise<IDBPDatabase> {
-  const { promise, resolve, reject } = Promise.withResolvers<IDBPDatabase>()
-  openDB(name, version, {
-    upgrade(database) {
-      for (const [store, parameters] of Object.entries(wanted)) {
-        if (!database.objectStoreNames.contains(store)) database.createObjectStore(store, parameters)
-      }
-    },
-    blocked() {
-      reject(
-        new StorageError(`another tab holds an older version of "${name}" open: close it`, {
-          reason: 'locked',
-        }),
-      )
-    },
-  }).then(resolve, reject)
-  // One that comes after all, too late, must not stand in the way of the next.
-  promise.catch(() => {})
-  return promise
-}
-
-function remove(name: string): void {
-  try {
-    indexedDB.deleteDatabase(name)
-  } catch {
-    // Where there is no IndexedDB there is nothing to remove.
-  }
-}
-
-/**
- * Settles when a transaction is over, with its own error: the `done` of idb rejects as soon as a request fails, when the
- * reason is not known yet. A rejection that nobody awaits is no fault.
- */
-function ended(transaction: Transaction): Promise<void> {
-  transaction.done.catch(() => {})
-  const raw = unwrap(transaction) as IDBTransaction
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  raw.addEventListener('complete', () => resolve())
-  raw.addEventListener('abort', () =>
-    reject(raw.error ?? new DOMException('the transaction was given up', 'AbortError')),
-  )
-  promise.catch(() => {})
-  return promise
-}
-
-/** The outcome of a request is that of its transaction, which is awaited. */
-function forget(request: Promise<unknown>): void {
-  request.catch(() => {})
-}
-
-function abort(transaction: Transaction): void {
-  try {
-    transaction.abort()
-  } catch {
-    // It had ended by itself.
   }
 }

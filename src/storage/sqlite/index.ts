@@ -2,3 +2,8 @@
 
 export { isStorageError, StorageError, type StorageReason } from '../StorageError.ts'
 export { type SqliteOutbox, type SqliteOutboxOptions, sqliteOutbox } from './SqliteOutbox.ts'
+export {
+  type SqliteSessionStore,
+  type SqliteSessionStoreOptions,
+  sqliteSessionStore,
+} from './SqliteSessionStore.ts'

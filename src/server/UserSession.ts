@@ -1,0 +1,97 @@
+// One user's talk over a session: it lives with the session, so that an answer goes on without a gap while connections
+// come and go.
+
+import { sleep } from '../core/sleep.ts'
+import { TokenBucket } from '../policies/rateLimiter/TokenBucket.ts'
+import type { ReplyDelta } from './Conversation.ts'
+import type { Faults } from './faults.ts'
+import type { Principal, ResolvedBackendOptions } from './options.ts'
+import type { Session } from './Session.ts'
+import { UserTalk } from './UserTalk.ts'
+
+/** Below this much that the user has not acknowledged, more is said at once; above, when the window has room. */
+const HIGH_WATER_BYTES = 64 * 1024
+
+export class UserSession {
+  readonly principal: Principal | undefined
+  readonly #session: Session
+  readonly #options: ResolvedBackendOptions
+  readonly #bucket: TokenBucket
+  readonly #talk: UserTalk
+  /** Messages that wait for their turn, one behind the other. */
+  #turn: Promise<void> = Promise.resolve()
+  #waiting = 0
+
+  constructor(
+    session: Session,
+    principal: Principal | undefined,
+    options: ResolvedBackendOptions,
+    faults: Faults,
+  ) {
+    this.#session = session
+    this.principal = principal
+    this.#options = options
+    this.#bucket = new TokenBucket(options.messagesPerSecond, 2 * options.messagesPerSecond, options.clock)
+    this.#talk = new UserTalk(options, faults, {
+      send: (message) => void session.send(message),
+      say: (delta) => this.#say(delta),
+    })
+    session.handle((message) => this.#receive(message))
+    session.on('volatile', (message) => this.#hear(message))
+    session.on('error', (error) => this.#onError(error))
+    session.on('closed', () => this.conversation.end())
+    session.on('lost', () => this.conversation.end())
+  }
+
+  get conversation() {
+    return this.#talk.conversation
+  }
+
+  /** Bytes of audio that have come in. */
+  get audioBytes(): number {
+    return this.#talk.audioBytes
+  }
+
+  /** Acknowledged when it has had its turn: a user who says too much is slowed down by the window, and loses nothing. */
+  #receive(message: unknown): Promise<void> | undefined {
+    if (message instanceof ArrayBuffer) {
+      this.#talk.audioBytes += message.byteLength
+      return undefined
+    }
+    return this.#talk.receive(message, this.#takeTurn())
+  }
+
+  /** Live audio and the like: beyond the rate it is dropped. */
+  #hear(message: unknown): void {
+    if (!this.#bucket.tryConsume()) return
+    if (message instanceof ArrayBuffer) this.#talk.audioBytes += message.byteLength
+    else void this.#talk.receive(message)
+  }
+
+  /** `undefined` when it is its turn at once. */
+  #takeTurn(): Promise<void> | undefined {
+    if (this.#waiting === 0 && this.#bucket.tryConsume()) return undefined
+    this.#waiting += 1
+    this.#turn = this.#turn.then(async () => {
+      while (!this.#bucket.tryConsume()) {
+        const delayMs = Math.ceil(this.#bucket.getRetryAfter())
+        await sleep(this.#options.clock, delayMs, undefined, () => undefined, true)
+      }
+      this.#waiting -= 1
+    })
+    return this.#turn
+  }
+
+  #say(delta: ReplyDelta): Promise<void> {
+    const session = this.#session
+    if (session.over) return Promise.reject(new Error('the session is over'))
+    session.send(delta)
+    return session.queuedBytes < HIGH_WATER_BYTES ? Promise.resolve() : session.ready()
+  }
+
+  #onError(error: unknown): void {
+    if ((error as { code?: unknown } | null)?.code === 'PROTOCOL') {
+      this.#talk.refuse(undefined, 'this is no JSON')
+    } else this.#options.logger?.warn('a session:', error)
+  }
+}
