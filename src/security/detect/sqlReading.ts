@@ -77,6 +77,8 @@ export class SqlReading {
   #selected = false
   /** Whether a word has been read that is none of the language. */
   #worded = false
+  /** Whether the next AND belongs to BETWEEN. */
+  #between = false
   #case = false
   #ended = false
   #operators = 0
@@ -205,13 +207,26 @@ export class SqlReading {
           break
         case 'logic':
           if (strict && operand && !first) return null
+          if (this.#between && text === 'and') {
+            this.#between = false
+            operand = true
+            break
+          }
           this.#logicAt ||= this.#count
           this.#operators++
           operand = true
           break
         case 'compare':
           if (operand && this.#isCall()) break
-          if (strict && operand && previous.kind !== 'prefix' && previous.kind !== 'compare') return null
+          if (
+            strict &&
+            operand &&
+            previous.kind !== 'prefix' &&
+            (previous.kind !== 'compare' || previous.text === 'is')
+          ) {
+            return null
+          }
+          this.#between = text === 'between'
           this.#compared = true
           if (this.#afterLogic && (previous.kind === 'number' || previous.kind === 'string'))
             this.#literal = true
@@ -457,7 +472,12 @@ export class SqlReading {
     const trailing =
       how === 'comment' ? this.#text.slice(this.#token.start).replace(/^(?:--|#|\/\*)[\s+-]*/, '') : ''
     // A sentence may go on after what looked like a comment.
-    if (/\S\s+\S+\s+\S/.test(trailing) && !this.#selected && !(quote && logic && this.#compared)) return null
+    if (
+      /\S\s+\S+\s+\S/.test(trailing) &&
+      !this.#selected &&
+      !(logic && this.#compared && (quote || this.#literal))
+    )
+      return null
     if (this.#clause === 'order' || this.#clause === 'group') {
       if (
         complete &&
