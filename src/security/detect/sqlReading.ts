@@ -162,7 +162,12 @@ export class SqlReading {
         case 'string':
           if (strict && !operand && !(kind === 'string' && this.#mayAdjoin())) return null
           if (kind === 'string') this.#worded = true
-          if (kind === 'variable' && /^@@..|^\\n/.test(text) && !first && this.#operators) {
+          if (
+            kind === 'variable' &&
+            /^@@..|^\\n/.test(text) &&
+            !first &&
+            (this.#operators || this.#selected)
+          ) {
             if (text[0] === '@') return this.#hit('system variable')
             this.#constant = true
           }
@@ -189,7 +194,7 @@ export class SqlReading {
               HARMFUL.test(name) &&
               this.#count > 2 &&
               (this.#left || !OBJECTS.test(name)) &&
-              (this.#operators || this.#clause || this.#statement || this.#sure)
+              (this.#operators || this.#clause || this.#statement || this.#sure || this.#selected)
             ) {
               return this.#hit('probing function')
             }
@@ -261,7 +266,13 @@ export class SqlReading {
           const sure = this.#query(doubtful)
           if (sure) {
             if (previous.kind === '(') {
-              if (this.#operators || this.#depth > 1 || this.#place === 'quote' || this.#clause !== '') {
+              if (
+                this.#operators ||
+                this.#depth > 1 ||
+                this.#place === 'quote' ||
+                this.#clause !== '' ||
+                this.#query(true)
+              ) {
                 return this.#hit('subquery')
               }
             } else if (!first || this.#place === 'quote') return this.#hit('stacked statement')
