@@ -9,7 +9,7 @@ import { SqlReading } from './sqlReading.ts'
 const CODE_BEFORE = /[([{=,:+`\u201c\u201e]\s*$|\n/
 
 const STATEMENT = /^[\s)]*;\s*[a-z]\w*\s[^'"]*(?:--[\s+-]*|#\s*|\/\*\s*)$/i
-const UNION = /\bunion\b/i
+const UNION = /(?<!['"`\w])union\b/i
 const KEYWORDS =
   /\b(?:and|or|xor|not|is|in|like|between|null|true|false|binary|case|when|then|else|end|for|update|order|group|by|having|limit|as|where|from|select|collate|div|mod)\b/gi
 const WORDS = /[a-z]{2}\W+\w*[a-z]{2}/i
@@ -28,8 +28,8 @@ export function findSql(text: string): Hit | null {
   if (number) return number
   for (const quote of ["'", '"']) {
     const at = text.indexOf(quote)
-    if (at < 0) continue
-    const valueBefore = !CODE_BEFORE.test(text.slice(Math.max(0, at - 60), at)) && !isQuotation(text, at)
+    if (at < 0 || isQuotation(text, at)) continue
+    const valueBefore = !CODE_BEFORE.test(text.slice(Math.max(0, at - 60), at))
     const found = new SqlReading(text, at + 1, 'quote', valueBefore).read()
     if (found) return found
     // A statement that we do not know, but the literal was closed before it and the rest is cut off behind it.

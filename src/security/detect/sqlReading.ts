@@ -77,6 +77,8 @@ export class SqlReading {
   #selected = false
   /** Whether a word has been read that is none of the language. */
   #worded = false
+  /** Whether the next AND belongs to BETWEEN. */
+  #between = false
   #case = false
   #ended = false
   #operators = 0
@@ -160,7 +162,12 @@ export class SqlReading {
         case 'string':
           if (strict && !operand && !(kind === 'string' && this.#mayAdjoin())) return null
           if (kind === 'string') this.#worded = true
-          if (kind === 'variable' && /^@@..|^\\n/.test(text) && !first && this.#operators) {
+          if (
+            kind === 'variable' &&
+            /^@@..|^\\n/.test(text) &&
+            !first &&
+            (this.#operators || this.#selected)
+          ) {
             if (text[0] === '@') return this.#hit('system variable')
             this.#constant = true
           }
@@ -187,7 +194,7 @@ export class SqlReading {
               HARMFUL.test(name) &&
               this.#count > 2 &&
               (this.#left || !OBJECTS.test(name)) &&
-              (this.#operators || this.#clause || this.#statement || this.#sure)
+              (this.#operators || this.#clause || this.#statement || this.#sure || this.#selected)
             ) {
               return this.#hit('probing function')
             }
@@ -205,13 +212,26 @@ export class SqlReading {
           break
         case 'logic':
           if (strict && operand && !first) return null
+          if (this.#between && text === 'and') {
+            this.#between = false
+            operand = true
+            break
+          }
           this.#logicAt ||= this.#count
           this.#operators++
           operand = true
           break
         case 'compare':
           if (operand && this.#isCall()) break
-          if (strict && operand && previous.kind !== 'prefix' && previous.kind !== 'compare') return null
+          if (
+            strict &&
+            operand &&
+            previous.kind !== 'prefix' &&
+            (previous.kind !== 'compare' || previous.text === 'is')
+          ) {
+            return null
+          }
+          this.#between = text === 'between'
           this.#compared = true
           if (this.#afterLogic && (previous.kind === 'number' || previous.kind === 'string'))
             this.#literal = true
@@ -246,7 +266,13 @@ export class SqlReading {
           const sure = this.#query(doubtful)
           if (sure) {
             if (previous.kind === '(') {
-              if (this.#operators || this.#depth > 1 || this.#place === 'quote' || this.#clause !== '') {
+              if (
+                this.#operators ||
+                this.#depth > 1 ||
+                this.#place === 'quote' ||
+                this.#clause !== '' ||
+                this.#query(true)
+              ) {
                 return this.#hit('subquery')
               }
             } else if (!first || this.#place === 'quote') return this.#hit('stacked statement')
@@ -457,7 +483,12 @@ export class SqlReading {
     const trailing =
       how === 'comment' ? this.#text.slice(this.#token.start).replace(/^(?:--|#|\/\*)[\s+-]*/, '') : ''
     // A sentence may go on after what looked like a comment.
-    if (/\S\s+\S+\s+\S/.test(trailing) && !this.#selected && !(quote && logic && this.#compared)) return null
+    if (
+      /\S\s+\S+\s+\S/.test(trailing) &&
+      !this.#selected &&
+      !(logic && this.#compared && (quote || this.#literal))
+    )
+      return null
     if (this.#clause === 'order' || this.#clause === 'group') {
       if (
         complete &&
