@@ -23,14 +23,12 @@ export function resolveRedirect(location: string, from: Target, resolve: (url: s
   const base = from.origin + from.path
   let url: URL
   try {
-    url = new URL(location, base)
-  } catch (cause) {
+    url = new URL(asText(location), base)
+  } catch {
+    // The platform's error repeats the whole text, user info and all: it is no cause to pass on.
     throw new CommsError(
       `invalid URL: the redirect: got ${JSON.stringify(redactUrl(location).slice(0, 200))}`,
-      {
-        code: 'BAD_REQUEST',
-        cause,
-      },
+      { code: 'BAD_REQUEST' },
     )
   }
   const target = resolve(url.href)
@@ -40,6 +38,17 @@ export function resolveRedirect(location: string, from: Target, resolve: (url: s
     })
   }
   return target
+}
+
+/** Servers write UTF-8 where only ASCII belongs, and fields come as one character a byte: read as what was meant. */
+function asText(location: string): string {
+  if (!/^[\0-\xff]*[\x80-\xff]/.test(location)) return location
+  try {
+    const bytes = Uint8Array.from(location, (character) => character.charCodeAt(0))
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    return location
+  }
 }
 
 export interface RedirectQuestion {
@@ -105,8 +114,8 @@ function isRedirect(status: number): boolean {
   return status === 301 || status === 302 || status === 303 || status === 307 || status === 308
 }
 
-/** What no other origin may see, whatever the caller marks beside. */
-const credentials = ['authorization', 'cookie', 'proxy-authorization']
+/** What no other origin may see, whatever the caller marks beside; `host` would name the wrong one. */
+const credentials = ['authorization', 'cookie', 'proxy-authorization', 'host']
 
 /** The headers for the next hop. `sensitive`: further names in lower case that stay with the origin. */
 export function redirectHeaders(

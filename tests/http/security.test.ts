@@ -160,6 +160,7 @@ describe.each(transports)('through %s', (_name, make) => {
       'ftp://127.0.0.1/',
       'http://',
       'http://user:hunter2@127.0.0.1/',
+      'http://user:hunter2@127.0.0.1:no/',
     ])('to %s are refused, secrets unseen', async (location) => {
       const { client } = await serve(
         (_request, response) => response.writeHead(302, { location }).end(),
@@ -169,6 +170,32 @@ describe.each(transports)('through %s', (_name, make) => {
       const error = await failureOf(client.get('/'))
       expect(error.code).toBe('BAD_REQUEST')
       expect(inspect(error)).not.toMatch(/hunter2/)
+    })
+
+    it('carry no Host of the first origin to the second', async () => {
+      const { client, other } = await twoOrigins(302)
+      const { headers } = await client.get<{ headers: Record<string, string> }>('/', {
+        headers: { host: 'inner.test' },
+      })
+      expect(headers.host).toBe(`127.0.0.1:${other.port}`)
+    })
+
+    it('written in raw UTF-8 lead where they mean to', async () => {
+      const seen: string[] = []
+      const { client } = await serveRaw(
+        (socket, head) => {
+          seen.push(head.split(' ')[1] as string)
+          socket.end(
+            seen.length === 1
+              ? 'HTTP/1.1 302 Found\r\nlocation: /sch\u00f6n\u2713\r\ncontent-length: 0\r\n\r\n'
+              : 'HTTP/1.1 204 No Content\r\n\r\n',
+          )
+        },
+        {},
+        make,
+      )
+      await client.get('/')
+      expect(seen).toEqual(['/', '/sch%C3%B6n%E2%9C%93'])
     })
 
     it('that go round end at maxRedirects', async () => {
