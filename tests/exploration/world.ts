@@ -24,7 +24,7 @@ import { brokenClient, brokenServer } from './invariants.ts'
 import { type History, unanswered, witness } from './monitor.ts'
 import type { Budget, Scenario } from './scenario.ts'
 import { type ServerEvent, ServerProcesses, type ServerWrite } from './serverProcess.ts'
-import { EXPIRES_AT, GIVE_UP_AT } from './times.ts'
+import { EXPIRES_AT, GIVE_UP_AT, PING_AT, PONG_WITHIN } from './times.ts'
 
 /** Writes whose being recorded makes no machine do anything. */
 const QUIET: ReadonlySet<Write['kind']> = new Set(['accept', 'drop', 'void', 'prune', 'end'])
@@ -112,8 +112,8 @@ export class World {
       maxQueueMessages,
       overflow,
       handlerTimeout: scenario.budget.giveUps ? GIVE_UP_AT : Infinity,
-      pingInterval: 0,
-      pongTimeout: 0,
+      pingInterval: scenario.budget.pings ? PING_AT : 0,
+      pongTimeout: PONG_WITHIN,
     }
     const client: ClientOptions = {
       ...peer,
@@ -282,7 +282,7 @@ export class World {
 
   /** What a client can do whatever the rest of the world is like. */
   #clientMenu(id: number): Item<ClientEvent>[] {
-    const { state, running, stopped } = this.#clients.all.get(id)
+    const { state, running, failed, stopped } = this.#clients.all.get(id)
     const { peer } = state
     const menu: Item<ClientEvent>[] = []
     const add = (event: ClientEvent, code: string, label: string, spend?: keyof Budget) => {
@@ -293,9 +293,12 @@ export class World {
       add({ do: 'settle', index }, `settle ${index}`, `has handled ${message}`)
     })
     if (stopped !== '') return menu
+    if (!failed) add({ do: 'storeFails' }, 'storeFails', 'finds its store broken', 'storeFailures')
     if (peer.inbox.tellAt !== -1 && peer.link !== 'down') add({ do: 'ackIsDue' }, 'ack', 'finds its ack due')
     if (state.leaveAt !== -1 && state.phase !== 'down')
       add({ do: 'leave' }, 'leave', 'leaves as it was asked to')
+    if (peer.heartbeat?.pingedAt === -1) add({ do: 'ping' }, 'ping', 'asks for a sign of life', 'pings')
+    else if (peer.heartbeat) add({ do: 'silence' }, 'silence', 'hears nothing for too long', 'cuts')
     if (peer.inbox.settled < peer.inbox.taken)
       add({ do: 'giveUp' }, 'giveUp', 'gives up the handlers that run', 'giveUps')
     if (peer.waiting.expiresAt !== -1)
@@ -485,6 +488,10 @@ export class World {
     for (const [sid, { peer, phase }] of table.sessions) {
       if (peer.inbox.tellAt !== -1 && peer.link !== 'down')
         add({ do: 'ackIsDue', sid }, `ack ${sid}`, `finds its ack due in ${sid}`)
+      if (peer.heartbeat?.pingedAt === -1)
+        add({ do: 'ping', sid }, `ping ${sid}`, `asks for a sign of life in ${sid}`, 'pings')
+      else if (peer.heartbeat)
+        add({ do: 'silence', sid }, `silence ${sid}`, `hears nothing for too long in ${sid}`, 'cuts')
       if (peer.inbox.settled < peer.inbox.taken)
         add({ do: 'giveUp', sid }, `giveUp ${sid}`, `gives up the handlers of ${sid}`, 'giveUps')
       if (phase === 'detached') add({ do: 'expire', sid }, `expire ${sid}`, `lets ${sid} expire`, 'expiries')
