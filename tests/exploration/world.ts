@@ -97,6 +97,9 @@ export class World {
   readonly #changes = new Map<number, number>()
   readonly #spent = new Map<string, number>()
   readonly #named = new Map<string, number>()
+  /** What a disk holds after a write, by what it held and the process that writes. */
+  readonly #boxesAfter = new Map<number, number>()
+  readonly #shelvesAfter = new Map<number, number>()
   readonly #renamed = new Map<number, number>()
   readonly #busy = new Map<number, boolean>()
   readonly #clientMenus: Item<ClientEvent>[][] = []
@@ -315,7 +318,12 @@ export class World {
   #recordClient(row: Int32Array, who: number, write: Write, visit: Visit): void {
     const next = this.#begin(row)
     const before = row[BOX + who] as number
-    const after = before === UNREAD ? UNREAD : this.#boxAfter(before, write)
+    const key = before * 2 ** 22 + (row[CLIENT + who] as number)
+    let after = before === UNREAD ? UNREAD : this.#boxesAfter.get(key)
+    if (after === undefined) {
+      after = this.#boxAfter(before, write)
+      this.#boxesAfter.set(key, after)
+    }
     next[BOX + who] = after
     const violation =
       after === REFUSED
@@ -506,7 +514,12 @@ export class World {
     const { sid, epoch, write } = queue[index] as (typeof queue)[0]
     const next = this.#begin(row)
     const before = row[SHELF] as number
-    const shelf = before === UNREAD ? UNREAD : this.#shelfAfter(before, sid, epoch, write)
+    const key = (before * 2 ** 22 + (row[NODE + node] as number)) * 16 + index
+    let shelf = before === UNREAD ? UNREAD : this.#shelvesAfter.get(key)
+    if (shelf === undefined) {
+      shelf = this.#shelfAfter(before, sid, epoch, write)
+      this.#shelvesAfter.set(key, shelf)
+    }
     const after = shelf !== REFUSED
     if (after) next[SHELF] = shelf
     const outcome = after ? 'stored' : 'stale'
