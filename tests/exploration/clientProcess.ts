@@ -13,7 +13,7 @@ import type { Box } from './disk.ts'
 import { type Effect, type Outcome, type Running, Violation } from './effects.ts'
 import type { Engine } from './engine.ts'
 import { copy, Interner } from './interner.ts'
-import { ACK_AT, dueAt, GIVE_UP_AT, LEAVE_AT, TTL_AT, withoutAck } from './times.ts'
+import { ACK_AT, dueAt, GIVE_UP_AT, LEAVE_AT, PING_AT, PONG_WITHIN, TTL_AT, withoutAck } from './times.ts'
 
 export interface ClientProcess {
   state: ClientState
@@ -22,6 +22,8 @@ export interface ClientProcess {
   queue: Write[]
   /** Which message an app means by a `seq` whose fate it has not been told. */
   names: [seq: number, message: string][]
+  /** Its store can no longer be written: it goes on in memory. */
+  failed: boolean
   /** Why it has stopped for good; empty while it goes on. */
   stopped: string
 }
@@ -36,7 +38,18 @@ export type ClientEvent =
   | { readonly do: 'restart'; readonly box: Box }
   /** The oldest write is recorded. */
   | { readonly do: 'stored' }
-  | { readonly do: 'ackIsDue' | 'leave' | 'close' | 'dispose' | 'ttlIsOver' | 'giveUp' }
+  | {
+      readonly do:
+        | 'ackIsDue'
+        | 'leave'
+        | 'close'
+        | 'dispose'
+        | 'ttlIsOver'
+        | 'giveUp'
+        | 'storeFails'
+        | 'ping'
+        | 'silence'
+    }
 
 export class ClientProcesses {
   readonly all = new Interner<ClientProcess>(JSON.stringify)
@@ -50,14 +63,21 @@ export class ClientProcesses {
 
   fresh(): number {
     const state = this.#engine.newClient()
-    return this.all.id({ state, running: [], queue: [], names: [], stopped: '' })
+    return this.all.id({ state, running: [], queue: [], names: [], failed: false, stopped: '' })
   }
 
   step(from: number, event: ClientEvent): Outcome {
     const effects: Effect[] = []
     let process = copy(this.all.get(from))
     if (event.do === 'restart')
-      process = { state: this.#engine.newClient(), running: [], queue: [], names: [], stopped: '' }
+      process = {
+        state: this.#engine.newClient(),
+        running: [],
+        queue: [],
+        names: [],
+        failed: false,
+        stopped: '',
+      }
     try {
       this.#perform(process, event, effects)
     } catch (error) {
@@ -70,7 +90,9 @@ export class ClientProcesses {
 
   #perform(process: ClientProcess, event: ClientEvent, effects: Effect[]): void {
     const { state } = process
-    const session = new this.#engine.ClientSession(state, this.#options, this.#host(process, effects))
+    if (event.do === 'storeFails') process.failed = true
+    const options = process.failed ? { ...this.#options, durable: false } : this.#options
+    const session = new this.#engine.ClientSession(state, options, this.#host(process, effects))
     const note = (text: string) => effects.push({ do: 'note', note: text })
     const before = process.stopped
     this.#carryOut(session, process, event, note)
@@ -93,7 +115,7 @@ export class ClientProcesses {
         const { message, bytes, expires } = event
         names.push([state.peer.seq + 1, message])
         const result = session.peer.send(-1, message, bytes, 0, expires ? { expiresAt: TTL_AT } : {})
-        if (result === 'taken' && !this.#options.durable) note(`accepted ${message}`)
+        if (result === 'taken' && (process.failed || !this.#options.durable)) note(`accepted ${message}`)
         if (result !== 'taken' && result !== 'dropped') names.pop()
         return
       }
@@ -145,11 +167,21 @@ export class ClientProcesses {
       case 'giveUp':
         withoutAck(state.peer.inbox, () => withoutLeaving(state, () => session.wake(GIVE_UP_AT)))
         return
+      case 'ping':
+      case 'silence': {
+        const at = event.do === 'ping' ? PING_AT : PING_AT + PONG_WITHIN
+        withoutAck(state.peer.inbox, () => withoutLeaving(state, () => session.wake(at)))
+        return
+      }
       case 'close':
         if (!session.close()) process.stopped = 'closed'
         return
       case 'dispose':
         process.stopped = 'disposed'
+        return
+      case 'storeFails':
+        process.queue = []
+        session.storageFailed()
     }
   }
 
@@ -182,7 +214,8 @@ export class ClientProcesses {
       handlerTimedOut: (number) => note(`gaveUp ${number} ${process.state.peer.sid} toClient`),
       ready: () => {},
       store: (write) => {
-        if (!this.#options.durable) throw new Violation('a write although nothing is durable')
+        if (process.failed || !this.#options.durable)
+          throw new Violation('a write although nothing is durable')
         process.queue.push(copy(write))
       },
       pong: () => {},

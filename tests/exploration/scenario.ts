@@ -34,6 +34,10 @@ export interface Budget {
   readonly lateFirsts: number
   /** A second process begins with a copy of the first one's outbox. */
   readonly copies: number
+  /** A side has heard nothing for long, and asks for a sign of life; that none comes is a cut. */
+  readonly pings: number
+  /** The client's store can no longer be written, and is thrown away. */
+  readonly storeFailures: number
   /** The client's token is refused. */
   readonly refusals: number
 }

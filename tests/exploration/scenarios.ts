@@ -170,6 +170,18 @@ export const scenarios: readonly Scenario[] = [
     budget: { sends: 1, cuts: 1, lateFirsts: 2 },
   }),
   scenario({
+    name: 'storeFails',
+    about: 'the store of the client fails: it goes on in memory, in a new session',
+    ...durable,
+    budget: { sends: 1, pushes: 1, cuts: 1, storeFailures: 1 },
+    mayLose: ['storage'],
+  }),
+  scenario({
+    name: 'heartbeat',
+    about: 'either side asks for a sign of life, and drops the connection when none comes in time',
+    budget: { sends: 1, pushes: 1, cuts: 2, pings: 2 },
+  }),
+  scenario({
     name: 'twoClients',
     about: 'two owners: the second finds the outbox locked and has a session of its own',
     clients: 2,

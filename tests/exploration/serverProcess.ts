@@ -9,7 +9,7 @@ import type { Box, Shelf } from './disk.ts'
 import { type Effect, type Outcome, type Running, Violation } from './effects.ts'
 import type { Engine } from './engine.ts'
 import { copy, Interner } from './interner.ts'
-import { ACK_AT, dueAt, EXPIRES_AT, GIVE_UP_AT, LEAVE_AT, withoutAck } from './times.ts'
+import { ACK_AT, dueAt, EXPIRES_AT, GIVE_UP_AT, LEAVE_AT, PING_AT, PONG_WITHIN, withoutAck } from './times.ts'
 
 /** A write of a session, and the epoch that its process held then. */
 export interface ServerWrite {
@@ -40,7 +40,10 @@ export type ServerEvent =
   | { readonly do: 'send'; readonly sid: string; readonly message: string; readonly bytes: number }
   | { readonly do: 'settle'; readonly index: number }
   | { readonly do: 'stored' | 'stale'; readonly index: number }
-  | { readonly do: 'ackIsDue' | 'expire' | 'giveUp' | 'goAway' | 'end' | 'letGo'; readonly sid: string }
+  | {
+      readonly do: 'ackIsDue' | 'expire' | 'giveUp' | 'ping' | 'silence' | 'goAway' | 'end' | 'letGo'
+      readonly sid: string
+    }
   | { readonly do: 'read'; readonly index: number; readonly box: Box | undefined }
   | { readonly do: 'found' | 'checked' | 'refused'; readonly index: number }
   | { readonly do: 'firstFrameIsLate' }
@@ -161,6 +164,13 @@ export class ServerProcesses {
         const session = table.sessions.get(event.sid)
         const inbox = session?.state.peer.inbox
         if (session && inbox) withoutAck(inbox, () => session.wake(GIVE_UP_AT))
+        return
+      }
+      case 'ping':
+      case 'silence': {
+        const session = table.sessions.get(event.sid)
+        const at = event.do === 'ping' ? PING_AT : PING_AT + PONG_WITHIN
+        if (session) withoutAck(session.state.peer.inbox, () => session.wake(at))
         return
       }
       case 'expire':
@@ -314,7 +324,7 @@ function keyOf({ table, running, queue, names, lookUps, checks, owed, made }: Se
 /**
  * Takes out what is left over and never read again, so that states which differ by nothing else are one.
  * `heard` is read when sessions make room for others, which the explored limits never ask for; `theirRx` while a resume
- * is recorded; `expiresAt` while nobody is connected. Each session's writes are recorded in their order, whatever those
+ * is recorded; `expiresAt` while nobody is connected (and its alarm rings at the one moment there is for it). Each session's writes are recorded in their order, whatever those
  * of others do.
  */
 function tidy(process: ServerProcess): void {
@@ -326,7 +336,7 @@ function tidy(process: ServerProcess): void {
     session.heard = true
     dueAt(session.peer.inbox)
     if (session.phase !== 'recordingEpoch') session.theirRx = 0
-    if (session.phase !== 'detached') session.expiresAt = 0
+    session.expiresAt = session.phase === 'detached' ? EXPIRES_AT : 0
   }
   if (process.queue.length > 1) process.queue.sort((a, b) => (a.sid < b.sid ? -1 : a.sid > b.sid ? 1 : 0))
 }

@@ -9,6 +9,10 @@ export const ACK_AT = 200
 export const LEAVE_AT = 300
 /** When messages that do not wait for ever are dropped. */
 export const TTL_AT = 400
+/** When a side that has heard nothing asks for a sign of life. */
+export const PING_AT = 500
+/** How long it waits for one. */
+export const PONG_WITHIN = 50
 /** How long a handler may take, where that is limited. */
 export const GIVE_UP_AT = 600
 /** How long a session outlives its connection. */

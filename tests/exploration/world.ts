@@ -24,7 +24,7 @@ import { brokenClient, brokenServer } from './invariants.ts'
 import { type History, unanswered, witness } from './monitor.ts'
 import type { Budget, Scenario } from './scenario.ts'
 import { type ServerEvent, ServerProcesses, type ServerWrite } from './serverProcess.ts'
-import { EXPIRES_AT, GIVE_UP_AT } from './times.ts'
+import { EXPIRES_AT, GIVE_UP_AT, PING_AT, PONG_WITHIN } from './times.ts'
 
 /** Writes whose being recorded makes no machine do anything. */
 const QUIET: ReadonlySet<Write['kind']> = new Set(['accept', 'drop', 'void', 'prune', 'end'])
@@ -97,6 +97,9 @@ export class World {
   readonly #changes = new Map<number, number>()
   readonly #spent = new Map<string, number>()
   readonly #named = new Map<string, number>()
+  /** What a disk holds after a write, by what it held and the process that writes. */
+  readonly #boxesAfter = new Map<number, number>()
+  readonly #shelvesAfter = new Map<number, number>()
   readonly #renamed = new Map<number, number>()
   readonly #busy = new Map<number, boolean>()
   readonly #clientMenus: Item<ClientEvent>[][] = []
@@ -112,8 +115,8 @@ export class World {
       maxQueueMessages,
       overflow,
       handlerTimeout: scenario.budget.giveUps ? GIVE_UP_AT : Infinity,
-      pingInterval: 0,
-      pongTimeout: 0,
+      pingInterval: scenario.budget.pings ? PING_AT : 0,
+      pongTimeout: PONG_WITHIN,
     }
     const client: ClientOptions = {
       ...peer,
@@ -282,7 +285,7 @@ export class World {
 
   /** What a client can do whatever the rest of the world is like. */
   #clientMenu(id: number): Item<ClientEvent>[] {
-    const { state, running, stopped } = this.#clients.all.get(id)
+    const { state, running, failed, stopped } = this.#clients.all.get(id)
     const { peer } = state
     const menu: Item<ClientEvent>[] = []
     const add = (event: ClientEvent, code: string, label: string, spend?: keyof Budget) => {
@@ -293,9 +296,12 @@ export class World {
       add({ do: 'settle', index }, `settle ${index}`, `has handled ${message}`)
     })
     if (stopped !== '') return menu
+    if (!failed) add({ do: 'storeFails' }, 'storeFails', 'finds its store broken', 'storeFailures')
     if (peer.inbox.tellAt !== -1 && peer.link !== 'down') add({ do: 'ackIsDue' }, 'ack', 'finds its ack due')
     if (state.leaveAt !== -1 && state.phase !== 'down')
       add({ do: 'leave' }, 'leave', 'leaves as it was asked to')
+    if (peer.heartbeat?.pingedAt === -1) add({ do: 'ping' }, 'ping', 'asks for a sign of life', 'pings')
+    else if (peer.heartbeat) add({ do: 'silence' }, 'silence', 'hears nothing for too long', 'cuts')
     if (peer.inbox.settled < peer.inbox.taken)
       add({ do: 'giveUp' }, 'giveUp', 'gives up the handlers that run', 'giveUps')
     if (peer.waiting.expiresAt !== -1)
@@ -312,7 +318,12 @@ export class World {
   #recordClient(row: Int32Array, who: number, write: Write, visit: Visit): void {
     const next = this.#begin(row)
     const before = row[BOX + who] as number
-    const after = before === UNREAD ? UNREAD : this.#boxAfter(before, write)
+    const key = before * 2 ** 22 + (row[CLIENT + who] as number)
+    let after = before === UNREAD ? UNREAD : this.#boxesAfter.get(key)
+    if (after === undefined) {
+      after = this.#boxAfter(before, write)
+      this.#boxesAfter.set(key, after)
+    }
     next[BOX + who] = after
     const violation =
       after === REFUSED
@@ -485,6 +496,10 @@ export class World {
     for (const [sid, { peer, phase }] of table.sessions) {
       if (peer.inbox.tellAt !== -1 && peer.link !== 'down')
         add({ do: 'ackIsDue', sid }, `ack ${sid}`, `finds its ack due in ${sid}`)
+      if (peer.heartbeat?.pingedAt === -1)
+        add({ do: 'ping', sid }, `ping ${sid}`, `asks for a sign of life in ${sid}`, 'pings')
+      else if (peer.heartbeat)
+        add({ do: 'silence', sid }, `silence ${sid}`, `hears nothing for too long in ${sid}`, 'cuts')
       if (peer.inbox.settled < peer.inbox.taken)
         add({ do: 'giveUp', sid }, `giveUp ${sid}`, `gives up the handlers of ${sid}`, 'giveUps')
       if (phase === 'detached') add({ do: 'expire', sid }, `expire ${sid}`, `lets ${sid} expire`, 'expiries')
@@ -499,7 +514,12 @@ export class World {
     const { sid, epoch, write } = queue[index] as (typeof queue)[0]
     const next = this.#begin(row)
     const before = row[SHELF] as number
-    const shelf = before === UNREAD ? UNREAD : this.#shelfAfter(before, sid, epoch, write)
+    const key = (before * 2 ** 22 + (row[NODE + node] as number)) * 16 + index
+    let shelf = before === UNREAD ? UNREAD : this.#shelvesAfter.get(key)
+    if (shelf === undefined) {
+      shelf = this.#shelfAfter(before, sid, epoch, write)
+      this.#shelvesAfter.set(key, shelf)
+    }
     const after = shelf !== REFUSED
     if (after) next[SHELF] = shelf
     const outcome = after ? 'stored' : 'stale'
