@@ -57,10 +57,9 @@ export class SessionRun {
     return join(this.folder, 'server.db')
   }
 
-  /** Starts a server; port 0 for any. Resolves when it listens. */
-  async startServer(port = 0): Promise<{ child: ChildProcess; port: number }> {
-    const { durable, transact, server } = this.#options
-    const child = this.#start('server', { port, transact, server, ...(durable && { store: this.storeFile }) })
+  /** Starts a server; port 0 for any. Resolves when it listens. @param from where its counters begin */
+  async startServer(port = 0, from = 0): Promise<{ child: ChildProcess; port: number }> {
+    const child = this.spawnServer(port, from)
     const line = await this.#started(child, 'server')
     return { child, port: line?.port ?? port }
   }
@@ -72,16 +71,17 @@ export class SessionRun {
     return child
   }
 
-  spawnServer(port: number): ChildProcess {
+  spawnServer(port: number, from = 0): ChildProcess {
     const { durable, transact, server } = this.#options
-    return this.#start('server', { port, transact, server, ...(durable && { store: this.storeFile }) })
+    const store = durable ? this.storeFile : undefined
+    return this.#start('server', { port, from, transact, server, store })
   }
 
   spawnClient(port: number): ChildProcess {
     const { durable, transact, client } = this.#options
-    const outbox = join(this.folder, 'client.db')
+    const outbox = durable ? join(this.folder, 'client.db') : undefined
     const url = `ws://127.0.0.1:${port}/ws`
-    return this.#start('client', { url, transact, connection: client, ...(durable && { outbox }) })
+    return this.#start('client', { url, transact, connection: client, outbox })
   }
 
   /** Kills it at once (SIGKILL), and notes it in the report when it is dead. */
@@ -117,6 +117,17 @@ export class SessionRun {
   /** How many messages this side has handled, whichever way. */
   handled(who: Who): number {
     return this.count(who, 'handled', 'recorded')
+  }
+
+  /** The ends of sessions that were told. */
+  lost(who: Who): readonly Line[] {
+    return this.read().filter((line) => line.who === who && line.what === 'lost')
+  }
+
+  /** Errors that no break of a line explains. */
+  failures(who: Who): readonly Line[] {
+    const errors = this.read().filter((line) => line.who === who && line.what === 'error')
+    return errors.filter(({ code }) => code !== 'CONNECTION' && code !== 'TIMEOUT')
   }
 
   /** Tells both to send one more and stop; resolves when these have been handled, and so all before them. */

@@ -1,13 +1,13 @@
 // An app that pushes counters to its session and handles those of the client, to be killed and frozen. Options, as JSON:
 // port, report; store (a file) to survive; transact to record what it handles in the store's transactions;
-// server (options of SessionServer); every (milliseconds between bursts).
+// server (options of SessionServer); every (milliseconds between bursts); from (where its counters begin).
 
 import { createServer } from 'node:http'
 import { SessionServer } from 'guru-comms/server'
 import { sqliteSessionStore } from 'guru-comms/storage/sqlite'
 import { onWord, openReport, options, readReport } from './sessionReport.mjs'
 
-const { port = 0, report, store: file, transact, server: given, every = 10 } = options()
+const { port = 0, report, store: file, transact, server: given, every = 10, from = 0 } = options()
 const say = openReport(report, 'server')
 
 /** So many may be on their way before it pauses. */
@@ -51,7 +51,7 @@ sessions.onSession((session) => {
   session.on('closed', ({ by, inDoubt }) => over(by, inDoubt))
 })
 
-let n = Math.max(0, ...before.map((line) => (line.what === 'sending' ? line.n : 0)))
+let n = Math.max(from, ...before.map((line) => (line.what === 'sending' ? line.n : 0)))
 function send(session) {
   n += 1
   const sent = n
