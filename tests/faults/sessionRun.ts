@@ -37,6 +37,8 @@ export interface RunOptions {
   readonly transact?: boolean
   readonly client?: object
   readonly server?: object
+  /** Milliseconds between bursts, of both. @default 10 */
+  readonly every?: number
 }
 
 export class SessionRun {
@@ -199,7 +201,7 @@ export class SessionRun {
 
   #start(who: Who, options: object): ChildProcess {
     const program = join(import.meta.dirname, who === 'client' ? 'sessionClient.mjs' : 'sessionServer.mjs')
-    const given = JSON.stringify({ report: this.#report, ...options })
+    const given = JSON.stringify({ report: this.#report, every: this.#options.every, ...options })
     const child = spawn(process.execPath, ['--no-warnings', program, given], {
       stdio: ['pipe', 'ignore', 'inherit'],
     })
