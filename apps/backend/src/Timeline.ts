@@ -26,6 +26,8 @@ export function duration(ms: number): string {
 export class Timeline {
   readonly #out: NodeJS.WriteStream
   readonly #startedAt = performance.now()
+  /** What is being written; something else may have to be said in the middle of it. */
+  #answer: WrappedText | undefined
 
   constructor(out: NodeJS.WriteStream) {
     this.#out = out
@@ -58,7 +60,8 @@ export class Timeline {
 
   /** Somewhere to write an answer to, piece by piece. */
   answer(): WrappedText {
-    return new WrappedText((text) => this.#out.write(text), this.#width - 1, INDENT)
+    this.#answer = new WrappedText((text) => this.#out.write(text), this.#width - 1, INDENT)
+    return this.#answer
   }
 
   /** The closing counts. */
@@ -86,6 +89,7 @@ export class Timeline {
   }
 
   #line(sign: string, text: string, note = ''): void {
+    this.#answer?.breakOff()
     const time = ((performance.now() - this.#startedAt) / 1000).toFixed(2).padStart(7)
     this.#out.write(
       `${this.#paint('dim', `${time} s`)}  ${sign} ${text}${note && `  ${this.#paint('dim', note)}`}\n`,

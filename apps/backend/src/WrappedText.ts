@@ -32,6 +32,11 @@ export class WrappedText {
     }
   }
 
+  /** Something else is to be written: what follows goes on below it. A word of which more may come is kept back. */
+  breakOff(): void {
+    if (this.#column > 0) this.#newLine()
+  }
+
   end(): void {
     this.#flushWord()
     if (this.#column > 0) this.#newLine()

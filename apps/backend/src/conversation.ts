@@ -1,4 +1,5 @@
-// The main job: one whole conversation over a line that is cut in the middle of it, and the counts that show nothing was lost.
+// The main job: one whole conversation over a line that is cut in the middle of an answer, and the counts that show that
+// nothing was lost.
 
 import { type CommsError, Endpoint, type Reply } from 'guru-comms'
 import type { Seen } from './counting.ts'
@@ -6,13 +7,15 @@ import { duration, type Timeline } from './Timeline.ts'
 
 const OPENING = 'What happens when the line is cut?'
 const WHILE_DOWN = ['How does the circuit breaker decide?', 'Is a POST ever sent twice?']
+/** Pieces of the first answer that have come when the line is cut. */
+const PIECES_BEFORE_CUT = 12
 /** How long the backend is gone. */
 const OUTAGE_MS = 1500
 
 export interface Counts {
   readonly questions: number
   readonly answered: number
-  /** Never reached the assistant, or never got their answer back. */
+  /** Never reached the assistant, or did not get the whole of its answer back. */
   readonly lost: number
   /** Reached the assistant more than once. */
   readonly duplicated: number
@@ -36,10 +39,11 @@ export async function converse(
     API_BASE_URL: `http://localhost:${port}`,
     NODE_ENV: 'development',
     // Looks after the backend more often than by default: nobody wants to watch a screen for five seconds.
-    connection: { healthInterval: 500 },
+    connection: { healthInterval: 500, session: 'required' },
   })
   const asked: string[] = []
   const ended = new Set<string>()
+  const heard = new Map<string, string>()
   let cutAt: number | undefined
   let outageMs = 0
 
@@ -62,15 +66,17 @@ export async function converse(
     timeline.asked(text, queuedMessages > 0 ? `queued, ${queuedMessages} waiting` : '')
     return reply
   }
-  const show = async (reply: Reply, heading?: string) => {
+  const show = async (reply: Reply, heading?: string, onPiece?: (pieces: number) => void) => {
     const text = timeline.answer()
     try {
-      let begun = false
+      let pieces = 0
       for await (const piece of reply) {
-        if (!begun && heading !== undefined) timeline.answering(heading)
-        begun = true
+        if (pieces === 0 && heading !== undefined) timeline.answering(heading)
+        pieces += 1
+        heard.set(reply.id, (heard.get(reply.id) ?? '') + piece)
         // Emphasis is for pages; a terminal would show the stars.
         text.push(piece.replaceAll('**', ''))
+        onPiece?.(pieces)
       }
       ended.add(reply.id)
     } catch (error) {
@@ -95,14 +101,24 @@ export async function converse(
     signal.throwIfAborted()
     signal.addEventListener('abort', abandon, { once: true })
     await next('open')
-    await show(ask(OPENING))
-
-    timeline.hurt(`the line is cut: for ${duration(OUTAGE_MS)} nobody is there`)
-    cutAt = performance.now()
-    const lost = next('disconnected')
-    await endpoint.api.post('/__faults', { refuseMs: OUTAGE_MS }, { signal })
-    await lost
-    const replies = WHILE_DOWN.map((text) => ({ text, reply: ask(text) }))
+    const replies: { text: string; reply: Reply }[] = []
+    const down = next('disconnected').then(() => {
+      // It is also heard when the endpoint is disposed of.
+      if (signal.aborted) return
+      for (const text of WHILE_DOWN) replies.push({ text, reply: ask(text) })
+    })
+    const cut = async () => {
+      timeline.hurt(`the line is cut in mid-sentence: for ${duration(OUTAGE_MS)} nobody is there`)
+      cutAt = performance.now()
+      await endpoint.api.post('/__faults', { refuseMs: OUTAGE_MS }, { signal })
+    }
+    down.catch(() => {})
+    let cutting: Promise<void> | undefined
+    await show(ask(OPENING), undefined, (pieces) => {
+      if (pieces >= PIECES_BEFORE_CUT) cutting ??= cut()
+    })
+    await (cutting ?? cut())
+    await down
     for (const { text, reply } of replies) await show(reply, text)
   } finally {
     signal.removeEventListener('abort', abandon)
@@ -111,7 +127,7 @@ export async function converse(
   return {
     questions: asked.length,
     answered: ended.size - asked.filter((id) => seen.failures.has(id)).length,
-    lost: asked.filter((id) => !seen.times.has(id) || !ended.has(id)).length,
+    lost: asked.filter((id) => !ended.has(id) || heard.get(id) !== seen.answers.get(id)).length,
     duplicated: asked.filter((id) => (seen.times.get(id) ?? 0) > 1).length,
     failed: asked.filter((id) => seen.failures.has(id)).length,
     outageMs,

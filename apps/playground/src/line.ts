@@ -41,7 +41,7 @@ export class Line {
       WS_URL: socket.href,
       API_BASE_URL: origin,
       // Shorter than the defaults: here one wants to see it happen.
-      connection: { pingInterval: 2000, healthInterval: 1000 },
+      connection: { pingInterval: 2000, healthInterval: 1000, session: 'required' },
       api: { timeout: 5000, circuitBreakerOptions: { timeout: 8000 } },
     })
     this.#followConnection()
