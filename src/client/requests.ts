@@ -41,26 +41,24 @@ export class Requests {
   readonly sensitive: ReadonlySet<string>
   readonly #settings: ClientSettings
   readonly #defaults: HeaderFields
-  readonly #jsonDefaults: HeaderFields
+  #jsonDefaults: HeaderFields | undefined
   /** Without a body. */
-  readonly #remembered: Record<string, Map<string, PreparedRequest>> = Object.create(null)
+  #remembered: Record<string, Map<string, PreparedRequest>> | undefined
 
   /** @throws CommsError when the base or a header cannot be used */
   constructor(settings: ClientSettings, { acceptEncoding }: { readonly acceptEncoding: string | undefined }) {
     const { baseURL, allowedOrigins, allowInsecure, sensitiveHeaders, headers } = settings
     this.#settings = settings
-    this.sensitive = new Set(sensitiveHeaders?.map((name) => name.toLowerCase()))
+    this.sensitive = setOf(sensitiveHeaders, (name) => name.toLowerCase())
     this.rules = {
       base: baseURL === undefined ? undefined : parseBase(baseURL, globalThis.location?.href),
-      allowedOrigins: new Set(allowedOrigins?.map((origin) => parseBase(origin).origin)),
+      allowedOrigins: setOf(allowedOrigins, (origin) => parseBase(origin).origin),
       allowInsecure,
     }
     this.#defaults = emptyFields()
     this.#defaults.accept = 'application/json, text/plain, */*'
     if (acceptEncoding) this.#defaults['accept-encoding'] = acceptEncoding
     setHeaders(this.#defaults, headers)
-    this.#jsonDefaults = copyOf(this.#defaults)
-    this.#jsonDefaults['content-type'] = JSON_TYPE
   }
 
   /** @throws CommsError for a URL, header, parameter or body that cannot be sent */
@@ -77,6 +75,7 @@ export class Requests {
 
   /** A request that its method and URL say all about. */
   #remember(method: string, url: string): PreparedRequest {
+    this.#remembered ??= Object.create(null) as Record<string, Map<string, PreparedRequest>>
     this.#remembered[method] ??= new Map()
     const remembered = this.#remembered[method]
     let bare = remembered.get(url)
@@ -132,19 +131,29 @@ export class Requests {
   ): HeaderFields {
     if (headers === undefined && key === undefined) {
       if (contentType === undefined) return this.#defaults
-      if (contentType === JSON_TYPE) return this.#jsonDefaults
+      if (contentType === JSON_TYPE) {
+        this.#jsonDefaults ??= this.#with(JSON_TYPE)
+        return this.#jsonDefaults
+      }
     }
-    const fields = copyOf(this.#defaults)
-    if (contentType !== undefined) fields['content-type'] = contentType
+    const fields = this.#with(contentType)
     setHeaders(fields, headers)
     if (key !== undefined)
       setHeader(fields, 'idempotency-key', idempotencyKeyField(key === true ? randomId() : key))
     return fields
   }
+
+  #with(contentType: string | undefined): HeaderFields {
+    const fields = Object.assign(emptyFields(), this.#defaults)
+    if (contentType !== undefined) fields['content-type'] = contentType
+    return fields
+  }
 }
 
-function copyOf(fields: HeaderFields): HeaderFields {
-  return Object.assign(emptyFields(), fields)
+const nothing: ReadonlySet<string> = new Set()
+
+function setOf(items: readonly string[] | undefined, form: (item: string) => string): ReadonlySet<string> {
+  return items?.length ? new Set(items.map(form)) : nothing
 }
 
 /** One that is made anew for every attempt is not there yet. */

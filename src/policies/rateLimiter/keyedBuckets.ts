@@ -28,7 +28,6 @@ export class KeyedBuckets {
   /** By key; keys of every category but `api` are prefixed with it and a line feed. */
   readonly buckets = new Map<string, Bucket>()
   readonly #maxKeys: number
-  #oldest: IterableIterator<[string, Bucket]> | undefined
 
   /** @param maxKeys buckets kept at most, the shared ones apart */
   constructor(maxKeys: number) {
@@ -51,7 +50,6 @@ export class KeyedBuckets {
 
   clear(): void {
     this.buckets.clear()
-    this.#oldest = undefined
   }
 
   #make(key: string, category: string, limit: Limit, now: number): Bucket {
@@ -67,23 +65,19 @@ export class KeyedBuckets {
     return this.buckets.size >= this.#maxKeys
   }
 
-  /** Walks on from where the last search ended, so that every bucket is looked at in turn. */
+  /** Looks at the oldest; those that must stay go to the end of the line, so that every bucket is looked at in turn. */
   #forgetFull(now: number): boolean {
-    let forgotten = false
-    for (let probe = 0; probe < PROBES; probe += 1) {
-      this.#oldest ??= this.buckets.entries()
-      const { done, value } = this.#oldest.next()
-      if (done) {
-        this.#oldest = undefined
-        continue
-      }
-      const [key, bucket] = value
+    const { size } = this.buckets
+    let probes = PROBES
+    for (const [key, bucket] of this.buckets) {
+      if (probes === 0) break
+      probes -= 1
       const { limit } = bucket
-      if (bucket.waiting || retryAfterMs(bucket, limit, limit.burstCapacity, now)) continue
       this.buckets.delete(key)
-      forgotten = true
+      if (bucket.waiting || retryAfterMs(bucket, limit, limit.burstCapacity, now))
+        this.buckets.set(key, bucket)
     }
-    return forgotten
+    return this.buckets.size < size
   }
 }
 
