@@ -117,4 +117,18 @@ describe('whatever comes', () => {
       { numRuns: 2000 },
     )
   }, 120_000)
+
+  it.each(['/*', 'feed:', '\ufe00', '%41', '＜', '() {', '`', "'"])(
+    'does not run out of memory of its own on eight million characters of %j',
+    (unit) => {
+      const text = unit.repeat(8_000_000 / unit.length)
+      const { ok, issues } = validator.check(text, ALL)
+      expect(ok).toBe(issues.length === 0)
+    },
+    120_000,
+  )
+
+  it('reads comments however many follow each other', () => {
+    expect(validator.check('*/'.repeat(12_000_000), { noSqlInjection: true }).ok).toBe(true)
+  }, 120_000)
 })

@@ -33,7 +33,7 @@ const ARGUMENT =
 const TARGET =
   /^(?:user|localgroup)\s+\w+.*\/\w|\/etc\/(?:passwd|shadow|hosts|group|sudoers)|\/dev\/(?:tcp|udp)\/|\/bin\/(?:ba|z|k|da|c)?sh\b|\.ssh\/|\/proc\/self|win\.ini|boot\.ini|cmd\.exe|-e(?:nc\w*)?\s+\S{8}|\brf?\s+\/|\|\s*(?:ba)?sh\b/i
 /** Definition of a function in an environment variable (CVE-2014-6271). */
-const SHELLSHOCK = /\(\)\s*\{\s*:?\s*;?\s*\}\s*;/
+const SHELLSHOCK = /\(\)\s*\{[\s:;]{0,9}\}\s*;/
 const REDIRECT = /(?:^|[\w\s'")])(?:\d?>>?|<)\s*(?:\/(?:etc|tmp|var|dev\/tcp|bin|usr|root|home)\/|~\/\.)\S/
 
 /** Whether the text before could be a value, as opposed to a sentence or to a command line that someone shows. */

@@ -14,7 +14,7 @@ const SURROGATE = /\p{Surrogate}/u
 // Tag characters spell the flags of regions after a black flag, and nothing else.
 const TAG = /[\u{e0000}-\u{e007f}]/u
 const FLAG = /\u{1f3f4}[\u{e0020}-\u{e007e}]{1,8}\u{e007f}/gu
-const SELECTORS = /(?:[\u{e0100}-\u{e01ef}]|[\ufe00-\ufe0f]){3,}/u
+const SELECTORS = /(?:[\u{e0100}-\u{e01ef}]|[\ufe00-\ufe0f]){3}/u
 const PLAIN = /^[\t\n\r\x20-\x7e]*$/
 
 /** Where embeddings and isolates opened in a line are not closed in it, or the reverse (the Trojan Source condition). */

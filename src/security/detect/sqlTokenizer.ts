@@ -59,8 +59,10 @@ const WORDS = table([
   ],
 ])
 
+// Repeated groups are bounded: the engine remembers every round, and its memory of them has an end.
 // Sticky, one alternative per class, tried in this order. `#` starts a comment wherever no name is being read.
-const BLANK = /(?:[\s\0-\x20\u0080-\u00a0]|\/\*!\d*|\{[a-z]+\b|\}|\*\/|--[^\n\r]*[\n\r]|#[^\n\r]*[\n\r])+/y
+const BLANK =
+  /(?:[\s\0-\x20\u0080-\u00a0]|\/\*!\d*|\{[a-z]+\b|\}|\*\/|--[^\n\r]*[\n\r]|#[^\n\r]*[\n\r]){1,999}/y
 const NUMBER =
   /0x[\da-f]*|0b[01]+|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+|e(?![a-z\d_]))?(?:[fd](?=union|[^\w]|$))?/iy
 const WORD = /[a-z_\u00a1-\uffff][\w$\u00a1-\uffff]*/iy
@@ -97,8 +99,7 @@ export class SqlTokenizer {
     const text = this.#text
     let at = this.#at
     for (;;) {
-      const blank = match(BLANK, text, at)
-      if (blank > at) at = blank
+      for (let next = match(BLANK, text, at); next > at; next = match(BLANK, text, at)) at = next
       if (text.charCodeAt(at) !== 0x2f || text.charCodeAt(at + 1) !== 0x2a) break
       const close = text.indexOf('*/', at + 2)
       if (close < 0) return this.#token('comment', at, text.length)

@@ -8,7 +8,7 @@ function loose(word: string): string {
 
 /** What parsers and sanitizers disagree on before a scheme: controls, blanks of every kind, quotes of other kinds. */
 const LEAD = '[`"\'\\0-\\x20\\x7f-\\xa0\\u1680\\u180e\\u2000-\\u2029\\u205f\\u3000\\ufeff]*'
-const WRAPPERS = `(?:(?:${['feed', 'view-source', 'jar', 'firefoxurl'].map(loose).join('|')})[\\0-\\x20]*:[\\0-\\x20]*)*`
+const WRAPPERS = `(?:(?:${['feed', 'view-source', 'jar', 'firefoxurl'].map(loose).join('|')})[\\0-\\x20]*:[\\0-\\x20]*){0,9}`
 const SCRIPT = ['javascript', 'vbscript', 'livescript', 'mocha', 'jscript'].map(loose).join('|')
 const ACTIVE_DATA = `${loose('data')}[\\0-\\x20]*:[\\0-\\x20]*(?:text/(?:html|xml|javascript|ecmascript|x-scriptlet)|application/(?:xhtml|xml|javascript|x-javascript)|image/svg)`
 
