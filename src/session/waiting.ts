@@ -88,11 +88,14 @@ export class Waiting {
 
   /** Puts messages that had a number in another session before all others, in their order. */
   requeue(entries: readonly Entry[]): void {
+    const { state } = this
     for (const entry of entries) {
       entry.priority = FIRST
       entry.expiresAt = NEVER
-      this.add(entry)
+      state.bytes += entry.bytes
     }
+    // Also before those of an even older session that have not had their turn: they were sent after these.
+    state.entries = [...entries, ...state.entries]
   }
 
   /** Takes the next one out. */
