@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { SessionPair } from '../../tests/support/sessionPair.ts'
-import { windowDefaults } from './limits.ts'
+import { type Entry, NEVER } from './entry.ts'
+import { TEXT } from './frames.ts'
+import { waitingDefaults, windowDefaults } from './limits.ts'
+import { newWaiting, Waiting } from './waiting.ts'
 
 const texts = (handled: readonly { payload: unknown }[]) => handled.map(({ payload }) => payload)
 
@@ -329,5 +332,23 @@ describe('a session', () => {
     expect(pair.log).toContain('server hangUp 1001 the session is not here')
     table.found(2, stored, 0)
     expect(table.sessions.size).toBe(0)
+  })
+
+  it('keeps the order of what was in doubt when the next session has a smaller window and is lost too', () => {
+    const waiting = new Waiting(newWaiting(), waitingDefaults)
+    const entry = (seq: number): Entry => ({
+      seq,
+      stream: TEXT,
+      payload: 'x',
+      bytes: 1,
+      priority: 0,
+      expiresAt: NEVER,
+    })
+    waiting.add(entry(3))
+    waiting.requeue([entry(1), entry(2)])
+    const first = waiting.shift() as Entry
+    waiting.requeue([first])
+    expect(waiting.state.entries.map(({ seq }) => seq)).toEqual([1, 2, 3])
+    expect(waiting.state.bytes).toBe(3)
   })
 })

@@ -189,8 +189,8 @@ export const mutations: readonly Mutation[] = [
     'puts what was in doubt behind what waits',
     'expiryResent',
     'waiting.ts',
-    '      entry.priority = FIRST\n',
-    '',
+    'state.entries = [...entries, ...state.entries]',
+    'state.entries = [...state.entries, ...entries]',
   ),
   one(
     'does not flag what may have been handled before a restart',

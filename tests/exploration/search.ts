@@ -1,7 +1,8 @@
 // Breadth first over all states of a world, so that a violation comes with a shortest trace. States are kept as rows of
 // numbers in flat arrays and compared number by number: no hash stands for a state.
 
-import { WIDTH, type World } from './world.ts'
+import { WIDTH } from './parts.ts'
+import type { World } from './world.ts'
 
 export interface Report {
   readonly states: number
