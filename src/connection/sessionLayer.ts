@@ -306,7 +306,9 @@ export class SessionLayer implements SessionMessageLayer {
     this.#release()
   }
 
-  stable(): void {}
+  stable(): void {
+    this.#session.stable()
+  }
 
   frame(data: Frame): boolean {
     if (this.#speaks !== 'session') return false

@@ -86,8 +86,8 @@ export interface ClientState {
   strikes: number
   /** Refused tokens (4401) since a session last opened. */
   refusals: number
-  /** Sessions lost since one last opened. */
-  losses: number
+  /** Whether it has come back at once, without backoff, since the last connection that was up for a while. */
+  hurried: boolean
   /** When a `goaway` has this connection dropped; `NOT_LEAVING` for never. */
   leaveAt: number
 }
@@ -105,7 +105,7 @@ export function newClient(): ClientState {
     auth: '',
     strikes: 0,
     refusals: 0,
-    losses: 0,
+    hurried: false,
     leaveAt: NOT_LEAVING,
   }
 }
@@ -232,7 +232,7 @@ export class ClientSession {
         return this.#strike()
       case CLOSE.notAuthenticated:
         state.refusals += 1
-        return state.refusals > 1 ? this.#stop('notAuthenticated') : NOW
+        return state.refusals > 1 ? this.#stop('notAuthenticated') : this.#soon()
       case CLOSE.superseded:
         return this.#stop('takenOver')
       case CLOSE.gone:
@@ -241,6 +241,11 @@ export class ClientSession {
         return { action: 'longest' }
     }
     return notBefore > now ? { action: 'now', notBefore } : BACKOFF
+  }
+
+  /** The current connection has been up for long enough to count as a success. */
+  stable(): void {
+    this.state.hurried = false
   }
 
   /** The app ends the session: what has no number is dropped, what has one may still arrive. False: there is nothing to wait for. */
@@ -329,7 +334,7 @@ export class ClientSession {
     if (!this.peer.place(rx)) {
       this.#host.send(encodeControl({ t: 'close' }))
       this.#lose('memory')
-      this.#hangUp(CLOSE.gone, 'the session cannot be placed', this.#afterLoss())
+      this.#hangUp(CLOSE.gone, 'the session cannot be placed', this.#soon())
       return
     }
     state.peer.limits = limits
@@ -341,7 +346,6 @@ export class ClientSession {
     const { state } = this
     state.phase = 'up'
     state.refusals = 0
-    state.losses = 0
     this.peer.up(now)
     this.#host.opened(resumed)
   }
@@ -364,13 +368,14 @@ export class ClientSession {
 
   #gone(): Verdict {
     this.#lose('gone')
-    return this.#afterLoss()
+    return this.#soon()
   }
 
-  /** The first `open` follows at once, later ones with backoff. */
-  #afterLoss(): Verdict {
-    this.state.losses += 1
-    return this.state.losses > 1 ? BACKOFF : NOW
+  /** At once, but not again and again: a server may open every session, and refuse or lose it right after. */
+  #soon(): Verdict {
+    if (this.state.hurried) return BACKOFF
+    this.state.hurried = true
+    return NOW
   }
 
   #stop(reason: StopReason): Verdict {

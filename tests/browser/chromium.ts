@@ -1,7 +1,7 @@
 // A real browser, where there is one.
 
 import { existsSync } from 'node:fs'
-import { type Browser, type BrowserContext, chromium } from 'playwright-core'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 
 const CANDIDATES = [
   process.env.CHROME_PATH,
@@ -36,4 +36,22 @@ export function launch(executablePath: string, more: readonly string[] = []): Pr
 /** The same, with what it keeps in a folder: it is there when the next browser starts with that folder. */
 export function launchProfile(executablePath: string, folder: string): Promise<BrowserContext> {
   return chromium.launchPersistentContext(folder, { executablePath, args: ARGUMENTS })
+}
+
+/** Kills (SIGKILL) the process of a page. Which one that is nobody tells, so the other pages' go with it. */
+export async function killRenderer(browser: Browser, page: Page): Promise<void> {
+  const session = await browser.newBrowserCDPSession()
+  const renderers = async () => {
+    const { processInfo } = await session.send('SystemInfo.getProcessInfo')
+    return processInfo.flatMap(({ type, id }) => (type === 'renderer' ? [id] : []))
+  }
+  const crashed = page.waitForEvent('crash')
+  const killed = await renderers()
+  for (const id of killed) process.kill(id, 'SIGKILL')
+  await crashed
+  // One process is kept in reserve. Until the browser has noticed its death, it may hand it to the next page.
+  while ((await renderers()).some((id) => killed.includes(id))) {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  await session.detach()
 }

@@ -7,7 +7,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { OutboxRecord, OutboxStore, Write } from '../../src/session/store.ts'
 import { accept, begin, describeOutbox, entry, epoch, number, rx } from '../support/outboxConformance.ts'
-import { findChromium, launch, launchProfile } from './chromium.ts'
+import { findChromium, killRenderer, launch, launchProfile } from './chromium.ts'
 import { type ModulePage, serveModules } from './modulePage.ts'
 
 const executablePath = findChromium('the outbox in a browser')
@@ -162,11 +162,7 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
     const outbox = remote()
     await outbox.load()
     await outbox.write([begin('a'), number('a', 1, entry(1)), accept(entry(2, new Uint8Array([1, 2])))])
-    const session = await browser.newBrowserCDPSession()
-    const { processInfo } = await session.send('SystemInfo.getProcessInfo')
-    const crashed = page.waitForEvent('crash')
-    for (const { type, id } of processInfo) if (type === 'renderer') process.kill(id, 'SIGKILL')
-    await crashed
+    await killRenderer(browser, page)
     page = await openPage()
     const record = await outbox.load()
     expect(record.session?.messages).toEqual([entry(1)])

@@ -1,28 +1,18 @@
 // Our client and a server that somebody wrote from PROTOCOL.md alone, in Python, over a line that is cut at any byte.
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { GuruConnection } from 'guru-comms'
 import { afterEach, describe, expect, it } from 'vitest'
+import { canRunFastApi, PYTHON } from './python.ts'
 
-/** Whether GuruConnection can do `session: 'required'` yet. */
-const SESSIONS = true
-
-const PYTHON = '/usr/bin/python3'
 const COUNT = 500
 const CUTS = 25
 
-const canRun =
-  SESSIONS &&
-  spawnSync(PYTHON, ['-c', 'import fastapi, uvicorn, websockets'], { stdio: 'ignore' }).status === 0
-if (SESSIONS && !canRun) {
-  console.warn(
-    'skipped: the FastAPI server (apt-get install python3-fastapi python3-uvicorn python3-websockets)',
-  )
-}
+const canRun = canRunFastApi('the FastAPI server')
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
