@@ -4,7 +4,7 @@
 import type { TimerHandle } from '../core/clock.ts'
 import { CommsError, TimeoutError } from '../core/errors.ts'
 import { Destination } from './destination.ts'
-import { encode, type Frame, type Payload } from './encoding.ts'
+import { encode, type Frame, type Payload, type Utf8Length } from './encoding.ts'
 import { Heartbeat, type HeartbeatVerdict, LATE_MS } from './heartbeat.ts'
 import { ConnectionMachine, type ConnectionState, type LineEffect, type LineEvent } from './machine.ts'
 import type { ResolvedConnectionOptions, WebSocketClass } from './options.ts'
@@ -59,6 +59,8 @@ export interface SocketRequest {
 export interface Platform {
   /** Whether its own sockets can send a token with the upgrade. */
   readonly sendsAuthorization: boolean
+  /** Counts the bytes of a text, where that goes without encoding it. */
+  readonly utf8Length: Utf8Length | undefined
   /**
    * Begins to open a socket, and reports to `sink` from a later turn on.
    * @throws when the platform refuses the address outright

@@ -12,6 +12,7 @@ import {
   type Payload,
   snapshot,
   toArrayBuffer,
+  type Utf8Length,
 } from './encoding.ts'
 import { type ConnectionEvents, OWN_EVENTS } from './events.ts'
 import { Line, type LineNews, type LineOwner, type LineProtocol, type Platform } from './Line.ts'
@@ -56,6 +57,7 @@ export class Messenger implements LineOwner, LayerHost {
   layer: MessageLayer
   /** The same layer, once it is a session's. */
   session: SessionMessageLayer | undefined
+  readonly utf8Length: Utf8Length | undefined
   handler: Handler | undefined
   status: Status = 'waiting'
   /** How many messages went where. */
@@ -81,6 +83,7 @@ export class Messenger implements LineOwner, LayerHost {
   constructor(listeners: Listeners, options: ResolvedConnectionOptions, platform: Platform) {
     this.#listeners = listeners
     this.#options = options
+    this.utf8Length = platform.utf8Length
     this.line = new Line(this, options, platform)
     this.layer = new PlainLayer(this, options)
     if (

@@ -21,7 +21,7 @@ import { type Entry, NEVER } from '../session/entry.ts'
 import { type Payload as SessionPayload, TEXT } from '../session/frames.ts'
 import { OutboxWriter } from '../session/outboxWriter.ts'
 import type { OutboxRecord, OutboxStore, Write } from '../session/store.ts'
-import { byteLength, type Frame, type Payload } from './encoding.ts'
+import { byteLength, type Frame, type Payload, type Utf8Length } from './encoding.ts'
 import type { ConnectionEvents } from './events.ts'
 import { Fates } from './fates.ts'
 import type { LayerHost, MessageContext, SendOptions, SessionMessageLayer } from './messageLayer.ts'
@@ -39,6 +39,8 @@ export interface SessionLayerHost extends LayerHost {
     hangUp(code: number, reason: string, error?: Error): void
     arm(): void
   }
+  /** Counts the bytes of a text, where the platform can do so without encoding it. */
+  readonly utf8Length: Utf8Length | undefined
   /** A message came in. Returns what the handler did; a promise never rejects. */
   receive(data: Frame, number?: number, redelivered?: boolean): unknown
   /** Whether anybody listens. */
@@ -225,7 +227,13 @@ export class SessionLayer implements SessionMessageLayer {
     if (this.#speaks === 'plain' && peer.waiting === 0 && this.#host.write(payload)) {
       peer.state.seq += 1
     } else {
-      const accepted = peer.send(stream, kept, byteLength(payload), now, this.#wishes(options, now))
+      const accepted = peer.send(
+        stream,
+        kept,
+        byteLength(payload, this.#host.utf8Length),
+        now,
+        this.#wishes(options, now),
+      )
       if (accepted !== 'taken' && accepted !== 'dropped') throw this.#refusal(accepted)
       if (peer.waiting > 0) this.#host.line.arm()
     }

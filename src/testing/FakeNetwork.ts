@@ -4,10 +4,10 @@
 
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import type { WebSocketServer } from 'ws'
 import type { Clock } from '../core/clock.ts'
 import type { Random } from '../core/random.ts'
 import type { WebSocketClass } from '../GuruConnection.ts'
+import type { WebSocketServerLike } from '../server/SessionServer.ts'
 
 type Data = string | ArrayBuffer | ArrayBufferView<ArrayBuffer>
 
@@ -268,9 +268,9 @@ export class FakeNetwork {
   }
 
   /** What a `SessionServer` attaches to. A server that listened before is gone. */
-  listen(): WebSocketServer {
+  listen(): WebSocketServerLike {
     this.#listener = new FakeListener()
-    return this.#listener as unknown as WebSocketServer
+    return this.#listener as unknown as WebSocketServerLike
   }
 
   /** The server's process dies: nobody listens, its ends of all connections are gone. */

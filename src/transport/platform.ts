@@ -1,7 +1,7 @@
 // What a connection asks of the platform: sockets; is the server's health address well; has the network or the user
 // come back? All work in Node and in browsers; where there is nothing to ask, the answer is no.
 
-import { openWebSocket, sendsAuthorization } from '#websocket'
+import { openWebSocket, sendsAuthorization, utf8Length } from '#websocket'
 import type { Platform } from '../connection/Line.ts'
 
 /** Asks with the global fetch. Only a readable 2xx is a yes: an opaque answer or a redirect is none. */
@@ -30,4 +30,4 @@ function watch(onHint: (hint: 'back' | 'gone') => void): (() => void) | undefine
   }
 }
 
-export const platform: Platform = { probe, watch, open: openWebSocket, sendsAuthorization }
+export const platform: Platform = { probe, watch, open: openWebSocket, sendsAuthorization, utf8Length }

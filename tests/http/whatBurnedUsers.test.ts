@@ -217,7 +217,8 @@ describe.each(transports)('through %s', (_name, make) => {
       ['is cut in the answer', (socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf')],
       ['is never answered', () => {}],
     ])('when it %s', async (_what, handle) => {
-      const { server, client } = await serveRaw(handle, { timeout: 60, retries: 3 }, make)
+      // Long enough for a busy machine to send the request at all.
+      const { server, client } = await serveRaw(handle, { timeout: 600, retries: 3 }, make)
       await failureOf(client.post('/', { order: 1 }))
       await failureOf(client.patch('/', { order: 1 }))
       await new Promise((resolve) => setTimeout(resolve, 20))
