@@ -1,6 +1,8 @@
 // What a browser's HTML engine makes of a text: jsdom parses a page that holds it, runs scripts, follows script URLs and
 // fires every handler, and tells whether the marker function `hit` was called.
 
+import { Script } from 'node:vm'
+
 /** The part of jsdom that is used. */
 interface Dom {
   readonly window: Record<string, unknown> & {
@@ -43,6 +45,12 @@ export async function loadJsdom(): Promise<Jsdom | null> {
 const URL_ATTRIBUTES = /^(?:href|src|action|formaction|xlink:href|data)$/
 const NAVIGATES = /^(?:a|area|iframe|frame|form|button|input|embed|object)$/
 
+/** Whether this is a script that mentions the marker. @throws SyntaxError where it is no script */
+function couldRun(code: string): boolean {
+  new Script(code)
+  return /hit\b/.test(code)
+}
+
 /** Whether the value runs script when it lands in this context. */
 export function executes({ JSDOM, VirtualConsole }: Jsdom, context: string, value: string): boolean {
   let ran = false
@@ -69,9 +77,9 @@ export function executes({ JSDOM, VirtualConsole }: Jsdom, context: string, valu
         // Followed by hand: jsdom navigates later, and only from elements it knows how to follow.
         try {
           const url = new URL(text, 'https://page.example/')
-          if (url.protocol === 'javascript:' && /hit\b/.test(decodeURIComponent(url.href))) ran = true
+          if (url.protocol === 'javascript:') ran ||= couldRun(decodeURIComponent(url.href.slice(11)))
         } catch {
-          // No URL, no script.
+          // No URL, or no script.
         }
       }
     }

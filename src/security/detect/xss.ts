@@ -61,7 +61,7 @@ function judge(name: string, value: string, mark: number): string {
     } else if (known && CODE.test(decodeEntities(value))) return 'event handler attribute'
   }
   if (value.length < 4) return ''
-  if (/[:&]|utf/i.test(value)) {
+  if (value.includes(':') || value.includes('&') || name === 'content' || name === 'charset') {
     const decoded = decodeEntities(value)
     if (!PLAIN_TEXT.has(name)) {
       if (isScriptUrl(decoded)) return 'script URL in an attribute'
