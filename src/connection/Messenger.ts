@@ -252,7 +252,8 @@ export class Messenger implements LineOwner, LayerHost {
     // The cast: name and event of one piece of news belong together.
     this.#tell(news.name as 'error', news.event as Error)
     if (news.name !== 'close') return
-    this.layer.ended(news.event.code)
+    // 1000 would be the end of the session. Disposed of, it may be taken up from its storage: it broke off.
+    this.layer.ended(this.line.state === 'disposed' ? 1006 : news.event.code)
     if (before === 'open' || before === 'closing') this.#tell('disconnected', news.event)
   }
 

@@ -4,7 +4,7 @@
 
 import { GuruConnection } from 'guru-comms'
 import { sqliteOutbox } from 'guru-comms/storage/sqlite'
-import { onWord, openReport, options, readReport } from './sessionReport.mjs'
+import { aWhile, onWord, openReport, options, readReport } from './sessionReport.mjs'
 
 const { url, report, outbox, transact, connection: given, every = 10 } = options()
 const say = openReport(report, 'client')
@@ -21,16 +21,15 @@ const connection = new GuruConnection({
   ...(outbox && { storage: sqliteOutbox({ file: outbox, synchronous: 'normal' }) }),
   ...given,
 })
-connection.handle(({ n }, { redelivered, record }) => {
-  if (!transact) {
-    say('handled', { n, redelivered })
-    return
+connection.handle(async ({ n }, { redelivered, record }) => {
+  if (transact) {
+    record((database) => {
+      database.exec('CREATE TABLE IF NOT EXISTS seen (n INTEGER)')
+      database.prepare('INSERT INTO seen VALUES (?)').run(n)
+    })
   }
-  record((database) => {
-    database.exec('CREATE TABLE IF NOT EXISTS seen (n INTEGER)')
-    database.prepare('INSERT INTO seen VALUES (?)').run(n)
-  })
-  say('recorded', { n, redelivered })
+  say(transact ? 'recorded' : 'handled', { n, redelivered })
+  await aWhile()
 })
 connection.on('open', () => say('open'))
 connection.on('close', ({ code }) => say('close', { code }))

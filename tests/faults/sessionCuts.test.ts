@@ -24,6 +24,9 @@ interface Talk {
   readonly down: number[]
 }
 
+/** A handler that takes its time, so that a cut finds messages that are taken and not acknowledged. */
+const aWhile = () => new Promise((resolve) => setTimeout(resolve, Math.random() * 5))
+
 /** A server that handles what the clients of many talks say, by their names, and says as much. */
 async function startServer(talks: ReadonlyMap<string, Talk>): Promise<{ port: number; errors: unknown[] }> {
   const errors: unknown[] = []
@@ -31,13 +34,15 @@ async function startServer(talks: ReadonlyMap<string, Talk>): Promise<{ port: nu
   sessions.on('error', (error) => errors.push(error))
   const greeted = new Set<Session>()
   sessions.onSession((session) =>
-    session.handle((message) => {
+    session.handle(async (message) => {
       const { talk, n } = message as { talk: string; n: number }
       talks.get(talk)?.up.push(n)
       // Not before something was heard: the client of an earlier one may not know that it began.
-      if (greeted.has(session)) return
-      greeted.add(session)
-      for (let own = 1; own <= COUNT; own += 1) session.send({ n: own })
+      if (!greeted.has(session)) {
+        greeted.add(session)
+        for (let own = 1; own <= COUNT; own += 1) session.send({ n: own })
+      }
+      await aWhile()
     }),
   )
   const http = createServer()
@@ -76,7 +81,10 @@ describe('a connection that is cut after byte N', () => {
       })
       const lost: unknown[] = []
       connection.on('sessionLost', (loss) => lost.push(loss))
-      connection.handle((message) => void heard.down.push((message as { n: number }).n))
+      connection.handle(async (message) => {
+        heard.down.push((message as { n: number }).n)
+        await aWhile()
+      })
       for (const n of numbers) connection.send({ talk: name, n })
       await until(() => heard.up.length >= COUNT && heard.down.length >= COUNT)
       // Before it is disposed of, which leaves in doubt what is not acknowledged yet.

@@ -34,3 +34,6 @@ export function onWord(stop) {
   process.stdin.once('data', stop)
   process.stdin.unref()
 }
+
+/** A handler that takes its time: so a death may come between its work and the acknowledgement. */
+export const aWhile = () => new Promise((resolve) => setTimeout(resolve, Math.random() * 30))

@@ -5,7 +5,7 @@
 import { createServer } from 'node:http'
 import { SessionServer } from 'guru-comms/server'
 import { sqliteSessionStore } from 'guru-comms/storage/sqlite'
-import { onWord, openReport, options, readReport } from './sessionReport.mjs'
+import { aWhile, onWord, openReport, options, readReport } from './sessionReport.mjs'
 
 const { port = 0, report, store: file, transact, server: given, every = 10, from = 0 } = options()
 const say = openReport(report, 'server')
@@ -33,12 +33,9 @@ sessions.onSession((session) => {
       say('session', { sid: session.id })
     }
     current.add(session)
-    if (!transact) {
-      say('handled', { n, redelivered })
-      return
-    }
-    await record(() => insert.run(n))
-    say('recorded', { n, redelivered })
+    if (transact) await record(() => insert.run(n))
+    say(transact ? 'recorded' : 'handled', { n, redelivered })
+    await aWhile()
   })
   session.on('connected', ({ resumed }) => say('connected', { resumed }))
   session.on('disconnected', () => say('disconnected'))
