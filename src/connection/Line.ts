@@ -227,8 +227,13 @@ export class Line implements SocketSink {
   alive(): void {
     const heartbeat = this.#heartbeat
     if (!heartbeat) return
-    if (heartbeat.pingedAt < Infinity) this.latency = this.#now - heartbeat.pingedAt
+    if (heartbeat.pingedAt < Infinity && !this.#pongsTell) this.latency = this.#now - heartbeat.pingedAt
     heartbeat.heard()
+  }
+
+  /** The pong came that answers the session's ping of this moment. */
+  answered(at: number): void {
+    if (at <= this.#now) this.latency = this.#now - at
   }
 
   /** A pong of the app's own kind came. */
@@ -246,6 +251,11 @@ export class Line implements SocketSink {
 
   get #now(): number {
     return this.#options.clock.now()
+  }
+
+  /** Whether a pong says which ping it answers. Else any frame after a ping has to do, also one that was on its way. */
+  get #pongsTell(): boolean {
+    return !this.#socket?.protocolPing && this.#protocol?.ping !== undefined
   }
 
   #carryOut(effect: LineEffect, before: ConnectionState): void {

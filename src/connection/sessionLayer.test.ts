@@ -367,6 +367,26 @@ describe('receiving', () => {
   })
 })
 
+describe('the heartbeat', () => {
+  it('is as long as the way of each ping and its pong, whatever else comes and however many are on their way', async () => {
+    const connection = make({ pingInterval: 2000 })
+    const line = await begin(connection)
+    await clock.advance(4000)
+    const [first, second] = controls(line).filter(({ t }) => t === 'ping')
+    expect(second?.at).toBe((first?.at as number) + 2000)
+    line.receive('1:"a piece"')
+    expect(connection.getStats().latency).toBeUndefined()
+    await clock.advance(500)
+    line.receive({ ...first, t: 'pong' })
+    expect(connection.getStats().latency).toBe(2500)
+    await clock.advance(1900)
+    line.receive({ ...second, t: 'pong' })
+    expect(connection.getStats().latency).toBe(2400)
+    line.receive({ t: 'pong', at: clock.now() + 1 })
+    expect(connection.getStats().latency).toBe(2400)
+  })
+})
+
 describe('the end of a session', () => {
   it('4410: reports what is in doubt, keeps the rest, and opens anew at once', async () => {
     const connection = make()

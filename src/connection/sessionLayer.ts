@@ -36,6 +36,7 @@ const SUBPROTOCOL = 'guru.v1'
 export interface SessionLayerHost extends LayerHost {
   readonly line: {
     step(event: { readonly type: 'opened' }): void
+    answered(at: number): void
     hangUp(code: number, reason: string, error?: Error): void
     arm(): void
   }
@@ -445,7 +446,7 @@ export class SessionLayer implements SessionMessageLayer {
         host.tellLater('drain')
       },
       store: (write) => this.#writer?.push(this.#onTheWall(write)),
-      pong: () => {},
+      pong: (at) => host.line.answered(at),
       opened: () => {
         this.#committed = true
         remembered.set(this.#place, 'session')

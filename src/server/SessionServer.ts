@@ -99,17 +99,7 @@ export class SessionServer extends Emitter<SessionServerEvents> {
       slots.leave(open.get(this) ?? '')
       open.delete(this)
     }
-    const webSockets = {
-      noServer: true,
-      clientTracking: false,
-      maxPayload: Math.max(resolved.maxFrame + HEADER_BYTES, 4 * FIRST_FRAME_LENGTH),
-      autoPong: false,
-      closeTimeout: CLOSE_TIMEOUT_MS,
-      // A context shared by keys and the app's data would tell about the keys.
-      perMessageDeflate: false,
-      handleProtocols: () => SUBPROTOCOL,
-    }
-    this.#webSockets = new WebSocketServer(webSockets)
+    this.#webSockets = new WebSocketServer(carrierOptions(resolved.maxFrame))
   }
 
   /** The sessions that live, by their id. */
@@ -335,6 +325,20 @@ export class SessionServer extends Emitter<SessionServerEvents> {
 
   #onError(error: unknown, session: Session | undefined): void {
     if (!this.emit('error', error, session)) this.#options.logger?.error('a session server:', error)
+  }
+}
+
+/** How a `WebSocketServer` of `ws` is made that carries sessions. @param maxFrame as in the options of the session server */
+export function carrierOptions(maxFrame: number) {
+  return {
+    noServer: true,
+    clientTracking: false,
+    maxPayload: Math.max(maxFrame + HEADER_BYTES, 4 * FIRST_FRAME_LENGTH),
+    autoPong: false,
+    closeTimeout: CLOSE_TIMEOUT_MS,
+    // A context shared by keys and the app's data would tell about the keys.
+    perMessageDeflate: false,
+    handleProtocols: () => SUBPROTOCOL,
   }
 }
 

@@ -4,7 +4,6 @@
 import { sleep } from '../core/sleep.ts'
 import { TokenBucket } from '../policies/rateLimiter/TokenBucket.ts'
 import type { ReplyDelta } from './Conversation.ts'
-import type { Faults } from './faults.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import type { Session } from './Session.ts'
 import { UserTalk } from './UserTalk.ts'
@@ -22,17 +21,12 @@ export class UserSession {
   #turn: Promise<void> = Promise.resolve()
   #waiting = 0
 
-  constructor(
-    session: Session,
-    principal: Principal | undefined,
-    options: ResolvedBackendOptions,
-    faults: Faults,
-  ) {
+  constructor(session: Session, principal: Principal | undefined, options: ResolvedBackendOptions) {
     this.#session = session
     this.principal = principal
     this.#options = options
     this.#bucket = new TokenBucket(options.messagesPerSecond, 2 * options.messagesPerSecond, options.clock)
-    this.#talk = new UserTalk(options, faults, {
+    this.#talk = new UserTalk(options, {
       send: (message) => void session.send(message),
       say: (delta) => this.#say(delta),
     })
@@ -58,14 +52,17 @@ export class UserSession {
       this.#talk.audioBytes += message.byteLength
       return undefined
     }
-    return this.#talk.receive(message, this.#takeTurn())
+    const turn = this.#takeTurn()
+    if (turn) return turn.then(() => this.#talk.receive(message))
+    this.#talk.receive(message)
+    return undefined
   }
 
   /** Live audio and the like: beyond the rate it is dropped. */
   #hear(message: unknown): void {
     if (!this.#bucket.tryConsume()) return
     if (message instanceof ArrayBuffer) this.#talk.audioBytes += message.byteLength
-    else void this.#talk.receive(message)
+    else this.#talk.receive(message)
   }
 
   /** `undefined` when it is its turn at once. */

@@ -3,7 +3,6 @@
 import type { RawData, WebSocket } from 'ws'
 import { TokenBucket } from '../policies/rateLimiter/TokenBucket.ts'
 import type { ReplyDelta } from './Conversation.ts'
-import type { Faults } from './faults.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import { UserTalk } from './UserTalk.ts'
 
@@ -23,17 +22,12 @@ export class UserSocket {
   /** Whether anything has come in since the last `probe`. */
   #heard = true
 
-  constructor(
-    socket: WebSocket,
-    principal: Principal | undefined,
-    options: ResolvedBackendOptions,
-    faults: Faults,
-  ) {
+  constructor(socket: WebSocket, principal: Principal | undefined, options: ResolvedBackendOptions) {
     this.#socket = socket
     this.principal = principal
     this.#options = options
     this.#bucket = new TokenBucket(options.messagesPerSecond, 2 * options.messagesPerSecond, options.clock)
-    this.#talk = new UserTalk(options, faults, {
+    this.#talk = new UserTalk(options, {
       send: (message) => this.#send(message),
       say: (delta) => this.#say(delta),
     })
@@ -107,7 +101,7 @@ export class UserSocket {
       this.#talk.refuse(undefined, 'this is no JSON')
       return
     }
-    void this.#talk.receive(message)
+    this.#talk.receive(message)
   }
 
   /** For what is not worth waiting for. */

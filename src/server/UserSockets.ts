@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { WebSocketServer } from 'ws'
+import { WebSocket, WebSocketServer } from 'ws'
 import type { TimerHandle } from '../core/clock.ts'
 import { windowDefaults } from '../session/limits.ts'
 import { refusal } from './access.ts'
@@ -13,7 +13,8 @@ import { pathOf } from './httpRoutes.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import { HttpRefusal } from './readJson.ts'
 import { refuseUpgrade } from './refuseUpgrade.ts'
-import { offersSession, SessionServer } from './SessionServer.ts'
+import { carrierOptions, offersSession, SessionServer } from './SessionServer.ts'
+import { slowSockets } from './slowSocket.ts'
 import { UserSession } from './UserSession.ts'
 import { UserSocket } from './UserSocket.ts'
 
@@ -28,7 +29,9 @@ export class UserSockets {
   readonly #options: ResolvedBackendOptions
   readonly #authenticator: Authenticator
   readonly #faults: Faults
+  /** Of plain WebSockets, and of those that carry sessions. */
   readonly #server: WebSocketServer
+  readonly #carrier: WebSocketServer
   readonly #slots: ConnectionSlots
   readonly #users = new Set<UserSocket>()
   readonly #sessions: SessionServer
@@ -41,7 +44,9 @@ export class UserSockets {
     this.#authenticator = authenticator
     this.#faults = faults
     this.#slots = new ConnectionSlots(options.maxConnections, options.maxConnectionsPerAddress)
+    const WebSocketClass = options.faults ? slowSockets(faults) : WebSocket
     this.#server = new WebSocketServer({
+      WebSocket: WebSocketClass,
       noServer: true,
       clientTracking: false,
       maxPayload: options.maxPayload,
@@ -51,7 +56,9 @@ export class UserSockets {
       // Left alone, `ws` would promise whatever protocol is offered first.
       handleProtocols: () => false,
     })
-    this.#sessions = this.#makeSessions()
+    const maxFrame = Math.min(options.maxPayload, MAX_FRAME)
+    this.#carrier = new WebSocketServer({ WebSocket: WebSocketClass, ...carrierOptions(maxFrame) })
+    this.#sessions = this.#makeSessions(maxFrame).attach(this.#carrier)
   }
 
   /** Connections that are open. */
@@ -79,13 +86,15 @@ export class UserSockets {
       this.#takeSlot(request.socket.remoteAddress ?? '', socket)
       if (offersSession(request)) {
         // Who it is, is asked with its first frame.
-        this.#sessions.handleUpgrade(request, socket, head)
+        this.#carrier.handleUpgrade(request, socket, head, (webSocket) =>
+          this.#carrier.emit('connection', webSocket, request),
+        )
         return
       }
       const principal = await this.#authenticator.authenticate(request)
       if (this.#closing) throw new HttpRefusal(503, 'closing')
       this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-        const user = new UserSocket(webSocket, principal, this.#options, this.#faults)
+        const user = new UserSocket(webSocket, principal, this.#options)
         this.#users.add(user)
         webSocket.on('close', () => this.#users.delete(user))
         this.#keepHeartbeat()
@@ -125,10 +134,9 @@ export class UserSockets {
     for (const { conversation } of this) conversation.end()
   }
 
-  #makeSessions(): SessionServer {
+  #makeSessions(maxFrame: number): SessionServer {
     const options = this.#options
     const { authenticate, maxConnections, maxConnectionsPerAddress, clock, logger } = options
-    const maxFrame = Math.min(options.maxPayload, MAX_FRAME)
     const sessions = new SessionServer({
       ...(authenticate && {
         authenticate: (request, auth) => this.#authenticator.authenticateSession(request, auth),
@@ -148,7 +156,7 @@ export class UserSockets {
       ...(logger && { logger }),
     })
     return sessions.onSession((session) => {
-      const user = new UserSession(session, authenticate && session.principal, options, this.#faults)
+      const user = new UserSession(session, authenticate && session.principal, options)
       this.#userSessions.add(user)
       const forget = () => this.#userSessions.delete(user)
       session.on('closed', forget)

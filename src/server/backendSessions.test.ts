@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { RawClient } from '../../tests/support/backendClients.ts'
 import { FrameClient } from '../../tests/support/frameClient.ts'
 import { until } from '../../tests/support/misbehavingServer.ts'
+import { VirtualClock } from '../testing/VirtualClock.ts'
 import { type Backend, createBackend } from './createBackend.ts'
 import type { BackendOptions } from './options.ts'
 import type { Responder } from './responder.ts'
@@ -182,6 +183,19 @@ describe('the backend over a session', () => {
     line.say(`2:${ask('b')}`)
     await ended(line, 'b')
     expect(deltas(line)[0]).toMatchObject({ request_id: 'a' })
+  })
+
+  it('latency on demand holds back what the session answers by itself, too', async () => {
+    const clock = new VirtualClock()
+    await start({ faults: true, clock, pingInterval: Number.POSITIVE_INFINITY })
+    const line = client()
+    await line.open()
+    await fetch(`${backend.url}/__faults`, { method: 'POST', body: '{"latencyMs":2000}' })
+    line.say({ t: 'ping', at: 1 })
+    await new Promise((resolve) => line.socket.once('pong', resolve).ping())
+    expect(line.control('pong')).toBeUndefined()
+    await clock.advance(2000)
+    await until(() => line.control('pong') !== undefined, 'the pong comes')
   })
 
   it('knows its users by the first frame or the upgrade; a stop by HTTP reaches their sessions', async () => {
