@@ -121,8 +121,8 @@ export class SessionLayer implements SessionMessageLayer {
   #recorded = 0
   /** To be written at the end of this turn. */
   #ack: string | undefined
-  /** When the step that is under way began. */
-  #at = 0
+  /** When the turn that is under way began to bring frames. */
+  #at = NEVER
   /** When an acknowledgement was due after the latest frame. */
   #dueAt = Number.NaN
   #waiters: (() => void)[] = []
@@ -322,7 +322,13 @@ export class SessionLayer implements SessionMessageLayer {
   frame(data: Frame): boolean {
     if (this.#speaks !== 'session') return false
     const frame = data instanceof ArrayBuffer ? new Uint8Array(data) : data
-    this.#at = this.#now
+    // Frames come many in one turn, for all of which it is the same time: reading a clock costs more than taking a message.
+    if (this.#at === NEVER) {
+      this.#at = this.#now
+      queueMicrotask(() => {
+        this.#at = NEVER
+      })
+    }
     this.#session.frame(frame, this.#at)
     const { inbox, waiting } = this.#session.state.peer
     // Only what can have moved the next wake-up is worth looking at: most messages do not.

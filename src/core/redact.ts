@@ -1,6 +1,7 @@
 // What must never be read in a log, an error or a screenshot.
 
-const SECRET_NAME = /auth(?!ors?$)|token|secret|passw|pwd|cookie|session|signature|credential|api[-_]?key|^key$|^sig$/i
+const SECRET_NAME =
+  /auth(?!ors?$)|token|secret|passw|pwd|cookie|session|signature|credential|api[-_]?key|^key$|^sig$/i
 
 /** Whether a header, query parameter or option of this name usually carries a secret. */
 export function isSecretName(name: string): boolean {

@@ -131,5 +131,6 @@ export function encodeAck(rx: number): string {
 
 /** Whether a frame of ours is an ack: of several that leave in one turn only the last is needed. */
 export function isAck(frame: unknown): frame is string {
-  return typeof frame === 'string' && frame.startsWith(ACK_START)
+  // The first character alone rules out almost all.
+  return typeof frame === 'string' && frame.charCodeAt(0) === 0x7b && frame.startsWith(ACK_START)
 }

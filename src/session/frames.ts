@@ -66,9 +66,11 @@ export function reliableNumber(text: string): number {
   return 0
 }
 
-/** What follows the colon of such a frame. */
-export function textPayload(text: string): string {
-  return text.slice(text.indexOf(':') + 1)
+/** What follows the number and the colon of such a frame. */
+export function textPayload(text: string, number: number): string {
+  let digits = 1
+  for (let least = 10; least <= number; least *= 10) digits += 1
+  return text.slice(digits + 1)
 }
 
 /** What a frame says. Binary payloads are views of the frame: copy what is to be kept. */

@@ -327,7 +327,7 @@ export class Peer {
     if (state.heartbeat) heard(state.heartbeat, now)
     if (typeof frame === 'string') {
       const number = reliableNumber(frame)
-      if (number > 0) return this.#take(number, TEXT, textPayload(frame), now)
+      if (number > 0) return this.#take(number, TEXT, textPayload(frame, number), now)
     }
     const decoded = decodeFrame(frame)
     switch (decoded.kind) {
