@@ -114,6 +114,31 @@ describe.each(['off', 'required'] as const)('a line with session "%s"', (session
     )
   })
 
+  it('requests that ran out of time while there was no line, and their retries, do not all fire on reconnection', async () => {
+    const connection = make({ session, reconnectDelay: 10_000 })
+    ;(await socket()).cut()
+    for (let retry = 0; retry < 3; retry += 1) {
+      const failed = connection.request({ ask: 'again' }, { timeout: 100 }).catch(({ code }) => code)
+      await clock.advance(150)
+      expect(await failed).toBe('TIMEOUT')
+    }
+    const line = await socket()
+    await accept(line)
+    expect(line.sent).toEqual(session === 'off' ? [] : ['{"t":"open"}'])
+  })
+
+  it('a heartbeat of an earlier line never ends the next', async () => {
+    const connection = make({ session, pingInterval: 1000, pongTimeout: 500, reconnectDelay: 10 })
+    const line = await socket()
+    await accept(line)
+    line.receive(session === 'off' ? { type: 'pong' } : { t: 'pong', at: 0 })
+    await clock.advance(1000)
+    line.cut()
+    await accept(await socket(), 0)
+    await clock.advance(700)
+    expect(connection.connected).toBe(true)
+  })
+
   it('a server that takes the upgrade and ends the line each time is not asked at full speed', async () => {
     make({ session, reconnectDelay: 1000 })
     const startedAt = clock.now()

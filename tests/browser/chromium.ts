@@ -28,9 +28,17 @@ const ARGUMENTS = [
   '--use-fake-device-for-media-stream',
 ]
 
-/** Starts it, headless, without any traffic of its own, and with a microphone that beeps for pages that may hear it. */
-export function launch(executablePath: string, more: readonly string[] = []): Promise<Browser> {
-  return chromium.launch({ executablePath, args: [...ARGUMENTS, ...more] })
+/**
+ * Starts it, headless, without any traffic of its own, and with a microphone that beeps for pages that may hear it.
+ * @param more further arguments
+ * @param without arguments that Playwright would give it
+ */
+export function launch(
+  executablePath: string,
+  more: readonly string[] = [],
+  without: string[] = [],
+): Promise<Browser> {
+  return chromium.launch({ executablePath, args: [...ARGUMENTS, ...more], ignoreDefaultArgs: without })
 }
 
 /** The same, with what it keeps in a folder: it is there when the next browser starts with that folder. */
@@ -38,20 +46,22 @@ export function launchProfile(executablePath: string, folder: string): Promise<B
   return chromium.launchPersistentContext(folder, { executablePath, args: ARGUMENTS })
 }
 
-/** Kills (SIGKILL) the process of a page. Which one that is nobody tells, so the other pages' go with it. */
-export async function killRenderer(browser: Browser, page: Page): Promise<void> {
+/** The processes of all pages; one more is kept in reserve. Which is whose nobody tells. */
+export async function rendererIds(browser: Browser): Promise<number[]> {
   const session = await browser.newBrowserCDPSession()
-  const renderers = async () => {
-    const { processInfo } = await session.send('SystemInfo.getProcessInfo')
-    return processInfo.flatMap(({ type, id }) => (type === 'renderer' ? [id] : []))
-  }
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo')
+  await session.detach()
+  return processInfo.flatMap(({ type, id }) => (type === 'renderer' ? [id] : []))
+}
+
+/** Kills (SIGKILL) the process of a page, and those of the others with it. */
+export async function killRenderer(browser: Browser, page: Page): Promise<void> {
   const crashed = page.waitForEvent('crash')
-  const killed = await renderers()
+  const killed = await rendererIds(browser)
   for (const id of killed) process.kill(id, 'SIGKILL')
   await crashed
-  // One process is kept in reserve. Until the browser has noticed its death, it may hand it to the next page.
-  while ((await renderers()).some((id) => killed.includes(id))) {
+  // Until the browser has noticed the death of the one in reserve, it may hand it to the next page.
+  while ((await rendererIds(browser)).some((id) => killed.includes(id))) {
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-  await session.detach()
 }

@@ -75,4 +75,26 @@ describe('a client and a server that are killed (SIGKILL) at random instants', (
     },
     300_000,
   )
+
+  it('without a store each death of the server is told: every message is handled, or reported in doubt', async () => {
+    const run = new SessionRun({ durable: false })
+    runs.push(run)
+    const { child, port } = await run.startServer()
+    await run.startClient(port)
+    const random = seededRandom(SEED)
+    let server = child
+    for (let death = 1; death <= 5; death += 1) {
+      const before = run.handled('server')
+      await until(() => run.handled('server') > before + random() * 100)
+      await rest(random() * 50)
+      await run.kill(server)
+      server = (await run.startServer(port)).child
+      await until(() => run.lost('client').length === death)
+    }
+    await until(() => run.count('server', 'session') === 6)
+    await run.finish()
+    expect(run.judge()).toEqual([])
+    expect(run.lost('client').map(({ reason }) => reason)).toEqual(Array(5).fill('gone'))
+    expect(run.lines.filter(({ redelivered }) => redelivered)).toEqual([])
+  }, 180_000)
 })

@@ -1,11 +1,11 @@
-// A page with its outbox in IndexedDB is reloaded, and its process is killed, while it sends and handles: what was
-// stored arrives, and what the server sends is recorded, once.
+// A page with its outbox in IndexedDB is reloaded, frozen, left and returned to, and its process is killed, while it sends
+// and handles: what was stored arrives, and what the server sends is recorded, once.
 
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Session } from '../../src/server/Session.ts'
 import { SessionServer } from '../../src/server/SessionServer.ts'
-import { findChromium, killRenderer, launch } from '../browser/chromium.ts'
+import { findChromium, killRenderer, launch, rendererIds } from '../browser/chromium.ts'
 import { type ModulePage, serveModules } from '../browser/modulePage.ts'
 import { until } from './sessionRun.ts'
 
@@ -32,7 +32,8 @@ describe.skipIf(executablePath === undefined)('a session of a page in Chromium',
 
   beforeAll(async () => {
     site = await serveModules('index.js', 'storage/indexeddb/index.js')
-    browser = await launch(executablePath as string)
+    // Else no page would be kept when it is left.
+    browser = await launch(executablePath as string, [], ['--disable-back-forward-cache'])
   }, 120_000)
   afterAll(async () => {
     await browser?.close()
@@ -42,7 +43,7 @@ describe.skipIf(executablePath === undefined)('a session of a page in Chromium',
     sessions = []
     handled = []
     pushed = 0
-    server = new SessionServer()
+    server = new SessionServer({ pingInterval: 1000, pongTimeout: 1000 })
     server.onSession((session) =>
       session.handle((message) => {
         if (!sessions.includes(session)) sessions.push(session)
@@ -64,7 +65,10 @@ describe.skipIf(executablePath === undefined)('a session of a page in Chromium',
     await page.locator('body.loaded').waitFor({ state: 'attached' })
     await page.evaluate((maySend) => {
       const here = window as unknown as InPage
+      // A page that comes back as it was left has all this.
+      const kept = here.connection !== undefined
       here.sending = maySend
+      if (kept) return
       here.errors = []
       here.outbox = here.indexedDbOutbox({ stores: { seen: { autoIncrement: true } }, lockTimeout: 20_000 })
       here.connection = new here.GuruConnection({
@@ -73,7 +77,11 @@ describe.skipIf(executablePath === undefined)('a session of a page in Chromium',
         reconnectDelay: 20,
         storage: here.outbox,
       })
-      here.connection.on('error', (error) => here.errors.push(String(error)))
+      here.connection.on('error', (error) => {
+        // The line may break as it likes.
+        const { code } = error as { code?: string }
+        if (code !== 'CONNECTION' && code !== 'TIMEOUT') here.errors.push(String(error))
+      })
       here.connection.on('sessionLost', ({ reason }) => here.errors.push(`lost: ${reason}`))
       here.connection.handle((message, { record }) =>
         record((transaction) => {
@@ -130,6 +138,25 @@ describe.skipIf(executablePath === undefined)('a session of a page in Chromium',
         await next.goto(site.url)
         await page.close()
         return next
+      },
+    ],
+    [
+      'is left, and returned to',
+      async (page) => {
+        await page.goto(`${site.url}elsewhere`)
+        // One that comes back as it was is not loaded.
+        await page.goBack({ waitUntil: 'commit' })
+        return page
+      },
+    ],
+    [
+      'is frozen with its process until the server has given its connection up, and thawed',
+      async (page) => {
+        const frozen = await rendererIds(browser)
+        for (const id of frozen) process.kill(id, 'SIGSTOP')
+        await until(() => sessions.every(({ connected }) => !connected))
+        for (const id of frozen) process.kill(id, 'SIGCONT')
+        return page
       },
     ],
   ]
