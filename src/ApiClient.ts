@@ -13,6 +13,7 @@ import {
   type RequestOptions,
   type StreamOptions,
 } from './client/options.ts'
+import { startCall } from './client/startCall.ts'
 import { Emitter } from './core/emitter.ts'
 import { lazily } from './core/lazily.ts'
 import { callable, checkOption, checkOptions, plainObject, withDefaults } from './core/options.ts'
@@ -382,7 +383,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     if (options.schema || core.intercepts) return this.#intercepted(method, url, data, options)
     // What is thrown in here rejects the promise.
     return new Promise((resolve, reject) => {
-      core.start(method, url, data, options, (call) => resolve(call.data), reject)
+      startCall(core, method, url, data, options, (call) => resolve(call.data), reject)
     })
   }
 

@@ -13,6 +13,7 @@ import {
 import type { CallOptions } from './options.ts'
 import { applySchema } from './schema.ts'
 import { Sharing } from './sharing.ts'
+import { startCall } from './startCall.ts'
 
 const sharings = new WeakMap<ClientCore, Sharing>()
 
@@ -44,7 +45,7 @@ export async function ask(
   const asked = config.method.toUpperCase()
   const start = (given: CallOptions) =>
     new Promise<Call>((resolve, reject) => {
-      core.start(asked, config.url, config.data, given, resolve, reject)
+      startCall(core, asked, config.url, config.data, given, resolve, reject)
     })
   const call = await (sharingOf(core)?.run(asked, config.url, config, start) ?? start(config))
   return { call, config }

@@ -13,7 +13,6 @@ import { RetryBudget } from '../policies/retry/retryBudget.ts'
 import { Deadlines } from '../policies/timeout/Deadlines.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
-import { Call } from './call.ts'
 import type { ApiClientEvents } from './events.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './interceptors.ts'
 import {
@@ -106,25 +105,6 @@ export class ClientCore {
   check(options: CallOptions): void {
     if (this.disposed) throw disposedError()
     if (options !== noOptions) checkOptions('ApiClient', options, requestRules)
-  }
-
-  /**
-   * Starts a call, which ends through one of the two functions.
-   * @throws what is wrong with what was asked for
-   */
-  start(
-    method: string,
-    url: string | URL,
-    data: unknown,
-    options: CallOptions,
-    resolve: (call: Call) => void,
-    reject: (error: unknown) => void,
-  ): void {
-    this.check(options)
-    const prepared = this.#requests.prepare(method, url, data, options)
-    // A category that does not exist is a mistake of the caller, whether or not there is a token left.
-    if (options.rateCategory !== undefined) this.limiter.getInfo(prepared.endpoint, options.rateCategory)
-    new Call(this, prepared, options, resolve, reject).start()
   }
 
   get limiter(): RateLimiter {
