@@ -28,7 +28,7 @@ export class Chat {
       h(
         'p',
         {},
-        'The assistant answers from the docs of this library, over this library. Hurt the connection while it speaks and see what becomes of your question.',
+        'The assistant answers from the docs of this library, over this library. Hurt the connection while it speaks: the answer goes on where it was cut.',
       ),
       h(
         'ul',

@@ -1,15 +1,31 @@
 // Answers as elements. Text becomes text nodes and nothing else: no answer is ever parsed as markup.
 
-import { type Block, type Inline, parseMarkdown } from '../model/markdown.ts'
-import { h } from './dom.ts'
+import type { Cut } from '../model/Conversation.ts'
+import { formatMs } from '../model/format.ts'
+import { type Block, type Inline, parseMarkdown, placeOf } from '../model/markdown.ts'
+import { h, setText } from './dom.ts'
 import { icon } from './icons.ts'
 
 /** An answer that grows: what has not changed keeps its elements, so that what a reader has selected stays so. */
 export class MarkdownView {
   readonly element = h('div', { class: 'markdown' })
   #blocks: readonly Block[] = []
+  readonly #cuts: CutMark[] = []
 
-  render(text: string): void {
+  /** @param cuts where the line was cut: a mark stands there */
+  render(text: string, cuts: readonly Cut[]): void {
+    this.#renderBlocks(text)
+    for (const [index, cut] of cuts.entries()) {
+      const mark = this.#cuts[index] ?? new CutMark()
+      this.#cuts[index] = mark
+      mark.draw(cut)
+      // Where its block was made anew, it is not there any more.
+      if (!this.element.contains(mark.element)) this.#place(mark.element, text, cut)
+    }
+    for (const mark of this.#cuts.splice(cuts.length)) mark.element.remove()
+  }
+
+  #renderBlocks(text: string): void {
     const blocks = parseMarkdown(text)
     const same = blocks.findIndex(({ kind, source }, index) => {
       const before = this.#blocks[index]
@@ -21,6 +37,50 @@ export class MarkdownView {
     this.element.append(...blocks.slice(kept).map(elementOf))
     this.#blocks = blocks
   }
+
+  #place(mark: HTMLElement, text: string, { at }: Cut): void {
+    const place = placeOf(this.#blocks, text.slice(0, at))
+    const block = place && this.element.children[place.block]
+    if (block) insert(mark, block, place.at)
+  }
+}
+
+/** Says where the line was cut, and for how long the answer halted. */
+class CutMark {
+  readonly #words = h('span', {})
+  readonly element = h('span', { class: 'cut' }, icon('broken'), this.#words)
+
+  draw({ gapMs }: Cut): void {
+    this.element.classList.toggle('open', gapMs === undefined)
+    setText(
+      this.#words,
+      gapMs === undefined ? 'line cut here' : `line cut here, went on after ${formatMs(gapMs)}`,
+    )
+  }
+}
+
+/** Puts an element into the text of another, behind so many characters; marks that are there already do not count. */
+function insert(mark: HTMLElement, into: Element, at: number): void {
+  const walker = document.createTreeWalker(into, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT, (node) =>
+    node instanceof HTMLElement && node.classList.contains('cut')
+      ? NodeFilter.FILTER_REJECT
+      : node instanceof Text
+        ? NodeFilter.FILTER_ACCEPT
+        : NodeFilter.FILTER_SKIP,
+  )
+  let before = 0
+  for (let node = walker.nextNode() as Text | null; node; node = walker.nextNode() as Text | null) {
+    if (before + node.length >= at) {
+      // Not within code that stands in a line: behind it, or else in front of it.
+      const code = node.parentElement?.closest(':not(pre) > code')
+      if (!code) node.splitText(at - before).before(mark)
+      else if (before + node.length === at) code.after(mark)
+      else code.before(mark)
+      return
+    }
+    before += node.length
+  }
+  into.append(mark)
 }
 
 function elementOf(block: Block): HTMLElement {
