@@ -61,26 +61,30 @@ class CutMark {
 
 /** Puts an element into the text of another, behind so many characters; marks that are there already do not count. */
 function insert(mark: HTMLElement, into: Element, at: number): void {
-  const walker = document.createTreeWalker(into, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT, (node) =>
-    node instanceof HTMLElement && node.classList.contains('cut')
-      ? NodeFilter.FILTER_REJECT
-      : node instanceof Text
-        ? NodeFilter.FILTER_ACCEPT
-        : NodeFilter.FILTER_SKIP,
+  const walker = document.createTreeWalker(into, NodeFilter.SHOW_TEXT, (node) =>
+    node.parentElement?.closest('.cut') ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT,
   )
   let before = 0
   for (let node = walker.nextNode() as Text | null; node; node = walker.nextNode() as Text | null) {
     if (before + node.length >= at) {
-      // Not within code that stands in a line: behind it, or else in front of it.
-      const code = node.parentElement?.closest(':not(pre) > code')
-      if (!code) node.splitText(at - before).before(mark)
-      else if (before + node.length === at) code.after(mark)
-      else code.before(mark)
+      insertIntoText(mark, node, at - before)
       return
     }
     before += node.length
   }
   into.append(mark)
+}
+
+/** Code is not torn: where it is a block, the mark has a line of its own, else it stands behind or in front. */
+function insertIntoText(mark: HTMLElement, node: Text, at: number): void {
+  const code = node.parentElement?.closest('code')
+  if (code?.parentElement?.matches('pre')) {
+    const lineEnd = node.data.indexOf('\n', at)
+    node.splitText(lineEnd < 0 ? node.length : lineEnd + 1).before(mark)
+  } else if (code) {
+    if (at === node.length) code.after(mark)
+    else code.before(mark)
+  } else node.splitText(at).before(mark)
 }
 
 function elementOf(block: Block): HTMLElement {
