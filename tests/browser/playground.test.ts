@@ -13,16 +13,23 @@ const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwA
 /** What a browser says of a network that fails, as it is made to here. */
 const NETWORK_NOISE = /^Failed to load resource|^WebSocket connection to/
 
-/** Answers word by word, and remembers what it was asked. `stall` in a question halts the answer after its first words. */
-function assistant(): Responder & { asked: string[] } {
-  const asked: string[] = []
+/**
+ * Answers word by word, and remembers what it was asked and what it said. `stall` in a question halts the answer after its first
+ * words for good, `hold` until `goOn`.
+ */
+function assistant(): Responder & { asked: string[]; said: string; goOn: () => void } {
+  const held = Promise.withResolvers<void>()
   return {
-    asked,
+    asked: [],
+    said: '',
+    goOn: held.resolve,
     async *respond({ content, image }, { signal }) {
-      asked.push(content)
+      this.asked.push(content)
       for (const word of `**Answer** to ${content}${image ? ' with an image' : ''}`.split(/(?<= )/)) {
         if (signal.aborted) return
+        this.said += word
         yield word
+        if (word === 'hold ') await held.promise
         if (word === 'stall ') {
           await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
         }
@@ -102,17 +109,47 @@ describe.skipIf(executablePath === undefined)('the playground', () => {
     expect(await page.locator('.empty').count()).toBe(0)
   })
 
-  it('an answer that is cut in its middle keeps what has come, says so, and can be asked for again', async () => {
+  it('an answer that is cut in its middle goes on without a gap, and shows where it was cut and for how long', async () => {
+    await open()
+    await ask('the hold question, word by word')
+    await page.locator('.reply[data-delivery="answering"]', { hasText: 'Answer to the hold' }).waitFor()
+    await button(/Cut the line/).click()
+    await page.locator('.reply.halted .cut.open', { hasText: /^line cut here$/ }).waitFor()
+    await page.locator('[data-lane="session"] .lane-value', { hasText: 'kept' }).waitFor()
+    responder.goOn()
+    await page.locator('.reply[data-delivery="answered"]').waitFor()
+    const text = await page.locator('.reply .markdown').textContent()
+    const [, mark, rest] =
+      /^Answer to the hold(line cut here, went on after [\d.]+ m?s)(.*)$/.exec(text ?? '') ?? []
+    expect(`Answer to the hold${rest}`).toBe(responder.said.replaceAll('*', ''))
+    expect(rest).toBe(' question, word by word')
+    expect(await page.locator('.reply .cut').allTextContents()).toEqual([mark])
+    expect(responder.asked).toEqual(['the hold question, word by word'])
+    expect(await page.locator('[data-lane="session"] .lane-value').textContent()).toBe('open')
+    expect(await trace('session', 'kept')).toMatch(/^M/)
+    expect(await trace('session', 'ack')).toMatch(/^M/)
+    expect(await trace('session', 'lost')).toBe('')
+  })
+
+  it('an answer whose session is lost keeps what has come, says so, and can be asked for again', async () => {
     await open()
     await ask('the stall question')
     await page.locator('.reply[data-delivery="answering"]', { hasText: 'Answer to the stall' }).waitFor()
-    await button(/Cut the line/).click()
-    await page.locator('.reply[data-delivery="cut"] .tear').waitFor()
+    await fault({ refuseMs: 60_000 })
+    await page.locator('body[data-state="waiting"]').waitFor()
+    // Another process at the same place knows nothing of the session.
+    const { port } = backend
+    await backend.close({ graceMs: 0 })
+    responder = assistant()
+    backend = await createBackend({ port, responder, faults: true, onRequest: serveFiles(dist) })
+    await page.locator('.reply[data-delivery="lost"] .tear').waitFor()
     expect(await page.locator('.reply .markdown').textContent()).toContain('Answer to the stall')
     await page.locator('body[data-state="open"]').waitFor()
+    await page.locator('[data-lane="session"] .lane-note', { hasText: /^lost \d+ s ago/ }).waitFor()
+    expect(await trace('session', 'lost')).toMatch(/^M/)
     await page.locator('.failure button').click()
     await page.locator('.reply[data-delivery="answering"]').waitFor()
-    expect(responder.asked).toEqual(['the stall question', 'the stall question'])
+    expect(responder.asked).toEqual(['the stall question'])
     await page.locator('textarea').press('Escape')
     await page.locator('.reply[data-delivery="stopped"]').waitFor()
   })
@@ -147,7 +184,7 @@ describe.skipIf(executablePath === undefined)('the playground', () => {
     await page.locator('body[data-state="waiting"]').waitFor()
     await ask('at last')
     // From here on no timer of the page fires: neither the next attempt nor the next question to the health address.
-    await page.clock.pauseAt(Date.now() + 500)
+    await page.clock.pauseAt(Date.now() + 5000)
     await page.locator('body[data-state="waiting"]').waitFor()
     await fault({ refuseMs: 0 })
     await button('Try now').click()
@@ -172,13 +209,17 @@ describe.skipIf(executablePath === undefined)('the playground', () => {
     await page.locator('.fault[aria-pressed="false"]', { hasText: '30 %' }).waitFor()
   })
 
-  it('shows latency in the heartbeat', async () => {
+  it('shows latency in the heartbeat, also when it is as long as the time from beat to beat', async () => {
     await open()
+    const reading = page.locator('[data-lane="heartbeat"] .lane-value')
+    const beats = async () => (await trace('heartbeat', 'dots'))?.match(/M/g)?.length ?? 0
     await fault({ latencyMs: 600 })
-    await page.waitForFunction(() => {
-      const value = document.querySelector('[data-lane="heartbeat"] .lane-value')?.textContent ?? ''
-      return /^[6-9]\d\d ms$/.test(value)
-    })
+    await reading.filter({ hasText: /^[6-9]\d\d ms$/ }).waitFor()
+    await fault({ latencyMs: 2000 })
+    await reading.filter({ hasText: /^2\.\d s$/ }).waitFor()
+    const before = await beats()
+    await expect.poll(beats, { timeout: 10_000 }).toBeGreaterThanOrEqual(before + 2)
+    expect(await reading.textContent()).toMatch(/^2\.\d s$/)
   })
 
   it('takes an image, shows it, lets it go, and refuses what is too large or none', async () => {
@@ -227,7 +268,7 @@ describe.skipIf(executablePath === undefined)('the playground', () => {
     await page.locator('.reply[data-delivery="answering"]').waitFor()
     await button('Speak').click()
     await fault({ refuseMs: 60_000 })
-    await page.locator('.reply[data-delivery="cut"]').waitFor()
+    await page.locator('.reply.halted .cut.open').waitFor()
     await ask('this one waits')
     expect(await overflow()).toBe(0)
     await page.locator('.status-strip').click()

@@ -4,7 +4,15 @@ import { type ApiError, type CommsError, Endpoint, type Reply } from 'guru-comms
 import { Conversation, type Question } from './model/Conversation.ts'
 import { EventLog } from './model/EventLog.ts'
 import { formatMs } from './model/format.ts'
-import { type BreakerName, type Bucket, type FaultChange, Recording, type Vitals } from './model/vitals.ts'
+import {
+  type BreakerName,
+  type Bucket,
+  type FaultChange,
+  type Loss,
+  Recording,
+  type SessionName,
+  type Vitals,
+} from './model/vitals.ts'
 
 /** What the pulse asks for, once a second. */
 const PULSE_PATH = '/v1/models'
@@ -13,7 +21,9 @@ const LOG_ENTRIES = 60
 
 /** What to tell a person about an answer that did not come to its end. */
 const PROBLEMS: Readonly<Record<string, string>> = {
-  CONNECTION: 'It is not asked again by itself: that could answer it twice.',
+  SESSION_LOST:
+    'The backend no longer knows of it. It is not asked again by itself: that could answer it twice.',
+  CONNECTION: 'The line was given up.',
   TIMEOUT: 'Nothing more was heard of this answer.',
   DROPPED: 'The queue was full, and this had to go.',
 }
@@ -27,6 +37,9 @@ export class Line {
   #since = performance.now()
   #nextAttemptAt = 0
   #opened = 0
+  #session: SessionName = 'none'
+  #ackedAt: number | undefined
+  #loss: Loss | undefined
   #faults: Vitals['faults'] = 'unknown'
   #awayUntil = 0
   #pulse: ReturnType<typeof setInterval> | undefined
@@ -112,6 +125,7 @@ export class Line {
     const { recording } = this
     if (latency !== undefined) recording.latency.change(latency, now)
     recording.queue.change(stats.queuedMessages, now)
+    recording.unacknowledged.change(stats.unacknowledgedMessages, now)
     recording.breaker.enter(breakerState, now)
     if (typeof faults === 'object') {
       recording.faults.set('away', faults.awayMs > 0, now)
@@ -133,6 +147,12 @@ export class Line {
       queuedMessages: stats.queuedMessages,
       queuedBytes: stats.queuedBytes,
       droppedAudio: stats.droppedAudio,
+      session: {
+        state: this.#session,
+        unacknowledged: stats.unacknowledgedMessages,
+        ackedAt: this.#ackedAt,
+        loss: this.#loss,
+      },
       breaker: {
         state: breakerState,
         failures: failureCount,
@@ -163,12 +183,11 @@ export class Line {
     const { conversation } = this
     const { id } = reply
     try {
-      for await (const piece of reply) conversation.piece(id, piece)
+      for await (const piece of reply) conversation.piece(id, piece, performance.now())
       conversation.ended(id)
     } catch (error) {
       const { code, message } = error as CommsError
-      const cut = code === 'CONNECTION' && this.#endpoint.connection.connectionState !== 'failed'
-      conversation.failed(id, cut, PROBLEMS[code] ?? message)
+      conversation.failed(id, code === 'SESSION_LOST', PROBLEMS[code] ?? message)
     }
     this.#replies.delete(id)
   }
@@ -176,10 +195,26 @@ export class Line {
   #followConnection(): void {
     const { connection } = this.#endpoint
     this.recording.line.enter(connection.connectionState, this.#since)
-    connection.on('connectionState', (state) => {
+    connection.on('connectionState', (state, before) => {
       this.#since = performance.now()
       this.recording.line.enter(state, this.#since)
-      if (state === 'open') this.#opened += 1
+      if (state === 'open') {
+        this.#opened += 1
+        this.#enterSession('open')
+      }
+      if (before === 'open') {
+        this.conversation.lineLost(this.#since)
+        this.#enterSession('kept')
+      }
+      this.onChange()
+    })
+    connection.on('delivered', () => {
+      this.#ackedAt = performance.now()
+      this.recording.acks.add(1, this.#ackedAt)
+    })
+    connection.on('sessionLost', ({ reason, inDoubt }) => {
+      this.#loss = { reason, inDoubt: inDoubt.length, at: performance.now() }
+      this.#enterSession('lost')
       this.onChange()
     })
     connection.on('reconnecting', ({ delay }) => {
@@ -194,6 +229,11 @@ export class Line {
     connection.on('statusChange', () => this.onChange())
     // Shown by the states that follow from it.
     connection.on('error', () => {})
+  }
+
+  #enterSession(state: SessionName): void {
+    this.#session = state
+    this.recording.session.enter(state, performance.now())
   }
 
   /** The backend says that a question failed, or why it refuses one. */

@@ -10,8 +10,8 @@ export type Delivery =
   | 'answered'
   /** By the reader. */
   | 'stopped'
-  /** The line was lost under way: nobody knows what the other side has done. */
-  | 'cut'
+  /** The session was lost under way: nobody knows what the other side has done. */
+  | 'lost'
   /** Never sent, or no more heard of. */
   | 'failed'
 
@@ -22,6 +22,16 @@ export interface Question {
   readonly image?: string | undefined
 }
 
+/** Where the line was cut in the middle of an answer. */
+export interface Cut {
+  /** How much of the answer had come, in UTF-16 code units. */
+  readonly at: number
+  /** Milliseconds, on the caller's clock. */
+  readonly since: number
+  /** Milliseconds until the answer went on; `undefined` while it does not. */
+  readonly gapMs: number | undefined
+}
+
 /** A question and its answer, as they stand. */
 export interface Exchange extends Question {
   readonly id: string
@@ -29,11 +39,13 @@ export interface Exchange extends Question {
   readonly askedAt: number
   readonly delivery: Delivery
   readonly answer: string
+  /** Oldest first. The answer has no gap there: what was said meanwhile comes when the line is back. */
+  readonly cuts: readonly Cut[]
   /** Why it failed, in words. */
   readonly problem: string | undefined
 }
 
-const OVER: ReadonlySet<Delivery> = new Set<Delivery>(['answered', 'stopped', 'cut', 'failed'])
+const OVER: ReadonlySet<Delivery> = new Set<Delivery>(['answered', 'stopped', 'lost', 'failed'])
 
 export class Conversation {
   readonly #exchanges = new Map<string, Exchange>()
@@ -56,6 +68,7 @@ export class Conversation {
       askedAt: now,
       delivery: isLineOpen ? 'sent' : 'queued',
       answer: '',
+      cuts: [],
       problem: undefined,
     })
   }
@@ -66,9 +79,23 @@ export class Conversation {
       if (exchange.delivery === 'queued') this.#put({ ...exchange, delivery: 'sent' })
   }
 
-  /** A piece of an answer; after its end nothing is added. */
-  piece(id: string, text: string): void {
-    this.#change(id, ({ answer }) => ({ delivery: 'answering', answer: answer + text }))
+  /** The line is down: answers that have begun halt, and go on when it is back. @param now milliseconds */
+  lineLost(now: number): void {
+    for (const exchange of this.exchanges) {
+      const { delivery, answer, cuts } = exchange
+      if (delivery !== 'answering' || answer === '' || isHalted(exchange)) continue
+      this.#put({ ...exchange, cuts: [...cuts, { at: answer.length, since: now, gapMs: undefined }] })
+    }
+  }
+
+  /** A piece of an answer; after its end nothing is added. @param now milliseconds, on the clock of `lineLost` */
+  piece(id: string, text: string, now: number): void {
+    if (text === '') return
+    this.#change(id, ({ answer, cuts }) => ({
+      delivery: 'answering',
+      answer: answer + text,
+      cuts: cuts.map((cut) => (cut.gapMs === undefined ? { ...cut, gapMs: now - cut.since } : cut)),
+    }))
   }
 
   ended(id: string): void {
@@ -79,18 +106,27 @@ export class Conversation {
     this.#change(id, () => ({ delivery: 'stopped' }))
   }
 
-  /** @param cut whether the line was lost under way */
-  failed(id: string, cut: boolean, problem: string): void {
-    this.#change(id, () => ({ delivery: cut ? 'cut' : 'failed', problem }))
+  /** @param lost whether the session was lost under way */
+  failed(id: string, lost: boolean, problem: string): void {
+    this.#change(id, () => ({ delivery: lost ? 'lost' : 'failed', problem }))
   }
 
   #change(id: string, to: (exchange: Exchange) => Partial<Exchange>): void {
     const exchange = this.#exchanges.get(id)
-    if (exchange && !OVER.has(exchange.delivery)) this.#put({ ...exchange, ...to(exchange) })
+    if (!exchange || OVER.has(exchange.delivery)) return
+    const changed = { ...exchange, ...to(exchange) }
+    // A cut that nothing follows cut nothing in two.
+    const cuts = changed.cuts.filter(({ gapMs }) => gapMs !== undefined)
+    this.#put(OVER.has(changed.delivery) ? { ...changed, cuts } : changed)
   }
 
   #put(exchange: Exchange): void {
     this.#exchanges.set(exchange.id, exchange)
     this.onChange(exchange)
   }
+}
+
+/** Whether an answer waits for the line to go on. */
+export function isHalted({ delivery, cuts }: Exchange): boolean {
+  return delivery === 'answering' && cuts.at(-1)?.gapMs === undefined && cuts.length > 0
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Block, type Inline, parseMarkdown } from './markdown.ts'
+import { type Block, type Inline, parseMarkdown, placeOf, textOf } from './markdown.ts'
 
 const shape = (blocks: readonly Block[]) => blocks.map(({ source: _, ...block }) => block)
 const text = (value: string): Inline => ({ kind: 'text', text: value })
@@ -106,5 +106,39 @@ describe('parseMarkdown', () => {
         }
       }),
     )
+  })
+})
+
+describe('the place where a beginning ends', () => {
+  const answer = [
+    'See **the whole line** and `code`.',
+    '',
+    '- one',
+    '- [two](https://example.com) ends',
+    '',
+    '```ts',
+    'a = 1',
+    '```',
+  ].join('\n')
+  const place = (beginning: string) => {
+    const blocks = parseMarkdown(answer)
+    const { block, at } = placeOf(blocks, beginning) ?? { block: -1, at: -1 }
+    const text = blocks[block] ? textOf(blocks[block]) : ''
+    return `${block}: ${text.slice(0, at)}|${text.slice(at)}`
+  }
+
+  it.each([
+    ['', '-1: |'],
+    ['S', '0: S|ee the whole line and code.'],
+    ['See **the whole', '0: See |the whole line and code.'],
+    ['See **the whole line** a', '0: See the whole line a|nd code.'],
+    ['See **the whole line** and `code`.\n\n', '0: See the whole line and code.|'],
+    ['See **the whole line** and `code`.\n\n- one\n- [two](https', '1: one|two ends'],
+    ['See **the whole line** and `code`.\n\n- one\n- [two](https://example.com) e', '1: onetwo e|nds'],
+    [`${answer.slice(0, answer.indexOf('```'))}\`\`\`ts\na`, '2: a| = 1'],
+    [answer, '2: a = 1|'],
+  ])('%j', (beginning, expected) => {
+    expect(answer.startsWith(beginning)).toBe(true)
+    expect(place(beginning)).toBe(expected)
   })
 })

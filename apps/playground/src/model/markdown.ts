@@ -94,3 +94,32 @@ function link(text: string, href: string): Inline {
     ? { kind: 'link', href: url.href, text }
     : { kind: 'text', text }
 }
+
+/** Its text without any markup, as it is shown. */
+export function textOf(block: Block): string {
+  if (block.kind === 'code') return block.text
+  return (block.kind === 'list' ? block.items.flat() : block.children).map(textOfInline).join('')
+}
+
+function textOfInline(part: Inline): string {
+  return part.kind === 'strong' ? part.children.map(textOfInline).join('') : part.text
+}
+
+/**
+ * Where a beginning of the source ends in what is shown of the whole: the block, and how much of its text stands before. Markup
+ * that is open there reads otherwise once it is closed: then it is the place before it. `undefined` when nothing is shown.
+ */
+export function placeOf(
+  blocks: readonly Block[],
+  beginning: string,
+): { readonly block: number; readonly at: number } | undefined {
+  const begun = parseMarkdown(beginning)
+  const block = begun.length - 1
+  const there = blocks[block]
+  if (!there) return undefined
+  const whole = textOf(there)
+  const part = textOf(begun[block] as Block)
+  let at = 0
+  while (at < part.length && part[at] === whole[at]) at += 1
+  return { block, at }
+}

@@ -11,13 +11,37 @@ export const WINDOW_MS = 60_000
 /** Everything that is drawn over time. */
 export class Recording {
   readonly line = new StateHistory(WINDOW_MS)
+  readonly session = new StateHistory(WINDOW_MS)
+  /** When the other side has acknowledged something. */
+  readonly acks = new Samples(WINDOW_MS)
   readonly breaker = new StateHistory(WINDOW_MS)
   /** Milliseconds. */
   readonly latency = new Samples(WINDOW_MS)
   /** Messages. */
   readonly queue = new Samples(WINDOW_MS)
+  /** Messages. */
+  readonly unacknowledged = new Samples(WINDOW_MS)
   readonly outcomes = new OutcomeBins(1000, WINDOW_MS)
   readonly faults = new FaultPeriods(WINDOW_MS)
+}
+
+export type SessionName =
+  /** There was none yet. */
+  | 'none'
+  /** The line carries it. */
+  | 'open'
+  /** The line is down, and both sides keep what they have. */
+  | 'kept'
+  /** Gone for good; the next one is to come. */
+  | 'lost'
+
+/** A session that is gone. */
+export interface Loss {
+  readonly reason: string
+  /** Messages of which nobody knows whether they were handled. */
+  readonly inDoubt: number
+  /** On the clock of the recording. */
+  readonly at: number
 }
 
 export type BreakerName = 'closed' | 'open' | 'half-open'
@@ -62,6 +86,15 @@ export interface Vitals {
   readonly queuedMessages: number
   readonly queuedBytes: number
   readonly droppedAudio: number
+  readonly session: {
+    readonly state: SessionName
+    /** Messages that were sent and not acknowledged. */
+    readonly unacknowledged: number
+    /** When something was acknowledged last, on the clock of the recording. */
+    readonly ackedAt: number | undefined
+    /** The latest one that was lost. */
+    readonly loss: Loss | undefined
+  }
   readonly breaker: {
     readonly state: BreakerName
     readonly failures: number

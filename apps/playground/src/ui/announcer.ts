@@ -6,7 +6,7 @@ import { h } from './dom.ts'
 const ENDINGS: Readonly<Partial<Record<Delivery, string>>> = {
   queued: 'The line is down. Your message waits.',
   stopped: 'Stopped.',
-  cut: 'The line was cut before the answer ended.',
+  lost: 'The session was lost before the answer ended.',
   failed: 'That failed.',
 }
 

@@ -28,7 +28,7 @@ export class Chat {
       h(
         'p',
         {},
-        'The assistant answers from the docs of this library, over this library. Hurt the connection while it speaks and see what becomes of your question.',
+        'The assistant answers from the docs of this library, over this library. Hurt the connection while it speaks: the answer goes on where it was cut.',
       ),
       h(
         'ul',
@@ -39,6 +39,8 @@ export class Chat {
       ),
     )
     this.element = h('div', { class: 'chat-scroll' }, this.#empty, this.#list)
+    // What grows below it must not hide the end from who reads it.
+    new ResizeObserver(() => this.#scroll(this.#readsAlong)).observe(this.element)
   }
 
   draw(exchange: Exchange): void {
@@ -52,10 +54,14 @@ export class Chat {
       this.#scroll(true)
       return
     }
-    const { scrollHeight, scrollTop, clientHeight } = this.element
-    const readsAlong = scrollHeight - scrollTop - clientHeight < NEAR_END_PX
+    const readsAlong = this.#readsAlong
     view.draw(exchange)
     this.#scroll(readsAlong)
+  }
+
+  get #readsAlong(): boolean {
+    const { scrollHeight, scrollTop, clientHeight } = this.element
+    return scrollHeight - scrollTop - clientHeight < NEAR_END_PX
   }
 
   #scroll(follow: boolean): void {

@@ -1,6 +1,6 @@
 // One question and its answer.
 
-import type { Delivery, Exchange } from '../model/Conversation.ts'
+import { type Delivery, type Exchange, isHalted } from '../model/Conversation.ts'
 import { h } from './dom.ts'
 import { type IconName, icon } from './icons.ts'
 import { MarkdownView } from './markdown.ts'
@@ -11,7 +11,7 @@ const MARKS: Readonly<Record<Delivery, readonly [icon: IconName, words: string]>
   answering: ['sent', 'sent'],
   answered: ['answered', 'answered'],
   stopped: ['stop', 'stopped'],
-  cut: ['broken', 'cut off'],
+  lost: ['broken', 'lost under way'],
   failed: ['failed', 'failed'],
 }
 
@@ -43,8 +43,10 @@ export class ExchangeView {
     ]
   }
 
-  draw({ delivery, answer, problem }: Exchange): void {
-    this.#markdown.render(answer)
+  draw(exchange: Exchange): void {
+    const { delivery, answer, cuts, problem } = exchange
+    this.#markdown.render(answer, cuts)
+    this.elements[1].classList.toggle('halted', isHalted(exchange))
     if (delivery === this.#delivery) return
     this.#delivery = delivery
     for (const element of this.elements) element.dataset.delivery = delivery
@@ -56,12 +58,12 @@ export class ExchangeView {
   #endOf(delivery: Delivery, isEmpty: boolean, problem: string): HTMLElement[] {
     if (delivery === 'stopped') return [h('p', { class: 'aside' }, 'You stopped this answer.')]
     if (delivery === 'answered' && isEmpty) return [h('p', { class: 'aside' }, 'Nothing was answered.')]
-    if (delivery !== 'cut' && delivery !== 'failed') return []
+    if (delivery !== 'lost' && delivery !== 'failed') return []
     return [
       h(
         'div',
         { class: `failure ${delivery}` },
-        delivery === 'cut' && h('span', { class: 'tear' }, icon('broken'), 'the line was cut here'),
+        delivery === 'lost' && h('span', { class: 'tear' }, icon('broken'), 'the session was lost here'),
         h(
           'div',
           { class: 'failure-row' },

@@ -1,15 +1,31 @@
 // Answers as elements. Text becomes text nodes and nothing else: no answer is ever parsed as markup.
 
-import { type Block, type Inline, parseMarkdown } from '../model/markdown.ts'
-import { h } from './dom.ts'
+import type { Cut } from '../model/Conversation.ts'
+import { formatMs } from '../model/format.ts'
+import { type Block, type Inline, parseMarkdown, placeOf } from '../model/markdown.ts'
+import { h, setText } from './dom.ts'
 import { icon } from './icons.ts'
 
 /** An answer that grows: what has not changed keeps its elements, so that what a reader has selected stays so. */
 export class MarkdownView {
   readonly element = h('div', { class: 'markdown' })
   #blocks: readonly Block[] = []
+  readonly #cuts: CutMark[] = []
 
-  render(text: string): void {
+  /** @param cuts where the line was cut: a mark stands there */
+  render(text: string, cuts: readonly Cut[]): void {
+    this.#renderBlocks(text)
+    for (const [index, cut] of cuts.entries()) {
+      const mark = this.#cuts[index] ?? new CutMark()
+      this.#cuts[index] = mark
+      mark.draw(cut)
+      // Where its block was made anew, it is not there any more.
+      if (!this.element.contains(mark.element)) this.#place(mark.element, text, cut)
+    }
+    for (const mark of this.#cuts.splice(cuts.length)) mark.element.remove()
+  }
+
+  #renderBlocks(text: string): void {
     const blocks = parseMarkdown(text)
     const same = blocks.findIndex(({ kind, source }, index) => {
       const before = this.#blocks[index]
@@ -21,6 +37,54 @@ export class MarkdownView {
     this.element.append(...blocks.slice(kept).map(elementOf))
     this.#blocks = blocks
   }
+
+  #place(mark: HTMLElement, text: string, { at }: Cut): void {
+    const place = placeOf(this.#blocks, text.slice(0, at))
+    const block = place && this.element.children[place.block]
+    if (block) insert(mark, block, place.at)
+  }
+}
+
+/** Says where the line was cut, and for how long the answer halted. */
+class CutMark {
+  readonly #words = h('span', {})
+  readonly element = h('span', { class: 'cut' }, icon('broken'), this.#words)
+
+  draw({ gapMs }: Cut): void {
+    this.element.classList.toggle('open', gapMs === undefined)
+    setText(
+      this.#words,
+      gapMs === undefined ? 'line cut here' : `line cut here, went on after ${formatMs(gapMs)}`,
+    )
+  }
+}
+
+/** Puts an element into the text of another, behind so many characters; marks that are there already do not count. */
+function insert(mark: HTMLElement, into: Element, at: number): void {
+  const walker = document.createTreeWalker(into, NodeFilter.SHOW_TEXT, (node) =>
+    node.parentElement?.closest('.cut') ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT,
+  )
+  let before = 0
+  for (let node = walker.nextNode() as Text | null; node; node = walker.nextNode() as Text | null) {
+    if (before + node.length >= at) {
+      insertIntoText(mark, node, at - before)
+      return
+    }
+    before += node.length
+  }
+  into.append(mark)
+}
+
+/** Code is not torn: where it is a block, the mark has a line of its own, else it stands behind or in front. */
+function insertIntoText(mark: HTMLElement, node: Text, at: number): void {
+  const code = node.parentElement?.closest('code')
+  if (code?.parentElement?.matches('pre')) {
+    const lineEnd = node.data.indexOf('\n', at)
+    node.splitText(lineEnd < 0 ? node.length : lineEnd + 1).before(mark)
+  } else if (code) {
+    if (at === node.length) code.after(mark)
+    else code.before(mark)
+  } else node.splitText(at).before(mark)
 }
 
 function elementOf(block: Block): HTMLElement {

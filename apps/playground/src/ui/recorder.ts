@@ -7,6 +7,7 @@ import { box, round, type Scale } from './lane.ts'
 import { LatencyLane } from './latencyLane.ts'
 import { QueueLane } from './queueLane.ts'
 import { RequestsLane } from './requestsLane.ts'
+import { SessionLane } from './sessionLane.ts'
 import { StateLane } from './stateLane.ts'
 
 const MARKS_S = [60, 45, 30, 15, 0]
@@ -36,8 +37,9 @@ export class Recorder {
     this.#recording = recording
     this.#lanes = [
       new StateLane(recording.line),
+      new SessionLane(recording),
       new LatencyLane(recording.latency),
-      new QueueLane(recording.queue),
+      new QueueLane(recording),
       new RequestsLane(recording.outcomes),
       new BreakerLane(recording.breaker),
     ]
