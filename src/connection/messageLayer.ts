@@ -48,7 +48,7 @@ export interface MessageContext {
    * once. `run` gets what the store works on, has to do its work before it returns, and is undone when it throws.
    * @throws CommsError `UNSUPPORTED` without a storage that can do it
    */
-  record<R>(run: (database: unknown) => R): R | Promise<R>
+  record<R, Database = unknown>(run: (database: Database) => R): R | Promise<R>
 }
 
 /** What a layer may ask of the connection. */

@@ -386,7 +386,12 @@ export class SessionLayer implements SessionMessageLayer {
             },
           )
         }
-        return transact.call(this.#options.storage, sid, number, run) as ReturnType<typeof run>
+        return transact.call(
+          this.#options.storage,
+          sid,
+          number,
+          run as (database: unknown) => ReturnType<typeof run>,
+        ) as ReturnType<typeof run>
       },
     }
   }
