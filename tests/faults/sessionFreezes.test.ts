@@ -19,8 +19,9 @@ afterEach(async () => {
 
 const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-function newRun(transact = false): SessionRun {
-  const run = new SessionRun({ durable: true, transact, client: CLIENT, server: HEARTBEAT })
+function newRun(transact = false, shared = false): SessionRun {
+  const run = new SessionRun({ durable: true, transact, shared, client: CLIENT, server: HEARTBEAT })
+
   cleanups.push(() => run.end())
   return run
 }
@@ -84,7 +85,7 @@ describe(`a process that is frozen (SIGSTOP) for ${FROZEN_MS / 1000} s and thaws
   it(
     'one of two servers on a store: the other takes its session, the thawed one lets go, and what it still does is undone',
     async () => {
-      const run = newRun(true)
+      const run = newRun(true, true)
       const first = await run.startServer()
       const proxy = await startProxy(first.port)
       cleanups.push(() => proxy.close())

@@ -35,6 +35,8 @@ export interface RunOptions {
   readonly durable: boolean
   /** Handlers record themselves in the store's transaction. */
   readonly transact?: boolean
+  /** Several servers have one store. */
+  readonly shared?: boolean
   readonly client?: object
   readonly server?: object
   /** Milliseconds between bursts, of both. @default 10 */
@@ -74,9 +76,9 @@ export class SessionRun {
   }
 
   spawnServer(port: number, from = 0): ChildProcess {
-    const { durable, transact, server } = this.#options
+    const { durable, transact, server, shared } = this.#options
     const store = durable ? this.storeFile : undefined
-    return this.#start('server', { port, from, transact, server, store })
+    return this.#start('server', { port, from, transact, server, store, shared })
   }
 
   spawnClient(port: number): ChildProcess {

@@ -1,5 +1,5 @@
 // An app that pushes counters to its session and handles those of the client, to be killed and frozen. Options, as JSON:
-// port, report; store (a file) to survive; transact to record what it handles in the store's transactions;
+// port, report; store (a file) to survive, shared when another server has it, too; transact to record what it handles in the store's transactions;
 // server (options of SessionServer); every (milliseconds between bursts); from (where its counters begin).
 
 import { createServer } from 'node:http'
@@ -7,13 +7,13 @@ import { SessionServer } from 'guru-comms/server'
 import { sqliteSessionStore } from 'guru-comms/storage/sqlite'
 import { aWhile, onWord, openReport, options, readReport } from './sessionReport.mjs'
 
-const { port = 0, report, store: file, transact, server: given, every = 10, from = 0 } = options()
+const { port = 0, report, store: file, shared, transact, server: given, every = 10, from = 0 } = options()
 const say = openReport(report, 'server')
 
 /** So many may be on their way before it pauses. */
 const MOST = 300
 
-const store = file ? sqliteSessionStore({ file, synchronous: 'normal' }) : undefined
+const store = file ? sqliteSessionStore({ file, synchronous: 'normal', exclusive: !shared }) : undefined
 if (transact) store.database.exec('CREATE TABLE IF NOT EXISTS seen (n INTEGER)')
 const insert = transact && store.database.prepare('INSERT INTO seen VALUES (?)')
 
