@@ -133,7 +133,9 @@ export class Questions {
 
   #stop(id: string): void {
     const question = this.#finish(id)
-    if (question && !question.receipt.cancel() && this.#line.connected) this.#line.stopRequest(id)
+    if (!question || question.receipt.cancel()) return
+    // In a session it waits for the line, like the answer that it ends.
+    if (this.#line.connected || this.#line.lossless) this.#line.stopRequest(id)
   }
 
   /** It waits no longer: the reply has ended, or ends with an error. */
