@@ -13,7 +13,7 @@ const { values } = parseArgs({
 })
 const first = Number(values.seed)
 const runs = values.log ? 1 : Number(values.runs)
-const sum = { messages: 0, cuts: 0, deaths: 0, lostSessions: 0, inDoubt: 0, redelivered: 0 }
+const sum = { messages: 0, cuts: 0, deaths: 0, lostSessions: 0, inDoubt: 0, again: 0 }
 const began = performance.now()
 for (let seed = first; seed < first + runs; seed += 1) {
   const world = new World(seed, values.log ? (line) => console.log(line) : undefined)
@@ -23,7 +23,7 @@ for (let seed = first; seed < first + runs; seed += 1) {
   sum.deaths += report.deaths
   sum.lostSessions += report.lostSessions
   sum.inDoubt += report.up.inDoubt + report.down.inDoubt
-  sum.redelivered += report.up.doubled + report.down.doubled
+  sum.again += report.up.doubled + report.down.doubled
   if (report.violations.length > 0) {
     console.log(`seed ${seed} broke a promise (npm run simulate -- --seed ${seed} --log shows its life):`)
     for (const violation of report.violations) console.log(`  ${violation}`)
@@ -37,5 +37,5 @@ const seconds = ((performance.now() - began) / 1000).toFixed(0)
 if (process.exitCode !== 1)
   console.log(`${runs} runs from seed ${first}, ${seconds} s: no promise was broken`)
 console.log(
-  `${sum.messages} messages, ${sum.cuts} cuts, ${sum.deaths} deaths, ${sum.lostSessions} sessions lost; ${sum.inDoubt} messages reported in doubt, ${sum.redelivered} handed over again after a death`,
+  `${sum.messages} messages, ${sum.cuts} cuts, ${sum.deaths} deaths, ${sum.lostSessions} sessions lost; ${sum.inDoubt} messages reported in doubt, ${sum.again} handled again: after a death, or because they were to be resent`,
 )
