@@ -73,7 +73,8 @@ export function answer(
   const partBefore = before === 0 ? 1 : (present.length + Number(wasHere)) / before
   const lentToMe = wasHere ? me.held : 0
   const back = (tokensPerSecond / 1000) * partBefore * (now - bucket.at)
-  bucket.tokens = Math.min(bucket.tokens + back, burst * partBefore - lentToOthers - lentToMe)
+  bucket.tokens = Math.max(-burst, bucket.tokens + back)
+  bucket.tokens = Math.min(bucket.tokens, burst * partBefore - lentToOthers - lentToMe)
   bucket.at = now
   if (wasHere) bucket.tokens += me.held - (request.used - me.used) - request.held
   if (request.leaving) {

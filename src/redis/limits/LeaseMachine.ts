@@ -181,12 +181,14 @@ export class LeaseMachine {
     return this.#ask(now, { held, need, want: Math.max(need, isIdle ? 0 : want), leaving: false })
   }
 
-  /** What to say at the end. */
-  leave(now: number): LeaseRequest {
+  /** What to say at the end, after which nothing is to be had; `undefined` when nobody would hear it. */
+  leave(now: number): LeaseRequest | undefined {
+    const isHeard = this.#mode.kind === 'shared'
+    this.#mode = { kind: 'joining' }
     this.#ready = 0
     this.#coming = []
-    this.#goodUntil = Infinity
-    return this.#ask(now, { held: 0, need: 0, want: 0, leaving: true })
+    this.#goodUntil = -Infinity
+    return isHeard ? this.#ask(now, { held: 0, need: 0, want: 0, leaving: true }) : undefined
   }
 
   #ask(now: number, what: Pick<LeaseRequest, 'held' | 'need' | 'want' | 'leaving'>): LeaseRequest {

@@ -207,8 +207,8 @@ export class SharedRateLimiter implements Layer {
     const error = new CommsError('the shared rate limiter was closed', { code: 'DISPOSED' })
     for (const waiter of [...this.#waiters]) this.#leave(waiter, error)
     await this.#asking
-    if (this.#machine.mode !== 'shared') return
-    await this.#run(this.#machine.leave(this.#options.clock.now())).catch(() => {})
+    const goodbye = this.#machine.leave(this.#options.clock.now())
+    if (goodbye) await this.#run(goodbye).catch(() => {})
   }
 
   /** `undefined` when the tokens were there at once, so that nobody need wait a microtask. */
@@ -246,7 +246,10 @@ export class SharedRateLimiter implements Layer {
       if (signal) waiter.release = onAbort(signal, () => this.#leave(waiter, aborted(signal)))
       this.#nextDeadlineAt = Math.min(this.#nextDeadlineAt, deadlineAt)
       this.#look(now)
-      if (this.#isHopeless(waiter, this.#waitingCost, now)) this.#refuse(waiter, this.#waitingCost, now)
+      // Where nothing is being asked, there is nothing to hope for; nor from an engine that is away.
+      const isAnswered = impatient && (!this.#asking || machine.mode === 'insured')
+      if (isAnswered || this.#isLate(waiter, this.#waitingCost, now))
+        this.#refuse(waiter, this.#waitingCost, now)
     })
   }
 
@@ -281,23 +284,22 @@ export class SharedRateLimiter implements Layer {
     this.#nextDeadlineAt = Infinity
     for (const waiter of [...this.#waiters]) {
       ahead += waiter.cost
-      if ((waiter.impatient && hasAnswered(waiter)) || this.#isHopeless(waiter, ahead, now)) {
+      if ((waiter.impatient && hasAnswered(waiter)) || this.#isLate(waiter, ahead, now)) {
         this.#refuse(waiter, ahead, now)
         ahead -= waiter.cost
       } else this.#nextDeadlineAt = Math.min(this.#nextDeadlineAt, waiter.deadlineAt)
     }
   }
 
-  /** Whether it will not be its turn in time, or it does not wait and there is nothing to wait for. */
-  #isHopeless({ impatient, deadlineAt }: Waiter, ahead: number, now: number): boolean {
-    // While a question is open, nobody knows.
-    if (now < deadlineAt && (this.#asking || this.#machine.mode === 'joining')) {
-      if (this.#machine.mode !== 'insured') return false
-    }
-    return impatient || now >= deadlineAt || now + this.#machine.waitMs(ahead, now) > deadlineAt
+  /** Whether it will not be its turn in time. While a question is open, nobody knows. */
+  #isLate({ deadlineAt }: Waiter, ahead: number, now: number): boolean {
+    if (now >= deadlineAt) return true
+    const isKnown = this.#machine.mode === 'insured' || !this.#asking
+    return isKnown && now + this.#machine.waitMs(ahead, now) > deadlineAt
   }
 
   #refuse(waiter: Waiter, ahead: number, now: number): void {
+    if (!this.#waiters.includes(waiter)) return
     this.#limited += 1
     this.#leave(waiter, this.#refusal(waiter.cost, Math.max(1, this.#machine.waitMs(ahead, now))))
   }
@@ -329,8 +331,7 @@ export class SharedRateLimiter implements Layer {
     this.#serve(now)
     this.#sweep(now, ({ asked }) => asked)
     this.#look(now)
-    // Where nothing more is asked, there is nothing to hope for.
-    if (!this.#asking) this.#sweep(now, () => true)
+    if (!this.#asking || machine.mode === 'insured') this.#sweep(now, () => true)
     if (machine.mode !== before) this.#tell()
   }
 

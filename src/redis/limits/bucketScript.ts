@@ -112,7 +112,9 @@ local here = me and now - me.seen <= life
 -- What has come back, by those who were here to use it.
 local total = math.max(present + missing + ((me and now - me.seen <= 3 * life) and 1 or 0), expected)
 local part = total == 0 and 1 or (present + (here and 1 or 0)) / total
-tokens = math.min(tokens + rate * part * (now - at), burst * part - out - (here and me.held or 0))
+-- Never deeper in debt than the burst, should the limit have been lowered.
+tokens = math.max(-burst, tokens + rate * part * (now - at))
+tokens = math.min(tokens, burst * part - out - (here and me.held or 0))
 
 if here then tokens = tokens + me.held - (used - me.used) - held end
 if leaving == 1 then
