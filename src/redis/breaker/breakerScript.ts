@@ -74,6 +74,9 @@ local function open()
   write(true)
 end
 
+-- Who looks keeps it alive; and where nothing may be written, that is found out now and not when it is needed.
+if state ~= 'ISOLATED' then redis.call('PEXPIRE', KEYS[1], 3600000 + left()) end
+
 local granted = 0
 if word == 'isolate' then
   state, known, prober, succeeded = 'ISOLATED', 0, '', 0
