@@ -8,6 +8,7 @@ const loaders: Record<string, () => Promise<unknown>> = {
   ws: async () => (await import('./ws.ts')).ws,
   session: async () => (await import('./session.ts')).session,
   reconnect: async () => (await import('./reconnect.ts')).reconnect,
+  fate: async () => (await import('./fate.ts')).fate,
   memory: async () => (await import('./memory.ts')).memory,
   size: async () => (await import('./size.ts')).size,
   wire: async () => (await import('./wire.ts')).wire,
