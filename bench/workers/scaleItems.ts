@@ -4,7 +4,7 @@ import { GuruConnection } from 'guru-comms/GuruConnection'
 import { RateLimiter } from 'guru-comms/security/RateLimiter'
 import { answer } from '../harness/child.ts'
 import { settledHeap } from '../harness/heap.ts'
-import { meterAllocation } from '../harness/usage.ts'
+import { meter, meterAllocation } from '../harness/usage.ts'
 import { type SinkSession, sinkOf } from '../servers/sink.ts'
 
 /** What happens in one sample, at the least. */
@@ -17,10 +17,10 @@ const endpoints = Array.from({ length: 100_000 }, (_, index) =>
 )
 const MESSAGE = Buffer.from('a queued message'.padEnd(100, ' of some length')).toString('latin1')
 
+/** Of CPU, garbage collection included: others on the machine count for less than on the wall's clock. */
 async function nanoseconds(count: number, work: () => unknown): Promise<number> {
-  const before = process.hrtime.bigint()
-  await work()
-  return Number(process.hrtime.bigint() - before) / count
+  const { cpuUs } = await meter(async () => work())
+  return (cpuUs * 1000) / count
 }
 
 export interface ItemCost {
@@ -35,13 +35,14 @@ interface Size {
   count: number
 }
 
-async function limiterCost(count: number, maxEndpoints?: number): Promise<ItemCost> {
+/** What one key of many costs, all in turn. */
+async function keyCost(count: number, make: () => (key: string) => unknown): Promise<ItemCost> {
   const before = await settledHeap()
-  const limiter = new RateLimiter({ limits: UNLIMITED, ...(maxEndpoints && { maxEndpoints }) })
+  const use = make()
   const times = Math.max(1, Math.ceil(LEAST / count))
   const decide = () => {
     for (let time = 0; time < times; time += 1) {
-      for (let index = 0; index < count; index += 1) limiter.check(endpoints[index] as string)
+      for (let index = 0; index < count; index += 1) use(endpoints[index] as string)
     }
   }
   decide()
@@ -50,6 +51,23 @@ async function limiterCost(count: number, maxEndpoints?: number): Promise<ItemCo
   const { bytes } = await meterAllocation(async () => decide())
   return { ns, allocated: bytes / (count * times), held }
 }
+
+const limiterCost = (count: number, maxEndpoints?: number) =>
+  keyCost(count, () => {
+    const limiter = new RateLimiter({ limits: UNLIMITED, ...(maxEndpoints && { maxEndpoints }) })
+    return (key) => limiter.check(key)
+  })
+
+/** The least that anything which knows keys can do. */
+const mapCost = (count: number) =>
+  keyCost(count, () => {
+    const counts = new Map<string, { count: number }>()
+    return (key) => {
+      const known = counts.get(key)
+      if (known) known.count += 1
+      else counts.set(key, { count: 1 })
+    }
+  })
 
 /** Messages queued while there is no line, which then opens and takes them all. */
 async function queueOnce(
@@ -92,6 +110,7 @@ async function queueCost(count: number, session: SinkSession): Promise<ItemCost>
 }
 
 answer({
+  map: ({ count }: Size) => mapCost(count),
   'limiter-roomy': ({ count }: Size) => limiterCost(count, 1_000_000),
   'limiter-default': ({ count }: Size) => limiterCost(count),
   'queue-plain': ({ count }: Size) => queueCost(count, 'off'),
