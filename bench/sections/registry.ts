@@ -13,6 +13,7 @@ const loaders: Record<string, () => Promise<unknown>> = {
   size: async () => (await import('./size.ts')).size,
   wire: async () => (await import('./wire.ts')).wire,
   policies: async () => (await import('./policies.ts')).policies,
+  steps: async () => (await import('./steps.ts')).steps,
   scale: async () => (await import('./scale.ts')).scale,
 }
 

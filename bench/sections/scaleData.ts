@@ -4,6 +4,7 @@ import type { Day } from '../workers/day.ts'
 import type { ItemCost } from '../workers/scaleItems.ts'
 
 export const items = {
+  map: 'a bare Map',
   'limiter-roomy': 'limiter with room for all endpoints',
   'limiter-default': 'limiter that keeps 10,000 endpoints (default)',
   'queue-plain': 'queue of a plain connection',
