@@ -85,7 +85,7 @@ function frozenParts(data: ReconnectData, charts: Telling['charts']): string[] {
     title: 'A frozen server: time until a silent client notices',
     subtitle:
       'seconds, median; shorter is better; whiskers: least and most' +
-      (blind.length ? `; ${limit}: ${blind.map(nameOf).join(', ')}` : ''),
+      (blind.length ? `; ${blind.length} others: ${limit}` : ''),
     bars: noticing.map((id) => ({
       label: nameOf(id),
       value: at(data.frozen[id]?.silent, 0.5),
