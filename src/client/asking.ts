@@ -1,8 +1,9 @@
-// Calls that more happens to than being sent: interceptors around them, a schema for the body, a share in somebody else's
-// request, a second request beside the first.
+// Calls that more happens to than being sent: a policy and interceptors around them, a look at what they send, a schema for the
+// body, a share in somebody else's request, a second request beside the first.
 
 import type { Call } from './call.ts'
 import type { ClientCore } from './core.ts'
+import { guardRequests } from './guardCalls.ts'
 import {
   type ClientResponse,
   type InterceptedConfig,
@@ -13,7 +14,6 @@ import {
 import type { CallOptions } from './options.ts'
 import { applySchema } from './schema.ts'
 import { Sharing } from './sharing.ts'
-import { startCall } from './startCall.ts'
 
 const sharings = new WeakMap<ClientCore, Sharing>()
 
@@ -35,24 +35,52 @@ export async function ask(
   options: CallOptions,
 ): Promise<{ call: Call; config: InterceptedConfig }> {
   core.check(options)
-  const config = await interceptRequest(core.interceptors.request, {
-    ...options,
-    url,
-    method,
-    data,
-    headers: { ...core.requests.fieldsOf(options.headers) },
-  })
+  const { validate } = core.settings
+  const given = { ...options, url, method, data, headers: { ...core.requests.fieldsOf(options.headers) } }
+  if (validate) guardRequests(validate)(given)
+  const config = await interceptRequest(core.interceptors.request, given)
   const asked = config.method.toUpperCase()
   const start = (given: CallOptions) =>
     new Promise<Call>((resolve, reject) => {
-      startCall(core, asked, config.url, config.data, given, resolve, reject)
+      core.start(asked, config.url, config.data, given, resolve, reject)
     })
   const call = await (sharingOf(core)?.run(asked, config.url, config, start) ?? start(config))
   return { call, config }
 }
 
-/** A whole call, interceptors included. @returns what its caller gets */
-export async function askIntercepted(
+/** What a policy around a call leaves of its options. */
+export type Inherited = Pick<CallOptions, 'signal' | 'callerSignal' | 'deadlineAt'>
+
+/** Runs something under the policy of the client, when it has one; time spent in the policy is time of the call. */
+export async function underPolicy<T>(
+  core: ClientCore,
+  options: CallOptions,
+  operation: (inherited: Inherited) => Promise<T>,
+): Promise<T> {
+  const { signal } = options
+  const { policy } = core.settings
+  if (!policy) return operation({ signal })
+  const context = { signal, attempt: 1, deadlineAt: core.deadlineOf(options) }
+  return policy.execute(
+    (inner) => operation({ signal: inner.signal, callerSignal: signal, deadlineAt: inner.deadlineAt }),
+    context,
+  )
+}
+
+/** A whole call, policy and interceptors included. @returns what its caller gets */
+export function askIntercepted(
+  core: ClientCore,
+  method: string,
+  url: string | URL,
+  data: unknown,
+  options: CallOptions,
+): Promise<unknown> {
+  return underPolicy(core, options, (inherited) =>
+    intercepted(core, method, url, data, { ...options, ...inherited }),
+  )
+}
+
+async function intercepted(
   core: ClientCore,
   method: string,
   url: string | URL,

@@ -23,7 +23,6 @@ import { checkOrigin, type Target } from '../http/url.ts'
 import { type BreakerMachine, REFUSED } from '../policies/circuitBreaker/breakerMachine.ts'
 import { circuitOpenError } from '../policies/circuitBreaker/CircuitBreaker.ts'
 import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
-import type { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
 import { retryDecision } from '../policies/retry/retryDecision.ts'
 import { Deadline } from '../policies/timeout/Deadlines.ts'
 import type {
@@ -262,8 +261,9 @@ export class Call extends Deadline implements HttpReceiver, Live {
   }
 
   #startAttempt(now: number): void {
-    const { limiter, settings } = this.#core
-    const { endpoint, target, wire } = this.#prepared
+    const core = this.#core
+    const { limiter, settings } = core
+    const { target, wire } = this.#prepared
     this.#attempt += 1
     this.#running = true
     this.#target = target
@@ -274,31 +274,34 @@ export class Call extends Deadline implements HttpReceiver, Live {
     this.#finalUrl = this.#exchange = undefined
     this.#sentAt = this.#headersAt = Number.NaN
     if (!this.#enter(now)) return
-    if (settings.rateLimitMode === 'wait') {
-      this.#queueForToken()
-      return
-    }
-    const { rateCategory, rateCost = 1 } = this.#options
+    const { endpoint } = this.#prepared
+    const { rateCategory, rateCost: cost = 1, priority, signal } = this.#options
     const sameTime = limiter.clock === settings.clock ? now : undefined
-    const bucket = limiter.take(endpoint, rateCategory, rateCost, sameTime)
+    const bucket = limiter.take(endpoint, rateCategory, cost, sameTime)
     if (!bucket) {
       this.#send(now)
       return
     }
-    const error = limiter.refusal(endpoint, bucket, limiter.waitMs(bucket, rateCost))
-    const isRetry = this.#attempt > 1 && now + error.retryAfter < this.#deadlineAt
-    const { category, retryAfter } = error
-    this.#tell('debug', 'limited', { endpoint, category, waiting: isRetry, retryAfter })
-    if (isRetry) this.#reserve(bucket, rateCost, retryAfter)
-    else this.onFailure(error)
-  }
-
-  /** A retry is not turned away: its tokens are taken before they are there, and it goes when they are. */
-  #reserve(bucket: Bucket, cost: number, waitMs: number): void {
-    this.#giveBack('ignored', this.#attemptAt)
+    const { category } = bucket
+    const retryAfter = limiter.waitMs(bucket, cost)
+    const deadlineAt = this.#deadlineAt
+    const queues = settings.rateLimitMode === 'wait'
+    const waiting = queues || (this.#attempt > 1 && now + retryAfter < deadlineAt)
+    this.#tell('debug', 'limited', { endpoint, category, waiting, retryAfter })
+    if (!waiting) {
+      this.onFailure(limiter.refusal(endpoint, bucket, retryAfter))
+      return
+    }
+    this.#giveBack('ignored', now)
+    if (queues) {
+      const turn = core.waitForToken(endpoint, bucket, { cost, priority, signal, deadlineAt })
+      this.#then(turn, () => this.#goOn())
+      return
+    }
+    // A retry is not turned away: its tokens are taken before they are there, and it goes when they are.
     bucket.tokens -= cost
     this.#owed = { bucket, cost }
-    this.#wait(waitMs, () => {
+    this.#wait(retryAfter, () => {
       this.#owed = undefined
       this.#goOn()
     })
@@ -317,25 +320,6 @@ export class Call extends Deadline implements HttpReceiver, Live {
     if (this.#permit !== REFUSED) return true
     this.onFailure(circuitOpenError(breaker, now, origin))
     return false
-  }
-
-  /** In its turn, which may be at once. */
-  #queueForToken(queue: TokenQueue | undefined = this.#core.queue): void {
-    if (!queue) {
-      this.#then(this.#core.makeQueue(), (made) => this.#queueForToken(made))
-      return
-    }
-    const { endpoint } = this.#prepared
-    const { rateCategory: category = 'api', rateCost: cost, priority, signal } = this.#options
-    const turn = queue.acquire(endpoint, { category, cost, priority, signal, deadlineAt: this.#deadlineAt })
-    if (!turn) {
-      this.#send(this.#attemptAt)
-      return
-    }
-    this.#giveBack('ignored', this.#attemptAt)
-    const { retryAfter } = this.#core.limiter.getInfo(endpoint, category)
-    this.#tell('debug', 'limited', { endpoint, category, waiting: true, retryAfter })
-    this.#then(turn, () => this.#goOn())
   }
 
   /** After a wait. Others may have probed, and the circuit may have opened: it is asked again. */

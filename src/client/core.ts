@@ -7,12 +7,14 @@ import { lazily } from '../core/lazily.ts'
 import { checkOptions, withDefaults } from '../core/options.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
 import { RateLimiter } from '../policies/rateLimiter/RateLimiter.ts'
-import type { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
+import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
+import type { TokenQueue, TokenRequest } from '../policies/rateLimiter/TokenQueue.ts'
 import { retryBackoff } from '../policies/retry/options.ts'
 import { RetryBudget } from '../policies/retry/retryBudget.ts'
 import { Deadlines } from '../policies/timeout/Deadlines.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
+import { Call } from './call.ts'
 import type { ApiClientEvents } from './events.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './interceptors.ts'
 import {
@@ -61,10 +63,9 @@ export class ClientCore {
   }
   /** Lists are replaced, never changed: a call that walks one is not disturbed. */
   readonly interceptors: InterceptorLists = { request: none, response: none, error: none }
-  /** Those who wait for a token, where that is allowed; `makeQueue` makes it. */
-  queue: TokenQueue | undefined
   disposed = false
   readonly #events: Emitter<ApiClientEvents>
+  #queue: TokenQueue | undefined
   #requests: Requests
   #limiter: RateLimiter | undefined
   #tools: ReturnType<typeof makeTools> | undefined
@@ -94,11 +95,30 @@ export class ClientCore {
     this.settings.baseURL = baseURL
   }
 
-  /** Whether more happens to calls than being sent. */
+  /** Whether more happens to calls than being sent: see `asking.ts`. */
   get intercepts(): boolean {
     const { request, response, error } = this.interceptors
-    const { hedge, coalesce } = this.settings
-    return !!hedge || !!coalesce || request.length + response.length + error.length > 0
+    const { policy, validate, hedge, coalesce } = this.settings
+    return !!(policy || validate || hedge || coalesce || request.length + response.length + error.length)
+  }
+
+  /**
+   * Starts a call, which ends through one of the two functions.
+   * @throws what is wrong with what was asked for
+   */
+  start(
+    method: string,
+    url: string | URL,
+    data: unknown,
+    options: CallOptions,
+    resolve: (call: Call) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    this.check(options)
+    const prepared = this.requests.prepare(method, url, data, options)
+    // A category that does not exist is a mistake of the caller, whether or not there is a token left.
+    if (options.rateCategory !== undefined) this.limiter.getInfo(prepared.endpoint, options.rateCategory)
+    new Call(this, prepared, options, resolve, reject).start()
   }
 
   /** @throws CommsError `DISPOSED`; TypeError or RangeError naming the option */
@@ -118,11 +138,21 @@ export class ClientCore {
     return this.#tools
   }
 
-  /** @throws CommsError `LOAD_FAILED` */
-  async makeQueue(): Promise<TokenQueue> {
-    const { TokenQueue } = await queueing()
-    this.queue ??= new TokenQueue(this.limiter, this.settings.clock, this.settings.unref)
-    return this.queue
+  /**
+   * Waits for the tokens of a bucket that has refused.
+   * @throws RateLimitError when its turn would come too late; CommsError `LOAD_FAILED`
+   */
+  async waitForToken(endpoint: string, bucket: Bucket, request: TokenRequest): Promise<void> {
+    // Who comes meanwhile is behind.
+    bucket.waiting += 1
+    try {
+      const { TokenQueue } = await queueing()
+      this.#queue ??= new TokenQueue(this.limiter, this.settings.clock, this.settings.unref)
+    } finally {
+      bucket.waiting -= 1
+    }
+    if (this.disposed) throw disposedError()
+    return this.#queue.join(endpoint, bucket, request)
   }
 
   /** When a call that starts now must be over. */
@@ -160,7 +190,7 @@ export class ClientCore {
     this.disposed = true
     const error = disposedError()
     for (const live of this.live.snapshot()) live.end(error)
-    this.queue?.clear(error)
+    this.#queue?.clear(error)
     this.transport.dispose()
   }
 }

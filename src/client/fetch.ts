@@ -2,10 +2,9 @@
 // A Response for every status; a body that streams; `signal.reason` when aborted; a TypeError when the network fails.
 
 import { AbortError, CommsError } from '../core/errors.ts'
-import { ask } from './asking.ts'
+import { ask, type Inherited, underPolicy } from './asking.ts'
 import type { Call } from './call.ts'
 import type { ClientCore } from './core.ts'
-import type { CallOptions } from './options.ts'
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([101, 103, 204, 205, 304])
@@ -15,7 +14,6 @@ interface Asked {
   readonly method: string
   readonly data: unknown
   readonly headers: Record<string, string>
-  readonly signal: AbortSignal | undefined
   readonly redirect: RequestRedirect
 }
 
@@ -24,26 +22,33 @@ export async function runFetch(
   core: ClientCore,
   input: string | URL | Request,
   init: RequestInit = {},
-  inherited: Pick<CallOptions, 'callerSignal' | 'deadlineAt'> = {},
 ): Promise<Response> {
-  const asked = input instanceof Request ? fromRequest(new Request(input, init)) : fromInit(input, init)
-  const { signal } = asked
+  const { signal: given = input instanceof Request ? input.signal : undefined } = init
+  // `null` takes the signal of a Request away.
+  const signal = given ?? undefined
   signal?.throwIfAborted()
   try {
-    const { call: answer } = await ask(core, asked.method, asked.url, asked.data, {
-      headers: asked.headers,
-      signal,
-      raw: true,
-      ...inherited,
-      ...(asked.redirect === 'follow' ? {} : { maxRedirects: 0 }),
+    return await underPolicy(core, { signal }, (inherited) => {
+      // A policy may run it again: each time it is read anew.
+      const asked = input instanceof Request ? fromRequest(new Request(input, init)) : fromInit(input, init)
+      return answerTo(core, asked, inherited)
     })
-    const moved = answer.status >= 300 && answer.status < 400 && answer.headers.location !== undefined
-    if (asked.redirect === 'error' && moved)
-      throw new TypeError('fetch failed: a redirect came, and redirect is "error"')
-    return toResponse(answer, asked.method)
   } catch (error) {
     throw asFetchError(error, signal)
   }
+}
+
+async function answerTo(core: ClientCore, asked: Asked, inherited: Inherited): Promise<Response> {
+  const { call: answer } = await ask(core, asked.method, asked.url, asked.data, {
+    headers: asked.headers,
+    raw: true,
+    ...inherited,
+    ...(asked.redirect === 'follow' ? {} : { maxRedirects: 0 }),
+  })
+  const moved = answer.status >= 300 && answer.status < 400 && answer.headers.location !== undefined
+  if (asked.redirect === 'error' && moved)
+    throw new TypeError('fetch failed: a redirect came, and redirect is "error"')
+  return toResponse(answer, asked.method)
 }
 
 function fromInit(url: string | URL, init: RequestInit): Asked {
@@ -52,7 +57,6 @@ function fromInit(url: string | URL, init: RequestInit): Asked {
     method: normalMethod(init.method ?? 'GET'),
     data: init.body ?? undefined,
     headers: plainHeaders(init.headers),
-    signal: init.signal ?? undefined,
     redirect: init.redirect ?? 'follow',
   }
 }
@@ -63,7 +67,6 @@ function fromRequest(request: Request): Asked {
     method: request.method,
     data: request.body ?? undefined,
     headers: plainHeaders(request.headers),
-    signal: request.signal,
     redirect: request.redirect,
   }
 }
@@ -107,7 +110,7 @@ function toResponse(answer: Call, method: string): Response {
 }
 
 /** The error that fetch would reject with. */
-export function asFetchError(error: unknown, signal: AbortSignal | undefined): unknown {
+function asFetchError(error: unknown, signal: AbortSignal | undefined): unknown {
   if (error instanceof AbortError && signal?.aborted) return signal.reason
   if (error instanceof CommsError && (error.code === 'NETWORK' || error.code === 'BAD_REQUEST')) {
     return new TypeError(`fetch failed: ${error.message}`, { cause: error })
