@@ -2,17 +2,16 @@
 // It wires the parts together; how they reconnect, retry or limit is theirs alone.
 
 import { ApiClient, type ApiClientOptions } from './ApiClient.ts'
-import { type ValidateOptions, validateRule } from './client/guardCalls.ts'
+import type { ValidateOptions } from './client/guardCalls.ts'
+import { validateRule } from './client/options.ts'
 import { type QuestionLine, Questions } from './connection/Questions.ts'
 import type { Reply } from './connection/Reply.ts'
 import type { Receipt } from './connection/receipt.ts'
 import type { Clock } from './core/clock.ts'
 import { CommsError } from './core/errors.ts'
 import {
-  callable,
   checkOption,
   checkOptions,
-  either,
   flag,
   interval,
   plainObject,
@@ -101,13 +100,14 @@ export interface AskOptions {
 /** The longest text of a message, in UTF-16 code units. */
 export const MAX_TEXT_LENGTH = 100_000
 
+const provider = 'a string or a function'
 const optionRules = {
-  WS_URL: either(text, callable),
+  WS_URL: provider,
   API_BASE_URL: text,
   NODE_ENV: text,
   allowInsecure: flag,
   routes: plainObject,
-  token: either(text, callable),
+  token: provider,
   connection: plainObject,
   api: plainObject,
   validate: validateRule,

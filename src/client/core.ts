@@ -6,6 +6,7 @@ import { CommsError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
 import { checkOptions, withDefaults } from '../core/options.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
+import { backoffDelay } from '../policies/backoff.ts'
 import { RateLimiter } from '../policies/rateLimiter/RateLimiter.ts'
 import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
 import type { TokenQueue, TokenRequest } from '../policies/rateLimiter/TokenQueue.ts'
@@ -158,6 +159,11 @@ export class ClientCore {
   /** When a call that starts now must be over. */
   deadlineOf(options: CallOptions, now: number = this.settings.clock.now()): number {
     return options.deadlineAt ?? now + (options.deadline ?? this.settings.deadline)
+  }
+
+  /** How long to wait before a repetition, 1 for the first. */
+  backoffMs(repetition: number): number {
+    return backoffDelay(this.tools.backoff, repetition, this.settings.random)
   }
 
   /** Whether anybody would hear of this: telling costs more than asking. */
