@@ -9,14 +9,7 @@ import type { Reply } from './connection/Reply.ts'
 import type { Receipt } from './connection/receipt.ts'
 import type { Clock } from './core/clock.ts'
 import { CommsError } from './core/errors.ts'
-import {
-  checkOption,
-  checkOptions,
-  flag,
-  interval,
-  plainObject,
-  text,
-} from './core/options.ts'
+import { checkOption, checkOptions, flag, interval, plainObject, text } from './core/options.ts'
 import { randomId } from './core/randomId.ts'
 import { systemClock } from './core/systemClock.ts'
 import {
