@@ -12,7 +12,7 @@ import {
   type StreamOptions,
 } from './client/options.ts'
 import { Emitter } from './core/emitter.ts'
-import { lazily } from './core/lazily.ts'
+import { ahead, lazily } from './core/lazily.ts'
 import { callable, checkOption, checkOptions, plainObject, withDefaults } from './core/options.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
 import type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
@@ -81,6 +81,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   constructor(options: ApiClientOptions = {}) {
     super()
     this.#core = new ClientCore(options, this)
+    if (this.#core.intercepts) ahead(asking)
   }
 
   get<T = unknown>(url: string | URL, options?: RequestOptions<T>): Promise<T> {
@@ -314,6 +315,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     checkOption('ApiClient', `${kind} interceptor`, interceptor, callable)
     const lists = this.#core.interceptors
     lists[kind] = [...lists[kind], interceptor] as unknown as InterceptorLists[K]
+    ahead(asking)
     return () => {
       this.#remove(kind, interceptor)
     }
@@ -334,7 +336,8 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     options: RequestOptions = noOptions,
   ): Promise<unknown> {
     const core = this.#core
-    if (options.schema || core.intercepts) return this.#ask(method, url, data, options)
+    if (options.schema || options.responseType === 'stream' || core.intercepts)
+      return this.#ask(method, url, data, options)
     // What is thrown in here rejects the promise.
     return new Promise((resolve, reject) => {
       core.start(method, url, data, options, (call) => resolve(call.data), reject)

@@ -3,6 +3,7 @@
 
 import type { Call } from './call.ts'
 import type { ClientCore } from './core.ts'
+import { elaborate } from './elaborateCall.ts'
 import { guardRequests } from './guardCalls.ts'
 import {
   type ClientResponse,
@@ -42,7 +43,7 @@ export async function ask(
   const asked = config.method.toUpperCase()
   const start = (given: CallOptions) =>
     new Promise<Call>((resolve, reject) => {
-      core.start(asked, config.url, config.data, given, resolve, reject)
+      core.start(asked, config.url, config.data, given, resolve, reject, elaborate(core.Call))
     })
   const call = await (sharingOf(core)?.run(asked, config.url, config, start) ?? start(config))
   return { call, config }

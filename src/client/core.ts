@@ -51,6 +51,8 @@ export class ClientCore {
   readonly breakers: Breakers
   /** Calls under way, streams that are being read included. */
   readonly live = new SlotList<Live>()
+  /** What runs a call of which nothing more is asked. */
+  readonly Call = Call
   /** Counts since the start. */
   readonly counters = {
     totalRequests: 0,
@@ -99,12 +101,20 @@ export class ClientCore {
   /** Whether more happens to calls than being sent: see `asking.ts`. */
   get intercepts(): boolean {
     const { request, response, error } = this.interceptors
-    const { policy, validate, hedge, coalesce } = this.settings
-    return !!(policy || validate || hedge || coalesce || request.length + response.length + error.length)
+    const { policy, validate, hedge, coalesce, learnRateLimits } = this.settings
+    return !!(
+      policy ||
+      validate ||
+      hedge ||
+      coalesce ||
+      learnRateLimits ||
+      request.length + response.length + error.length
+    )
   }
 
   /**
    * Starts a call, which ends through one of the two functions.
+   * @param Kind what `elaborate` makes of `Call`, where more is asked than the parsed body
    * @throws what is wrong with what was asked for
    */
   start(
@@ -114,12 +124,13 @@ export class ClientCore {
     options: CallOptions,
     resolve: (call: Call) => void,
     reject: (error: unknown) => void,
+    Kind = Call,
   ): void {
     this.check(options)
     const prepared = this.requests.prepare(method, url, data, options)
     // A category that does not exist is a mistake of the caller, whether or not there is a token left.
     if (options.rateCategory !== undefined) this.limiter.getInfo(prepared.endpoint, options.rateCategory)
-    new Call(this, prepared, options, resolve, reject).start()
+    new Kind(this, prepared, options, resolve, reject).start()
   }
 
   /** @throws CommsError `DISPOSED`; TypeError or RangeError naming the option */
