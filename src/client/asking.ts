@@ -1,6 +1,7 @@
 // Calls that more happens to than being sent: a policy and interceptors around them, a look at what they send, a schema for the
 // body, a share in somebody else's request, a second request beside the first.
 
+import type { HeadersInput } from '../http/headers.ts'
 import type { Call } from './call.ts'
 import type { ClientCore } from './core.ts'
 import { elaborate } from './elaborateCall.ts'
@@ -41,12 +42,22 @@ export async function ask(
   if (validate) guardRequests(validate)(given)
   const config = await interceptRequest(core.interceptors.request, given)
   const asked = config.method.toUpperCase()
+  const complete = { ...config, headers: { ...removals(options.headers), ...config.headers } }
   const start = (given: CallOptions) =>
     new Promise<Call>((resolve, reject) => {
       core.start(asked, config.url, config.data, given, resolve, reject, elaborate(core.Call))
     })
-  const call = await (sharingOf(core)?.run(asked, config.url, config, start) ?? start(config))
+  const call = await (sharingOf(core)?.run(asked, config.url, complete, start) ?? start(complete))
   return { call, config }
+}
+
+/** The headers that the caller takes away: of those that are sent, interceptors see none of them. */
+function removals(headers: HeadersInput = {}): Record<string, null> {
+  const removed: Record<string, null> = Object.create(null)
+  const given = Symbol.iterator in headers ? [] : Object.entries(headers)
+  for (const [name, value] of given)
+    if (value === undefined || value === null) removed[name.toLowerCase()] = null
+  return removed
 }
 
 /** What a policy around a call leaves of its options. */

@@ -593,6 +593,21 @@ describe('redirects', () => {
 })
 
 describe('interceptors', () => {
+  it('see only the headers that are sent; one that the caller takes away stays away', async () => {
+    const { client, sent } = setUp({ headers: { authorization: 'Bearer x', accept: 'text/plain' } })
+    const seen: object[] = []
+    client.addRequestInterceptor(({ headers }) => void seen.push(headers))
+    client.get('/a', { headers: { Authorization: null, Accept: undefined } }).catch(() => {})
+    client.get('/b').catch(() => {})
+    while (sent.length < 2) await new Promise((resolve) => setImmediate(resolve))
+    expect(seen).toEqual([{}, {}])
+    expect(sent.map(({ request }) => request.headers)).toEqual([
+      { 'accept-encoding': 'gzip' },
+      { accept: 'text/plain', 'accept-encoding': 'gzip', authorization: 'Bearer x' },
+    ])
+    client.dispose()
+  })
+
   it('see and change the request, the response and the error, once per call', async () => {
     const { client, sent, clock } = setUp()
     let runs = 0
