@@ -305,16 +305,7 @@ function checkImage(image: string): void {
 }
 
 function refused(field: string, rule: string, message: string): ValidationError {
-  return new ValidationError({
-    field,
-    rule,
-    message,
-    offset: 0,
-    length: 0,
-    excerpt: '',
-    decodedVia: '',
-    severity: 'error',
-  })
+  return new ValidationError({ field, rule, message })
 }
 
 function secured(provider: () => string | PromiseLike<string>): () => Promise<string> {
