@@ -42,7 +42,8 @@ export async function ask(
   if (validate) guardRequests(validate)(given)
   const config = await interceptRequest(core.interceptors.request, given)
   const asked = config.method.toUpperCase()
-  const complete = { ...config, headers: { ...removals(options.headers), ...config.headers } }
+  const removed = options.headers && removals(options.headers)
+  const complete = removed ? { ...config, headers: { ...removed, ...config.headers } } : config
   const start = (given: CallOptions) =>
     new Promise<Call>((resolve, reject) => {
       core.start(asked, config.url, config.data, given, resolve, reject, elaborate(core.Call))
@@ -51,20 +52,18 @@ export async function ask(
   return { call, config }
 }
 
-/** The headers that the caller takes away: of those that are sent, interceptors see none of them. */
-function removals(headers: HeadersInput = {}): Record<string, null> {
-  const removed: Record<string, null> = Object.create(null)
-  const given = Symbol.iterator in headers ? [] : Object.entries(headers)
-  for (const [name, value] of given)
-    if (value === undefined || value === null) removed[name.toLowerCase()] = null
-  return removed
+/** The headers that the caller takes away, if any: of those that are sent, interceptors see none of them. */
+function removals(headers: HeadersInput): Record<string, null> | undefined {
+  if (Symbol.iterator in headers) return undefined
+  const removed = Object.entries(headers).filter(([, value]) => value === undefined || value === null)
+  return removed.length ? Object.fromEntries(removed.map(([name]) => [name.toLowerCase(), null])) : undefined
 }
 
 /** What a policy around a call leaves of its options. */
 export type Inherited = Pick<CallOptions, 'signal' | 'callerSignal' | 'deadlineAt'>
 
 /** Runs something under the policy of the client, when it has one; time spent in the policy is time of the call. */
-export async function underPolicy<T>(
+export function underPolicy<T>(
   core: ClientCore,
   options: CallOptions,
   operation: (inherited: Inherited) => Promise<T>,
@@ -87,6 +86,7 @@ export function askIntercepted(
   data: unknown,
   options: CallOptions,
 ): Promise<unknown> {
+  if (!core.settings.policy) return intercepted(core, method, url, data, options)
   return underPolicy(core, options, (inherited) =>
     intercepted(core, method, url, data, { ...options, ...inherited }),
   )

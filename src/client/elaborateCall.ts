@@ -51,11 +51,12 @@ export function elaborate(Plain: typeof Call): typeof Call {
     }
 
     protected override deliver(): void {
-      const { data, core, deadlineAt, url, attempts } = this
+      const { data } = this
       if (!(data instanceof ReadableStream)) {
         super.deliver()
         return
       }
+      const { core, deadlineAt, url, attempts } = this
       const { idleTimeout, signal, callerSignal = signal } = this.options
       this.whenDone(guarding(), ({ GuardedStream }) => {
         this.data = new GuardedStream(data, core, {
