@@ -5,6 +5,7 @@ import type { ApiClientEvents } from './client/events.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './client/interceptors.ts'
 import {
   type ApiClientOptions,
+  type CallOptions,
   checkStreamOptions,
   clientRules,
   type RequestConfig,
@@ -145,9 +146,19 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    * retries off. Bound to the client, so it can be passed on as it is. Request interceptors see its requests.
    * @throws `signal.reason` when aborted; TypeError when the network fails; CommsError where a policy refused or time ran out
    */
-  readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
-    const { runFetch } = await fetching()
-    return runFetch(this.#core, input, init)
+  readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+    const { signal: given = input instanceof Request ? input.signal : undefined } = init
+    // `null` takes the signal of a Request away.
+    const signal = given ?? undefined
+    try {
+      return await this.#core.underPolicy({ signal }, async (inherited) => {
+        const { runFetch } = await fetching()
+        return runFetch(this.#core, input, init, inherited)
+      })
+    } catch (error) {
+      const { asFetchError } = await fetching()
+      throw asFetchError(error, signal)
+    }
   }
 
   /**
@@ -336,6 +347,14 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     options: RequestOptions = noOptions,
   ): Promise<unknown> {
     const core = this.#core
+    if (!core.settings.policy) return this.#answer(method, url, data, options)
+    return core.underPolicy(options, (inherited) =>
+      this.#answer(method, url, data, { ...options, ...inherited }),
+    )
+  }
+
+  #answer(method: string, url: string | URL, data: unknown, options: CallOptions): Promise<unknown> {
+    const core = this.#core
     if (options.schema || options.responseType === 'stream' || core.intercepts)
       return this.#ask(method, url, data, options)
     // What is thrown in here rejects the promise.
@@ -344,7 +363,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     })
   }
 
-  async #ask(method: string, url: string | URL, data: unknown, options: RequestOptions): Promise<unknown> {
+  async #ask(method: string, url: string | URL, data: unknown, options: CallOptions): Promise<unknown> {
     const { askIntercepted } = await asking()
     return askIntercepted(this.#core, method, url, data, options)
   }

@@ -1,4 +1,4 @@
-// Calls that more happens to than being sent: a policy and interceptors around them, a look at what they send, a schema for the
+// Calls that more happens to than being sent: interceptors around them, a look at what they send, a schema for the
 // body, a share in somebody else's request, a second request beside the first.
 
 import type { HeadersInput } from '../http/headers.ts'
@@ -59,40 +59,8 @@ function removals(headers: HeadersInput): Record<string, null> | undefined {
   return removed.length ? Object.fromEntries(removed.map(([name]) => [name.toLowerCase(), null])) : undefined
 }
 
-/** What a policy around a call leaves of its options. */
-export type Inherited = Pick<CallOptions, 'signal' | 'callerSignal' | 'deadlineAt'>
-
-/** Runs something under the policy of the client, when it has one; time spent in the policy is time of the call. */
-export function underPolicy<T>(
-  core: ClientCore,
-  options: CallOptions,
-  operation: (inherited: Inherited) => Promise<T>,
-): Promise<T> {
-  const { signal } = options
-  const { policy } = core.settings
-  if (!policy) return operation({ signal })
-  const context = { signal, attempt: 1, deadlineAt: core.deadlineOf(options) }
-  return policy.execute(
-    (inner) => operation({ signal: inner.signal, callerSignal: signal, deadlineAt: inner.deadlineAt }),
-    context,
-  )
-}
-
-/** A whole call, policy and interceptors included. @returns what its caller gets */
-export function askIntercepted(
-  core: ClientCore,
-  method: string,
-  url: string | URL,
-  data: unknown,
-  options: CallOptions,
-): Promise<unknown> {
-  if (!core.settings.policy) return intercepted(core, method, url, data, options)
-  return underPolicy(core, options, (inherited) =>
-    intercepted(core, method, url, data, { ...options, ...inherited }),
-  )
-}
-
-async function intercepted(
+/** A whole call, interceptors included. @returns what its caller gets */
+export async function askIntercepted(
   core: ClientCore,
   method: string,
   url: string | URL,

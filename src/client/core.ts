@@ -33,6 +33,9 @@ export interface Live extends Slotted {
   end(error: CommsError): void
 }
 
+/** What a policy around a call leaves of its options. */
+export type Inherited = Pick<CallOptions, 'signal' | 'callerSignal' | 'deadlineAt'>
+
 /** What runs around calls. */
 export interface InterceptorLists {
   request: readonly RequestInterceptor[]
@@ -101,14 +104,24 @@ export class ClientCore {
   /** Whether more happens to calls than being sent: see `asking.ts`. */
   get intercepts(): boolean {
     const { request, response, error } = this.interceptors
-    const { policy, validate, hedge, coalesce, learnRateLimits } = this.settings
+    const { validate, hedge, coalesce, learnRateLimits } = this.settings
     return !!(
-      policy ||
       validate ||
       hedge ||
       coalesce ||
       learnRateLimits ||
       request.length + response.length + error.length
+    )
+  }
+
+  /** Runs something under the policy of the client, when it has one; time spent in the policy is time of the call. */
+  underPolicy<T>(options: CallOptions, operation: (inherited: Inherited) => Promise<T>): Promise<T> {
+    const { signal } = options
+    const { policy } = this.settings
+    if (!policy) return operation({ signal })
+    return policy.execute(
+      (inner) => operation({ signal: inner.signal, callerSignal: signal, deadlineAt: inner.deadlineAt }),
+      { signal, attempt: 1, deadlineAt: this.deadlineOf(options) },
     )
   }
 

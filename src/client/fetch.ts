@@ -2,9 +2,9 @@
 // A Response for every status; a body that streams; `signal.reason` when aborted; a TypeError when the network fails.
 
 import { AbortError, CommsError } from '../core/errors.ts'
-import { ask, type Inherited, underPolicy } from './asking.ts'
+import { ask } from './asking.ts'
 import type { Call } from './call.ts'
-import type { ClientCore } from './core.ts'
+import type { ClientCore, Inherited } from './core.ts'
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([101, 103, 204, 205, 304])
@@ -17,28 +17,15 @@ interface Asked {
   readonly redirect: RequestRedirect
 }
 
-/** @throws as fetch does: `signal.reason`, a TypeError for the network; a CommsError where a policy refused or time ran out */
+/** @throws what a call throws; see `asFetchError` */
 export async function runFetch(
   core: ClientCore,
   input: string | URL | Request,
-  init: RequestInit = {},
+  init: RequestInit,
+  inherited: Inherited,
 ): Promise<Response> {
-  const { signal: given = input instanceof Request ? input.signal : undefined } = init
-  // `null` takes the signal of a Request away.
-  const signal = given ?? undefined
-  signal?.throwIfAborted()
-  try {
-    return await underPolicy(core, { signal }, (inherited) => {
-      // A policy may run it again: each time it is read anew.
-      const asked = input instanceof Request ? fromRequest(new Request(input, init)) : fromInit(input, init)
-      return answerTo(core, asked, inherited)
-    })
-  } catch (error) {
-    throw asFetchError(error, signal)
-  }
-}
-
-async function answerTo(core: ClientCore, asked: Asked, inherited: Inherited): Promise<Response> {
+  inherited.signal?.throwIfAborted()
+  const asked = input instanceof Request ? fromRequest(new Request(input, init)) : fromInit(input, init)
   const { call: answer } = await ask(core, asked.method, asked.url, asked.data, {
     headers: asked.headers,
     raw: true,
@@ -109,8 +96,8 @@ function toResponse(answer: Call, method: string): Response {
   return response
 }
 
-/** The error that fetch would reject with. */
-function asFetchError(error: unknown, signal: AbortSignal | undefined): unknown {
+/** The error that fetch would reject with: `signal.reason`, a TypeError for the network, ours where a policy refused or time ran out. */
+export function asFetchError(error: unknown, signal: AbortSignal | undefined): unknown {
   if (error instanceof AbortError && signal?.aborted) return signal.reason
   if (error instanceof CommsError && (error.code === 'NETWORK' || error.code === 'BAD_REQUEST')) {
     return new TypeError(`fetch failed: ${error.message}`, { cause: error })
