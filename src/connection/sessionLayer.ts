@@ -40,6 +40,8 @@ export interface SessionLayerHost extends LayerHost {
     hangUp(code: number, reason: string, error?: Error): void
     arm(): void
   }
+  /** Puts the text frame of a numbered message on the wire; the same as `write` of the two with a colon between. */
+  writeNumbered(number: number, text: string): boolean
   /** Counts the bytes of a text, where the platform can do so without encoding it. */
   readonly utf8Length: Utf8Length | undefined
   /** A message came in. Returns what the handler did; a promise never rejects. */
@@ -396,8 +398,9 @@ export class SessionLayer implements SessionMessageLayer {
     }
   }
 
+  /** In whole milliseconds: fractions would make a heap object of every time that is handed on. */
   get #now(): number {
-    return this.#options.clock.now()
+    return Math.floor(this.#options.clock.now())
   }
 
   /** How a message is sent, in the machine's terms; nothing for the most. */
@@ -428,6 +431,7 @@ export class SessionLayer implements SessionMessageLayer {
         if (isAck(frame)) this.#acknowledge(frame)
         else host.write(frame)
       },
+      transmit: (number, text) => void host.writeNumbered(number, text),
       deliver: (sid, number, _stream, payload, redelivered) =>
         this.#deliver(sid, number, payload, redelivered),
       volatile: (_stream, payload) => void host.receive(payload),

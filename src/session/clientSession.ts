@@ -167,10 +167,9 @@ export class ClientSession {
       this.#violation('a message before "opened"')
       return
     }
-    const { taken } = state.peer.inbox
-    const { acked } = state.peer.outbox
+    const before = state.strikes > 0 ? this.#progress : 0
     const asked = this.peer.receive(frame, now)
-    if (state.peer.inbox.taken > taken || state.peer.outbox.acked > acked) state.strikes = 0
+    if (state.strikes > 0 && this.#progress > before) state.strikes = 0
     if (asked === undefined) {
       if (this.peer.isUsedUp) this.#renew()
       return
@@ -189,6 +188,12 @@ export class ClientSession {
       default:
         this.#violation(`a "${asked.t}" from the server`)
     }
+  }
+
+  /** Grows with every message that got through, either way. */
+  get #progress(): number {
+    const { inbox, outbox } = this.state.peer
+    return inbox.taken + outbox.acked
   }
 
   /** A fact is recorded. */
