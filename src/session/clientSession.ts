@@ -7,7 +7,8 @@ import { encodeControl, type Opened } from './control.ts'
 import type { Entry } from './entry.ts'
 import type { Frame } from './frames.ts'
 import { windowDefaults } from './limits.ts'
-import { newPeer, Peer, type PeerHost, type PeerOptions, type PeerState } from './peer.ts'
+import { Peer } from './peer.ts'
+import { newPeer, type PeerHost, type PeerOptions, type PeerState } from './peerState.ts'
 import type { OutboxRecord, Write } from './store.ts'
 
 /** Why a client is not going to reconnect. */
