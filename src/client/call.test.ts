@@ -1,10 +1,23 @@
 // What becomes of a call: attempts, refusals, waits and ends, on virtual time over a transport that does what it is told.
 
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { ApiClient, type ApiClientOptions } from '../ApiClient.ts'
 import { NetworkError } from '../core/errors.ts'
 import { VirtualClock } from '../testing/VirtualClock.ts'
 import type { HttpReceiver, HttpRequest, HttpTransport } from '../transport/HttpTransport.ts'
+
+// What loads on demand is here before virtual time begins: on a busy machine a file takes its time.
+beforeAll(() =>
+  Promise.all([
+    import('./asking.ts'),
+    import('./streaming.ts'),
+    import('./fetch.ts'),
+    import('./guardedStream.ts'),
+    import('../http/redirects.ts'),
+    import('../http/multipart.ts'),
+    import('../policies/rateLimiter/TokenQueue.ts'),
+  ]),
+)
 
 /** One attempt as the transport sees it. */
 class Sent {
