@@ -122,7 +122,12 @@ export class ApiClient extends Emitter<ApiClientEvents> {
 
   /** A call of any method: `{ method, url, data, ...options }`. */
   request<T = unknown>(config: RequestConfig<T>): Promise<T> {
-    return this.#run((config?.method ?? 'GET').toUpperCase(), config?.url, config?.data, config) as Promise<T>
+    return this.#run(
+      String(config?.method ?? 'GET').toUpperCase(),
+      config?.url,
+      config?.data,
+      config,
+    ) as Promise<T>
   }
 
   /**

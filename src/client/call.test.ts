@@ -687,6 +687,29 @@ describe('the end of a client', () => {
   })
 })
 
+describe('a method', () => {
+  it.each(['FOO BAR', 'CONNECT', '', 5, 'a\r\nb'])(
+    '%j is refused before anything is sent or counted',
+    async (method) => {
+      const { client, sent, names } = setUp()
+      const call = client.request({ url: '/x', method: method as string })
+      await expect(call).rejects.toMatchObject({
+        code: 'BAD_REQUEST',
+        message: expect.stringContaining('method'),
+      })
+      expect(sent).toEqual([])
+      expect(names()).toEqual([])
+      expect(client.getCircuitBreakerState().requestCount).toBe(0)
+    },
+  )
+
+  it('of its own is sent in capitals', () => {
+    const { client, sent } = setUp()
+    outcome(client.request({ url: '/x', method: 'purge' }))
+    expect(sent[0]?.request.method).toBe('PURGE')
+  })
+})
+
 describe('what a client is told', () => {
   it('is checked when it is made, when a field is set and when a call is made', async () => {
     expect(() => setUp({ timeout: 0 })).toThrow(
@@ -698,6 +721,10 @@ describe('what a client is told', () => {
     expect(() => setUp({ rateLimiterOptions: { maxEndpoints: 0 } })).toThrow(/maxEndpoints/)
     expect(() => setUp({ circuitBreakerOptions: { window: 0 } })).toThrow(/window/)
     expect(() => setUp({ jitter: [2, 1] })).toThrow(/jitter/)
+    expect(() => setUp({ baseURL: 'localhost:8000' })).toThrow(
+      'ApiClient: option "baseURL": invalid URL: it must begin with http:// or https://, got localhost:',
+    )
+    expect(() => setUp({ allowedOrigins: ['h'] })).toThrow(/option "allowedOrigins": invalid URL/)
     const { client, sent } = setUp()
     expect(() => {
       client.retries = -1

@@ -500,7 +500,8 @@ export class Call extends Deadline implements HttpReceiver, Live {
     this.discard(this.data)
     this.#pauseMs = delay
     core.counters.retries += 1
-    this.tell('warn', 'retry', { attempt: this.attempt, delay, error })
+    if (error instanceof CommsError) error.attempts = this.attempts
+    this.tell('warn', 'retry', { attempt: this.attempt, delay: Math.ceil(delay), error })
     this.#earlier = this.timings
     this.#wait(delay, () => this.#startAttempt(this.now()))
   }

@@ -25,6 +25,9 @@ export interface PreparedRequest {
 const MAX_REMEMBERED = 128
 const MAX_REMEMBERED_LENGTH = 256
 
+/** RFC 9110 9.1. CONNECT asks for a tunnel, which is no request with an answer. */
+const METHOD = /^(?!CONNECT$)[A-Z][!#$%&'*+.^_`|~\dA-Z-]*$/
+
 /** Options that shape the request itself. */
 const SHAPING = [
   'headers',
@@ -52,7 +55,10 @@ export class Requests {
     this.sensitive = setOf(sensitiveHeaders, (name) => name.toLowerCase())
     this.rules = {
       base: baseURL === undefined ? undefined : parseBase(baseURL, globalThis.location?.href),
-      allowedOrigins: setOf(allowedOrigins, (origin) => parseBase(origin).origin),
+      allowedOrigins: setOf(
+        allowedOrigins,
+        (origin) => parseBase(origin, undefined, 'allowedOrigins').origin,
+      ),
       allowInsecure,
     }
     this.#defaults = emptyFields()
@@ -100,6 +106,8 @@ export class Requests {
   }
 
   #build(method: string, url: string | URL, body: PreparedBody, options: RequestOptions): PreparedRequest {
+    if (!METHOD.test(method))
+      throw badRequest(`method ${JSON.stringify(method.slice(0, 100))} cannot be sent`)
     const settings = this.#settings
     const target = this.targetOf(url, options.params)
     const headers = this.#headers(body, options)

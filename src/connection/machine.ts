@@ -191,7 +191,8 @@ export class ConnectionMachine {
       // A random phase: a fleet that lost its server at one instant must not come back in step.
       const pollAt = healthUrl === false ? Infinity : now + healthInterval * this.#random()
       this.state = { kind: 'waiting', dueAt: now + delay, pollAt, polling: false }
-      todo.push({ do: 'announce', name: 'reconnecting', event: { attempt: this.attempts + 1, delay } })
+      const event = { attempt: this.attempts + 1, delay: Math.ceil(delay) }
+      todo.push({ do: 'announce', name: 'reconnecting', event })
     } else if (decision.action === 'giveUp') {
       this.state = { kind: 'failed' }
       const event = { attempts: this.attempts }

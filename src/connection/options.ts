@@ -14,6 +14,7 @@ import {
   interval,
   limit,
   loggerRule,
+  optionError,
   type Rule,
   type Rules,
   share,
@@ -267,5 +268,9 @@ export function checkConnectionOption(name: keyof ConnectionOptions, value: unkn
 export function resolveConnectionOptions(options: ConnectionOptions): ResolvedConnectionOptions {
   checkOptions(OWNER, options, { ...connectionRules })
   checkConnectionOption('url', options.url)
-  return withDefaults(connectionDefaults, options) as ResolvedConnectionOptions
+  const resolved = withDefaults(connectionDefaults, options) as ResolvedConnectionOptions
+  // Without a session nothing would ever be recorded, and nobody would notice until it is missing.
+  if (resolved.storage && resolved.session === 'off')
+    throw optionError(OWNER, 'storage', 'needs "session" to be "auto" or "required"', options.storage)
+  return resolved
 }

@@ -36,10 +36,13 @@ const IGNORED = /^[\x00-\x20]+|[\x00-\x20]+$|[\t\n\r]/g
 const HAS_SCHEME = /^[a-z][a-z0-9+.-]*:/i
 const HAS_HOST = /^[\\/]{2}/
 
-/** @throws CommsError `BAD_REQUEST` when it is no URL, or not one a client may be based on */
-export function parseBase(baseURL: string, platformBase?: string): BaseUrl {
-  const url = parseHttpUrl(baseURL.replace(IGNORED, ''), platformBase, 'baseURL')
-  if (url.search || url.hash) throw invalid('baseURL', 'it must have neither query nor fragment')
+/**
+ * @param option which option it is that holds it
+ * @throws TypeError (`code: 'INVALID_OPTION'`) when it is no URL, or not one a client may be based on
+ */
+export function parseBase(baseURL: string, platformBase?: string, option = 'baseURL'): BaseUrl {
+  const url = parseHttpUrl(baseURL.replace(IGNORED, ''), platformBase, option)
+  if (url.search || url.hash) throw invalid(option, 'it must have neither query nor fragment')
   return { origin: url.origin, prefix: url.pathname.replace(/\/+$/, '') }
 }
 
@@ -103,10 +106,10 @@ function parseHttpUrl(text: string, base: string | undefined, what: string): URL
     url = new URL(text, base)
   } catch {
     // The platform's error repeats the whole text, user info and all: it is no cause to pass on.
-    throw invalid(what, `got ${JSON.stringify(redactUrl(text).slice(0, 200))}`)
+    throw invalid(what, `it cannot be read, got ${JSON.stringify(redactUrl(text).slice(0, 200))}`)
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw invalid(what, `only http: and https:, got ${url.protocol}`)
+    throw invalid(what, `it must begin with http:// or https://, got ${url.protocol}`)
   }
   if (url.username || url.password) {
     throw invalid(what, 'no user name and password: use the "authorization" header')
@@ -114,6 +117,9 @@ function parseHttpUrl(text: string, base: string | undefined, what: string): URL
   return url
 }
 
-function invalid(what: string, why: string): CommsError {
-  return badRequest(`invalid URL: ${what}: ${why}`)
+/** @param what `url` for that of a call, else the option */
+function invalid(what: string, why: string): Error {
+  if (what === 'url') return badRequest(`invalid URL: ${why}`)
+  const error = new TypeError(`ApiClient: option "${what}": invalid URL: ${why}`)
+  return Object.assign(error, { code: 'INVALID_OPTION', option: what })
 }
