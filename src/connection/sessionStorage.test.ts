@@ -125,7 +125,8 @@ describe('a storage without a session', () => {
   it('is refused: nothing would be recorded', () => {
     for (const options of [{}, { session: 'off' }] as const)
       expect(
-        () => new GuruConnection({ url: 'ws://h/ws', autoConnect: false, storage: disk.outbox(), ...options }),
+        () =>
+          new GuruConnection({ url: 'ws://h/ws', autoConnect: false, storage: disk.outbox(), ...options }),
       ).toThrow('GuruConnection: option "storage" needs "session" to be "auto" or "required", got an object')
   })
 })

@@ -1,6 +1,7 @@
 // A session of one client, as the server's app sees it: it outlives the connections that carry it.
 
 import { Emitter } from '../core/emitter.ts'
+import { optionError } from '../core/options.ts'
 import type { Payload } from '../session/frames.ts'
 import type { SessionReceipt } from './sessionReceipt.ts'
 import { checkSendOptions, type SessionSendOptions } from './sessionServerOptions.ts'
@@ -23,8 +24,14 @@ export interface SessionMessageContext {
   readonly record: <T, Database = unknown>(run: (database: Database) => T) => Promise<T>
 }
 
+/** What a server receives (`in`) and sends (`out`). What comes from a client is what it says: types check nothing. */
+export interface SessionMessageTypes {
+  in: unknown
+  out: unknown
+}
+
 /** Handles the messages of a session. Its settling acknowledges them; a rejection is reported and counts as settled. */
-export type SessionHandler = (data: unknown, context: SessionMessageContext) => unknown
+export type SessionHandler<In = unknown> = (data: In, context: SessionMessageContext) => unknown
 
 /** A message that will not arrive, or that nobody knows to have arrived. */
 export interface SessionMessage {
@@ -56,11 +63,11 @@ export type SessionLossReason =
   /** A listener of `onSession` threw. */
   | 'failed'
 
-export interface SessionEvents {
+export interface SessionEvents<In = unknown> {
   /** A message came in; `handle` is what acknowledges, listeners only observe. */
-  message: [data: unknown, context: SessionMessageContext]
+  message: [data: In, context: SessionMessageContext]
   /** A volatile message came in; `stream` is `undefined` for text. */
-  volatile: [data: unknown, stream: number | undefined]
+  volatile: [data: In, stream: number | undefined]
   /** The client was interrupted: drop what is buffered of this stream. */
   flush: [stream: number]
   /** The client has handled a message. */
@@ -95,7 +102,9 @@ export interface SessionActions {
   close(): void
 }
 
-export class Session extends Emitter<SessionEvents> {
+export class Session<T extends SessionMessageTypes = SessionMessageTypes> extends Emitter<
+  SessionEvents<T['in']>
+> {
   readonly #actions: SessionActions
 
   /** Made by `SessionServer`. */
@@ -140,17 +149,17 @@ export class Session extends Emitter<SessionEvents> {
    * @throws CommsError `BAD_REQUEST` (empty text, larger than `maxFrame`, not JSON), `QUEUE_FULL` with `overflow:
    * 'reject'`; TypeError or RangeError for wrong options. A session that is over throws nothing: the receipt rejects.
    */
-  send(data: unknown, options: SessionSendOptions = {}): SessionReceipt {
+  send(data: T['out'], options: SessionSendOptions = {}): SessionReceipt {
     checkSendOptions(options)
     return this.#actions.sendMessage(data, options)
   }
 
   /** Sets the one handler of its messages, or none: then taking a message is handling it. */
-  handle(handler: SessionHandler | undefined): this {
+  handle(handler: SessionHandler<T['in']> | undefined): this {
     if (handler !== undefined && typeof handler !== 'function') {
-      throw new TypeError(`handle: the handler must be a function, got ${typeof handler}`)
+      throw optionError('Session.handle', 'handler', 'must be a function', handler)
     }
-    this.#actions.handler = handler
+    this.#actions.handler = handler as SessionHandler | undefined
     return this
   }
 

@@ -807,6 +807,25 @@ describe('over a WebSocketServer of ws', () => {
   })
 })
 
+describe('the types of messages', () => {
+  it('are those that the app names: what comes in, what goes out', async () => {
+    interface Order {
+      item: string
+    }
+    const typed = new SessionServer<{ in: Order; out: { took: string } }>()
+    typed.onSession((made) => {
+      made.handle(({ item }) => void made.send({ took: item.toUpperCase() }))
+      made.on('message', ({ item }) => item.length)
+      // @ts-expect-error: nothing of the kind goes out
+      made.on('connected', () => made.send({ taken: 'tea' }))
+    })
+    // @ts-expect-error: nor from here
+    expect(typed.broadcast({ taken: 'tea' })).toBe(0)
+    expect(typed.broadcast({ took: 'tea' })).toBe(0)
+    await typed.close()
+  })
+})
+
 describe('options', () => {
   it.each([
     [{ ttl: -1 }, /"ttl"/],
@@ -821,7 +840,12 @@ describe('options', () => {
 
   it('attach wants somebody who sees the sessions', async () => {
     await start()
-    expect(() => new SessionServer().attach(http.http)).toThrow(/onSession first/)
+    expect(() => new SessionServer().attach(http.http)).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED', message: expect.stringContaining('onSession first') }),
+    )
+    expect(() => server.attach(8000 as never)).toThrow(
+      'SessionServer.attach: option "server" must be a server of node:http, node:https or ws, got 8000',
+    )
     expect(() => server.attach(http.http, { path: 5 as never })).toThrow(/"path"/)
     expect(() => server.onSession(undefined as never)).toThrow(TypeError)
     await expect(server.drain({ spreadMs: -1 })).rejects.toThrow(/"spreadMs"/)

@@ -6,7 +6,8 @@ import type { Server as SecureServer } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { Emitter } from '../core/emitter.ts'
-import { checkOptions, delay } from '../core/options.ts'
+import { CommsError } from '../core/errors.ts'
+import { checkOption, checkOptions, delay, optionError, type Rule } from '../core/options.ts'
 import { sleep } from '../core/sleep.ts'
 import { CLOSE } from '../session/closeCodes.ts'
 import { FIRST_FRAME_LENGTH } from '../session/limits.ts'
@@ -15,7 +16,7 @@ import { ConnectionSlots } from './connectionSlots.ts'
 import { pathOf } from './httpRoutes.ts'
 import { encodeMessage } from './payload.ts'
 import { refuseUpgrade } from './refuseUpgrade.ts'
-import type { Session } from './Session.ts'
+import type { Session, SessionMessageTypes } from './Session.ts'
 import type { SessionCounts } from './sessionHost.ts'
 import { SessionHub } from './sessionHub.ts'
 import {
@@ -33,11 +34,11 @@ import {
 /** The WebSocket subprotocol. */
 export const SUBPROTOCOL = 'guru.v1'
 
-export interface SessionServerEvents {
+export interface SessionServerEvents<T extends SessionMessageTypes = SessionMessageTypes> {
   /** A session was opened, or taken up from the store. */
-  session: [session: Session]
+  session: [session: Session<T>]
   /** Something failed: the store, `authenticate`, or what no listener of `session` heard. */
-  error: [error: unknown, session: Session | undefined]
+  error: [error: unknown, session: Session<T> | undefined]
 }
 
 /** A `WebSocketServer` of `ws`, as far as it is needed: who uses none needs no types of it. */
@@ -66,13 +67,22 @@ const CLOSE_TIMEOUT_MS = 5000
 /** So many connections at a time are told 4429; more are refused in HTTP, which costs less. */
 const MAX_REFUSING = 100
 const POLICY = 1008
+const serverRule: Rule = {
+  expected: 'a server of node:http, node:https or ws',
+  accepts: (value) => typeof (value as Server | undefined)?.on === 'function',
+}
 
-export class SessionServer extends Emitter<SessionServerEvents> {
+/**
+ * @typeParam T the messages of the app: what comes `in`, what goes `out`
+ */
+export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> extends Emitter<
+  SessionServerEvents<T>
+> {
   readonly #options: ResolvedSessionServerOptions
   readonly #hub: SessionHub
   readonly #slots: ConnectionSlots
   readonly #webSockets: WebSocketServer
-  readonly #listeners: ((session: Session) => void)[] = []
+  readonly #listeners: ((session: Session<T>) => void)[] = []
   readonly #detach: (() => void)[] = []
   /** Connections, and the addresses they count for. */
   readonly #open = new Map<WebSocket, string>()
@@ -89,8 +99,8 @@ export class SessionServer extends Emitter<SessionServerEvents> {
     this.#options = resolved
     this.#slots = new ConnectionSlots(resolved.maxConnections, resolved.maxConnectionsPerAddress)
     this.#hub = new SessionHub(resolved, {
-      onSession: (session) => this.#onSession(session),
-      onError: (error, session) => this.#onError(error, session),
+      onSession: (session) => this.#onSession(session as Session<T>),
+      onError: (error, session) => this.#onError(error, session as Session<T> | undefined),
     })
     // One function for all: with ten thousand connections it tells.
     const open = this.#open
@@ -103,8 +113,8 @@ export class SessionServer extends Emitter<SessionServerEvents> {
   }
 
   /** The sessions that live, by their id. */
-  get sessions(): ReadonlyMap<string, Session> {
-    return this.#hub.sessions
+  get sessions(): ReadonlyMap<string, Session<T>> {
+    return this.#hub.sessions as ReadonlyMap<string, unknown> as ReadonlyMap<string, Session<T>>
   }
 
   /** Resolves when the sessions in the store have been taken up; rejects with CommsError `STORAGE`. */
@@ -116,9 +126,9 @@ export class SessionServer extends Emitter<SessionServerEvents> {
    * Calls `listener` with every session: those in the store, once after the first `onSession`, and each that is opened. It has to
    * set handlers before it returns. One that throws ends the session.
    */
-  onSession(listener: (session: Session) => void): this {
+  onSession(listener: (session: Session<T>) => void): this {
     if (typeof listener !== 'function') {
-      throw new TypeError(`onSession: the listener must be a function, got ${typeof listener}`)
+      throw optionError('SessionServer.onSession', 'listener', 'must be a function', listener)
     }
     this.#listeners.push(listener)
     this.#hub.start()
@@ -126,14 +136,21 @@ export class SessionServer extends Emitter<SessionServerEvents> {
   }
 
   /**
-   * Takes the upgrades of a server: of `node:http` or `node:https` those of one path, or all connections of a
+   * Takes the upgrades of a server: of `node:http` or `node:https` those of one path (`/ws`), or all connections of a
    * WebSocketServer of `ws` that have selected guru.v1.
-   * @throws Error without a listener of `onSession`, TypeError for a WebSocketServer that compresses
+   * @throws CommsError `UNSUPPORTED` without a listener of `onSession`, TypeError for what is no server, or a WebSocketServer that
+   * compresses
    */
   attach(server: Server | SecureServer | WebSocketServerLike, options: AttachOptions = {}): this {
+    checkOption('SessionServer.attach', 'server', server, serverRule)
     checkAttachOptions(options)
     if (this.#listeners.length === 0) {
-      throw new Error('attach: call onSession first; messages of a session that nobody sees would be lost')
+      throw new CommsError(
+        'attach: call onSession first; messages of a session that nobody sees would be lost',
+        {
+          code: 'UNSUPPORTED',
+        },
+      )
     }
     if (isWebSocketServer(server)) this.#attachWebSockets(server)
     else this.#attachHttp(server, options.path ?? '/ws')
@@ -172,7 +189,7 @@ export class SessionServer extends Emitter<SessionServerEvents> {
    * @returns how many sessions took it
    * @throws CommsError `BAD_REQUEST`, as `session.send`
    */
-  broadcast(data: unknown, options: SessionSendOptions = {}): number {
+  broadcast(data: T['out'], options: SessionSendOptions = {}): number {
     checkSendOptions(options)
     return this.#hub.broadcast(encodeMessage(data), options)
   }
@@ -318,12 +335,12 @@ export class SessionServer extends Emitter<SessionServerEvents> {
     else this.#onError(error, undefined)
   }
 
-  #onSession(session: Session): void {
+  #onSession(session: Session<T>): void {
     for (const listener of this.#listeners) listener(session)
     this.emit('session', session)
   }
 
-  #onError(error: unknown, session: Session | undefined): void {
+  #onError(error: unknown, session: Session<T> | undefined): void {
     if (!this.emit('error', error, session)) this.#options.logger?.error('a session server:', error)
   }
 }

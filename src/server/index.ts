@@ -28,6 +28,7 @@ export type {
   SessionLossReason,
   SessionMessage,
   SessionMessageContext,
+  SessionMessageTypes,
 } from './Session.ts'
 export {
   SessionServer,

@@ -190,6 +190,27 @@ describe('a connection that tabs share', () => {
     expect(new Set(receipts.map(({ id }) => id)).size).toBe(6)
   })
 
+  it('says what it cannot do, and what to do instead; nothing of it is sent', async () => {
+    const [leader, follower] = [open().connection, open().connection]
+    for (const shared of [leader, follower]) {
+      const refused = (run: () => unknown, message: RegExp) =>
+        expect(run).toThrow(
+          expect.objectContaining({ code: 'UNSUPPORTED', message: expect.stringMatching(message) }),
+        )
+      refused(() => shared.send('now or never', { volatile: true } as never), /open a GuruConnection/)
+      refused(() => shared.streamAudio(new ArrayBuffer(2)), /open a GuruConnection/)
+      refused(() => shared.interrupt(1), /open a GuruConnection/)
+      await expect(shared.request({ ask: 1 })).rejects.toMatchObject({
+        code: 'UNSUPPORTED',
+        message: expect.stringContaining('listen to "message"'),
+      })
+      const receipt = shared.send('sent')
+      refused(() => receipt.cancel(), /"ttl"/)
+      await receipt.delivered
+    }
+    expect(handled).toEqual(['sent', 'sent'])
+  })
+
   it('brings messages to all tabs, and to the handler of the leader alone', async () => {
     const [one, other] = [open(), open()] as const
     const heard: unknown[] = []

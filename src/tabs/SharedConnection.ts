@@ -4,7 +4,7 @@
 
 import { encode, snapshot } from '../connection/encoding.ts'
 import { OWN_EVENTS } from '../connection/events.ts'
-import type { DropReason, MessageContext } from '../connection/messageLayer.ts'
+import type { DropReason, MessageContext, SendOptions } from '../connection/messageLayer.ts'
 import { messageSeq } from '../connection/receipt.ts'
 import { Emitter } from '../core/emitter.ts'
 import { CommsError } from '../core/errors.ts'
@@ -12,7 +12,7 @@ import { randomId } from '../core/randomId.ts'
 import type { OutboxStore } from '../session/store.ts'
 import { Intake } from './intake.ts'
 import { type MarkedOutbox, OriginOutbox } from './originOutbox.ts'
-import { Outgoing, type TabReceipt } from './outgoing.ts'
+import { notShared, Outgoing, type TabReceipt } from './outgoing.ts'
 import type { Mark, Origin, Refusal, TabSendOptions, ToAll, ToLeader, ToTab } from './protocol.ts'
 
 /** The part of `GuruConnection` that a leader uses. */
@@ -69,7 +69,10 @@ interface Leading {
   unhandle: (() => void) | undefined
 }
 
-/** What a client has for a connection that all tabs share. */
+/**
+ * What a client has for a connection that all tabs share: messages that have to arrive. What is now or never (`volatile`, audio), what
+ * waits for one answer (`request`) and taking back (`cancel`) need a connection of the tab's own: they fail with `UNSUPPORTED`.
+ */
 export class SharedConnection extends Emitter<SharedEvents> {
   /** Names this tab among the others. */
   readonly tab: string = randomId()
@@ -113,11 +116,12 @@ export class SharedConnection extends Emitter<SharedEvents> {
   /**
    * Sends a message through the tab that leads. Strings go as they are, bytes as a binary frame, anything else as JSON.
    * A tab that is closed before `stored` has resolved may take it along.
-   * @throws CommsError `BAD_REQUEST` for what cannot be sent, `DISPOSED` after `close()`
+   * @throws CommsError `BAD_REQUEST` for what cannot be sent, `DISPOSED` after `close()`, `UNSUPPORTED` for `volatile`
    */
   send(data: unknown, options?: TabSendOptions): TabReceipt {
     if (this.#closed)
       throw new CommsError('send: this tab has closed its shared connection', { code: 'DISPOSED' })
+    if ((options as SendOptions | undefined)?.volatile) throw notShared('send with "volatile"', OWN_LINE)
     const { receipt, frame } = this.#outgoing.send(snapshot(encode(data)), options, this.#term)
     if (frame) this.#toLeader(frame)
     return receipt
@@ -141,6 +145,33 @@ export class SharedConnection extends Emitter<SharedEvents> {
       this.#handler = undefined
       this.#leading?.unhandle?.()
     }
+  }
+
+  /**
+   * Tabs share no requests.
+   * @throws CommsError `UNSUPPORTED`, always: send the question with an `id`, and listen to `message` for its answer
+   */
+  async request(..._: unknown[]): Promise<never> {
+    throw notShared(
+      'request',
+      'send() the question with an "id" of yours, and listen to "message" for its answer',
+    )
+  }
+
+  /**
+   * What is now or never does not go through another tab.
+   * @throws CommsError `UNSUPPORTED`, always: live audio takes a `GuruConnection` in the tab that speaks
+   */
+  streamAudio(..._: unknown[]): never {
+    throw notShared('streamAudio', OWN_LINE)
+  }
+
+  /**
+   * As `streamAudio`.
+   * @throws CommsError `UNSUPPORTED`, always
+   */
+  interrupt(..._: unknown[]): never {
+    throw notShared('interrupt', OWN_LINE)
   }
 
   /** A snapshot of the leading tab's connection, as far as this tab has heard; `undefined` before it has. */
@@ -426,6 +457,8 @@ export class SharedConnection extends Emitter<SharedEvents> {
     if (message.t === 'status') this.emit('status', message.stats)
   }
 }
+
+const OWN_LINE = 'open a GuruConnection without a storage in the tab that needs it'
 
 const SHARED_EVENTS: ReadonlySet<string> = new Set<keyof SharedEvents>([
   'message',

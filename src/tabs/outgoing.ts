@@ -12,6 +12,22 @@ export interface TabReceipt {
   readonly stored: Promise<void>
   /** Resolves when the server's handler has settled. Rejects `DROPPED`, or `SESSION_LOST` when that will never be known. */
   readonly delivered: Promise<void>
+  /**
+   * What has been handed to the leading tab cannot be taken back; `ttl` bounds how long it may wait.
+   * @throws CommsError `UNSUPPORTED`, always
+   */
+  cancel(): never
+}
+
+/** The error of what a connection of one tab can do and a shared one cannot. @param instead what to do */
+export function notShared(what: string, instead: string): CommsError {
+  return new CommsError(`${what}: a connection that tabs share cannot do that; ${instead}`, {
+    code: 'UNSUPPORTED',
+  })
+}
+
+function cancel(): never {
+  throw notShared('cancel', 'give the message a "ttl" when you send it')
 }
 
 interface Sent {
@@ -55,6 +71,7 @@ export class Outgoing {
         id: `${this.#tab}/${sent.n}`,
         stored: unheard(stored.promise),
         delivered: unheard(delivered.promise),
+        cancel,
       },
       frame: term === undefined ? undefined : this.#frame(sent, term),
     }

@@ -113,9 +113,18 @@ function onClose(this: WebSocket, code: number, reason: Buffer): void {
   ;(this as NodeSocket).sink?.ended({ code, reason: reason.toString(), wasClean: code !== 1006 })
 }
 
+/** What to look at first, by status. */
+const HINTS: Readonly<Record<number, string>> = {
+  400: 'does the server expect a session, or none?',
+  401: 'is the token right?',
+  403: 'are token, origin and host allowed?',
+  404: 'is the path right?',
+}
+
 function onRefused(this: WebSocket, _request: ClientRequest, response: IncomingMessage): void {
-  const { statusCode } = response
-  const message = `${redactUrl(this.url)} refused the upgrade with HTTP ${statusCode}`
+  const { statusCode = 0 } = response
+  const hint = HINTS[statusCode]
+  const message = `${redactUrl(this.url)} refused the upgrade with HTTP ${statusCode}${hint ? `: ${hint}` : ''}`
   ;(this as NodeSocket).sink?.failed(new CommsError(message, { code: 'CONNECTION' }))
   // Who listens here has to end the request: the body of a refusal is of no use.
   response.destroy()
