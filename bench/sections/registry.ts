@@ -15,6 +15,7 @@ const loaders: Record<string, () => Promise<unknown>> = {
   policies: async () => (await import('./policies.ts')).policies,
   steps: async () => (await import('./steps.ts')).steps,
   scale: async () => (await import('./scale.ts')).scale,
+  redis: async () => (await import('./redis.ts')).redis,
 }
 
 export const sectionNames = Object.keys(loaders)

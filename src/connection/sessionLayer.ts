@@ -12,15 +12,13 @@ import {
   type LossReason,
   NOT_LEAVING,
   newClient,
-  type StopReason,
   type Verdict,
 } from '../session/clientSession.ts'
 import { CLOSE } from '../session/closeCodes.ts'
-import { encodeControl, isAck } from '../session/control.ts'
+import { encodeAck, encodeControl } from '../session/control.ts'
 import { type Entry, NEVER } from '../session/entry.ts'
-import { type Payload as SessionPayload, TEXT } from '../session/frames.ts'
-import { OutboxWriter } from '../session/outboxWriter.ts'
-import type { OutboxRecord, OutboxStore, Write } from '../session/store.ts'
+import { reliableNumber, type Payload as SessionPayload, TEXT, textPayload } from '../session/frames.ts'
+import type { OutboxStore } from '../session/store.ts'
 import { byteLength, type Frame, type Payload, type Utf8Length } from './encoding.ts'
 import type { ConnectionEvents } from './events.ts'
 import { Fates } from './fates.ts'
@@ -28,6 +26,8 @@ import type { LayerHost, MessageContext, SendOptions, SessionMessageLayer } from
 import type { PlainLayer } from './plainLayer.ts'
 import { messageId, rejected } from './receipt.ts'
 import { type CloseInfo, MAX_RECONNECT_DELAY_MS, type ReconnectDecision } from './reconnect.ts'
+import { SessionOutbox } from './sessionOutbox.ts'
+import { LOST, refusal, STOPPED } from './sessionTexts.ts'
 
 /** The WebSocket subprotocol. */
 const SUBPROTOCOL = 'guru.v1'
@@ -71,32 +71,6 @@ export interface SessionLayerOptions {
   readonly random: Random
 }
 
-const STOPPED: Readonly<
-  Record<Exclude<StopReason, 'closed'>, [string, ConstructorParameters<typeof CommsError>[1]]>
-> = {
-  notAuthenticated: [
-    'the server did not accept the token (4401): is it still valid?',
-    { code: 'CONNECTION' },
-  ],
-  takenOver: [
-    'another connection owns the session (4409): is its outbox open twice, or a copy of it?',
-    { code: 'SESSION_LOST' },
-  ],
-  protocol: [
-    'the server and this client do not understand each other (4400, three times)',
-    { code: 'PROTOCOL' },
-  ],
-}
-
-const LOST: Readonly<Record<LossReason, string>> = {
-  gone: 'the server no longer has the session',
-  memory: 'the server, or this client, has lost a part of the session',
-  protocol: 'the protocol was broken twice',
-  stopped: 'the connection was ended for good',
-  storage: 'the storage could not be written',
-  usedUp: 'all numbers are used up',
-}
-
 /** Where which kind of line has opened, for `auto`. Shared: the next connection need not find out anew. */
 const remembered = new Map<string, 'session' | 'plain'>()
 
@@ -107,7 +81,7 @@ export class SessionLayer implements SessionMessageLayer {
   readonly #session: ClientSession
   readonly #stored = new Fates()
   readonly #delivered = new Fates()
-  #writer: OutboxWriter | undefined
+  #outbox: SessionOutbox | undefined
   /** What the current line speaks; `undefined` while there is none. */
   #speaks: 'session' | 'plain' | undefined
   /** What the latest line spoke. */
@@ -121,12 +95,12 @@ export class SessionLayer implements SessionMessageLayer {
   /** The machine's numbers are higher than ours by as much as older processes had used up. */
   #offset = 0
   #recorded = 0
-  /** To be written at the end of this turn. */
-  #ack: string | undefined
+  /** To be acknowledged at the end of this turn; 0 for nothing. */
+  #rx = 0
   /** When the turn that is under way began to bring frames. */
   #at = NEVER
   /** When an acknowledgement was due after the latest frame. */
-  #dueAt = Number.NaN
+  #tellAt = NEVER
   #waiters: (() => void)[] = []
 
   constructor(host: SessionLayerHost, options: SessionLayerOptions) {
@@ -153,28 +127,24 @@ export class SessionLayer implements SessionMessageLayer {
   async load(): Promise<void> {
     const { storage, clock } = this.#options
     if (!storage) return
-    let record: OutboxRecord
-    try {
-      record = await storage.load()
-    } catch (error) {
-      this.#host.error(storageError('cannot be used: this session lives in memory', error))
-      return
-    }
-    const sinceWall = clock.now() - clock.wallNow()
-    const here = (entry: Entry) =>
-      entry.expiresAt === NEVER ? entry : { ...entry, expiresAt: entry.expiresAt + sinceWall }
-    this.#session.restore({ session: record.session, waiting: record.waiting.map(here) })
-    this.#offset = this.#session.peer.state.seq
-    this.#recorded = this.#offset
-    this.#committed = this.#session.hasSession
-    this.#machine.durable = true
-    this.#writer = new OutboxWriter(storage, {
+    const outbox = new SessionOutbox(storage, clock, {
       onStored: (write) => {
         this.#session.stored(write, this.#now)
         this.#afterwards()
       },
-      onFailed: (error) => void this.#storageFailed(storage, error),
+      onFailed: (error) => this.#storageFailed(error),
     })
+    try {
+      this.#session.restore(await outbox.load())
+    } catch (error) {
+      this.#host.error(error as CommsError)
+      return
+    }
+    this.#offset = this.#session.peer.state.seq
+    this.#recorded = this.#offset
+    this.#committed = this.#session.hasSession
+    this.#machine.durable = true
+    this.#outbox = outbox
   }
 
   /** Takes over what waits in a plain layer: it keeps its numbers. */
@@ -237,7 +207,10 @@ export class SessionLayer implements SessionMessageLayer {
         now,
         this.#wishes(options, now),
       )
-      if (accepted !== 'taken' && accepted !== 'dropped') throw this.#refusal(accepted)
+      if (accepted !== 'taken' && accepted !== 'dropped') {
+        const { maxFrame } = peer.state.limits
+        throw refusal(accepted, { queued: this.queuedMessages, bytes: this.queuedBytes, maxFrame })
+      }
       if (peer.waiting > 0) this.#host.line.arm()
     }
     return peer.state.seq - this.#offset
@@ -323,7 +296,6 @@ export class SessionLayer implements SessionMessageLayer {
 
   frame(data: Frame): boolean {
     if (this.#speaks !== 'session') return false
-    const frame = data instanceof ArrayBuffer ? new Uint8Array(data) : data
     // Frames come many in one turn, for all of which it is the same time: reading a clock costs more than taking a message.
     if (this.#at === NEVER) {
       this.#at = this.#now
@@ -331,12 +303,15 @@ export class SessionLayer implements SessionMessageLayer {
         this.#at = NEVER
       })
     }
-    this.#session.frame(frame, this.#at)
-    const { inbox, waiting } = this.#session.state.peer
+    const number = typeof data === 'string' ? reliableNumber(data) : 0
+    if (number > 0) this.#session.text(number, textPayload(data as string, number), this.#at)
+    else this.#session.frame(data instanceof ArrayBuffer ? new Uint8Array(data) : data, this.#at)
+    const { leaveAt, peer } = this.#session.state
+    const { inbox, waiting } = peer
     // Only what can have moved the next wake-up is worth looking at: most messages do not.
-    const dueAt = inbox.settled === inbox.taken && waiting.entries.length === 0 ? inbox.tellAt : Number.NaN
-    if (dueAt !== this.#dueAt || this.#session.state.leaveAt !== NOT_LEAVING) {
-      this.#dueAt = dueAt
+    const moved = inbox.tellAt !== this.#tellAt || inbox.settled !== inbox.taken
+    if (moved || waiting.entries.length > 0 || leaveAt !== NOT_LEAVING) {
+      this.#tellAt = inbox.tellAt
       this.#host.line.arm()
     }
     this.#host.settled()
@@ -367,7 +342,7 @@ export class SessionLayer implements SessionMessageLayer {
     // What is recorded is taken up again by the next process; what is not is over.
     if (state === 'closed' || !this.#machine.durable) this.#session.stop()
     if (state === 'closed') return
-    void this.#writer?.close()
+    this.#outbox?.close()
     this.#release()
     this.#stored.failAll('DISPOSED', 'the connection has been disposed of')
     this.#delivered.failAll('DISPOSED', 'the connection has been disposed of')
@@ -427,10 +402,8 @@ export class SessionLayer implements SessionMessageLayer {
   #carryOut(): ClientHost {
     const host = this.#host
     return {
-      send: (frame) => {
-        if (isAck(frame)) this.#acknowledge(frame)
-        else host.write(frame)
-      },
+      send: (frame) => void host.write(frame),
+      acknowledge: (rx) => this.#acknowledge(rx),
       transmit: (number, text) => void host.writeNumbered(number, text),
       deliver: (sid, number, _stream, payload, redelivered) =>
         this.#deliver(sid, number, payload, redelivered),
@@ -460,7 +433,7 @@ export class SessionLayer implements SessionMessageLayer {
         this.#release()
         host.tellLater('drain')
       },
-      store: (write) => this.#writer?.push(this.#onTheWall(write)),
+      store: (write) => this.#outbox?.push(write),
       pong: (at) => host.line.answered(at),
       opened: () => {
         this.#committed = true
@@ -480,16 +453,16 @@ export class SessionLayer implements SessionMessageLayer {
   }
 
   /** Messages come many at a time, and each ack covers those before it: only the last of a turn is worth a write. */
-  #acknowledge(ack: string): void {
-    if (this.#ack === undefined) {
+  #acknowledge(rx: number): void {
+    if (this.#rx === 0) {
       queueMicrotask(() => {
-        const latest = this.#ack
-        this.#ack = undefined
+        const latest = this.#rx
+        this.#rx = 0
         // What was left unsaid on a line that is gone, the next `resume` says.
-        if (latest !== undefined && this.#speaks === 'session') this.#host.write(latest)
+        if (this.#speaks === 'session') this.#host.write(encodeAck(latest))
       })
     }
-    this.#ack = ack
+    this.#rx = rx
   }
 
   #deliver(sid: string, number: number, payload: SessionPayload, redelivered: boolean): void {
@@ -525,15 +498,13 @@ export class SessionLayer implements SessionMessageLayer {
       this.#host.tellLater('sessionLost', { reason, inDoubt, resent })
   }
 
-  async #storageFailed(storage: OutboxStore, error: unknown): Promise<void> {
+  #storageFailed(error: CommsError): void {
     this.#machine.durable = false
-    this.#writer = undefined
-    this.#host.error(storageError('cannot be written: a new session, in memory, takes over', error))
+    this.#outbox = undefined
+    this.#host.error(error)
     this.#stored.failAll('STORAGE', 'the message could not be recorded; it is kept in memory')
     this.#session.storageFailed()
     this.#afterwards()
-    // What it holds has become wrong: another process must not take it up.
-    await storage.destroy()
   }
 
   /** What follows the end of a line; `undefined` leaves it to the usual rules. */
@@ -563,43 +534,11 @@ export class SessionLayer implements SessionMessageLayer {
     }
   }
 
-  #refusal(why: 'rejected' | 'tooLarge' | 'empty'): CommsError {
-    const { peer } = this.#session
-    switch (why) {
-      case 'rejected': {
-        const message = `the queue is full (${this.queuedMessages} messages, ${this.queuedBytes} bytes waiting)`
-        return new CommsError(`${message}: the message was not accepted`, { code: 'QUEUE_FULL' })
-      }
-      case 'tooLarge': {
-        const { maxFrame } = peer.state.limits
-        return new CommsError(`send: the message is too large: the server takes ${maxFrame} bytes at most`, {
-          code: 'BAD_REQUEST',
-        })
-      }
-      case 'empty':
-        return new CommsError('send: a session cannot carry an empty text', { code: 'BAD_REQUEST' })
-    }
-  }
-
-  /** What is recorded outlives the process, so that its times are those of the wall clock. */
-  #onTheWall(write: Write): Write {
-    if (write.kind !== 'accept' && write.kind !== 'number') return write
-    const { entry } = write
-    if (entry.expiresAt === NEVER) return write
-    const { clock } = this.#options
-    return { ...write, entry: { ...entry, expiresAt: entry.expiresAt - clock.now() + clock.wallNow() } }
-  }
-
   #release(): void {
     const waiters = this.#waiters
     this.#waiters = []
     for (const resolve of waiters) resolve()
   }
-}
-
-function storageError(what: string, cause: unknown): CommsError {
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new CommsError(`the storage ${what} (${why})`, { code: 'STORAGE', cause })
 }
 
 function bytesOf(data: ArrayBuffer | ArrayBufferView<ArrayBuffer>): Uint8Array<ArrayBuffer> {
