@@ -1,0 +1,164 @@
+// What the processes on one engine tell each other. Nothing hangs on it: a note that is lost costs time, since whoever asks asks
+// again, and what matters lies in the engine.
+
+import type { Clock } from '../core/clock.ts'
+import { type Payload, TEXT } from '../session/frames.ts'
+import type { PostFate } from '../session/sharedSessions.ts'
+import { type EngineLink, toStorageError } from './EngineLink.ts'
+import { storeOf } from './NodeLease.ts'
+import type { RedisEngine } from './RedisEngine.ts'
+import { decodeNote, encodeNote, payloadOf } from './sessionWire.ts'
+
+type Note =
+  /** Another store wants a session that this one owns. */
+  | { readonly t: 'want'; readonly sid: string; readonly by: string }
+  /** A session that was asked for is free. */
+  | { readonly t: 'free'; readonly sid: string }
+  /** Something lies in a session's inbox. */
+  | { readonly t: 'posted'; readonly sid: string }
+  | { readonly t: 'fate'; readonly token: string; readonly fate: PostFate }
+  | { readonly t: 'whisper'; readonly sid?: string; readonly stream: number }
+
+export interface MailReader {
+  wanted(sid: string, by: string): void
+  posted(sid: string): void
+  fate(token: string, fate: PostFate): void
+  whispered(sid: string | undefined, stream: number, payload: Payload): void
+  /** Notes may have been missed. */
+  missed(): void
+}
+
+export class SessionMail {
+  readonly #engine: RedisEngine
+  readonly #link: EngineLink
+  readonly #clock: Clock
+  readonly #prefix: string
+  readonly #store: string
+  readonly #reader: MailReader
+  readonly #waiting = new Map<string, Set<() => void>>()
+  #opening: Promise<void> | undefined
+  #closers: (() => Promise<void>)[] = []
+  #closed = false
+
+  constructor(
+    engine: RedisEngine,
+    link: EngineLink,
+    clock: Clock,
+    { prefix, store }: { prefix: string; store: string },
+    reader: MailReader,
+  ) {
+    this.#engine = engine
+    this.#link = link
+    this.#clock = clock
+    this.#prefix = prefix
+    this.#store = store
+    this.#reader = reader
+  }
+
+  /** Resolves when it hears; tried again at the next call when it fails. */
+  open(): Promise<void> {
+    this.#opening ??= this.#open().catch((error) => {
+      this.#opening = undefined
+      throw error
+    })
+    return this.#opening
+  }
+
+  /** Asks a node for a session; resolves when it is free, or after `ms` to be asked again. */
+  async want(sid: string, node: string, ms: number): Promise<void> {
+    const waiting = this.#waiting.get(sid) ?? new Set()
+    this.#waiting.set(sid, waiting)
+    let stop = () => {}
+    const told = new Promise<void>((resolve) => {
+      stop = resolve
+    })
+    waiting.add(stop)
+    const timer = this.#clock.setTimeout(stop, ms, true)
+    this.#tell(storeOf(node), { t: 'want', sid, by: this.#store })
+    await told
+    this.#clock.clearTimeout(timer)
+    waiting.delete(stop)
+    if (waiting.size === 0) this.#waiting.delete(sid)
+  }
+
+  free(by: string, sid: string): void {
+    this.#tell(by, { t: 'free', sid })
+  }
+
+  posted(node: string, sid: string): void {
+    this.#tell(storeOf(node), { t: 'posted', sid })
+  }
+
+  /** @param from who posted it: `<store>.<token>` */
+  fate(from: string, fate: PostFate): void {
+    const store = storeOf(from)
+    this.#tell(store, { t: 'fate', token: from.slice(store.length + 1), fate })
+  }
+
+  async whisper(sid: string | undefined, stream: number, payload: Payload): Promise<void> {
+    const note: Note = { t: 'whisper', ...(sid !== undefined && { sid }), stream }
+    await this.#link.command(['PUBLISH', this.#all, encodeNote(note, payload)])
+  }
+
+  /** Never rejects. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#opening?.catch(() => {})
+    await Promise.all(this.#closers.map((close) => close().catch(() => {})))
+    this.#closers = []
+    for (const waiting of this.#waiting.values()) for (const stop of waiting) stop()
+  }
+
+  get #all(): string {
+    return `${this.#prefix}all`
+  }
+
+  #channel(store: string): string {
+    return `${this.#prefix}to:${store}`
+  }
+
+  async #open(): Promise<void> {
+    const hear = (bytes: Uint8Array) => this.#heard(bytes)
+    const missed = () => {
+      if (!this.#closed) this.#reader.missed()
+    }
+    const channels = [this.#channel(this.#store), this.#all]
+    const opened = await Promise.allSettled(
+      channels.map((channel) => this.#engine.subscribe(channel, hear, missed)),
+    )
+    const closers = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+    const failed = opened.find((one) => one.status === 'rejected')
+    if (!failed && !this.#closed) {
+      this.#closers = closers
+      return
+    }
+    await Promise.allSettled(closers.map((close) => close()))
+    throw toStorageError(failed?.reason ?? new Error('the session store is closed'))
+  }
+
+  #tell(store: string, note: Note): void {
+    this.#link.command(['PUBLISH', this.#channel(store), encodeNote(note)]).catch(() => {})
+  }
+
+  #heard(bytes: Uint8Array): void {
+    const heard = decodeNote<Note>(bytes)
+    if (!heard || this.#closed) return
+    const { note, body } = heard
+    switch (note.t) {
+      case 'want':
+        this.#reader.wanted(note.sid, note.by)
+        return
+      case 'free':
+        for (const stop of this.#waiting.get(note.sid) ?? []) stop()
+        return
+      case 'posted':
+        this.#reader.posted(note.sid)
+        return
+      case 'fate':
+        this.#reader.fate(note.token, note.fate)
+        return
+      case 'whisper':
+        this.#reader.whispered(note.sid, note.stream, payloadOf(note.stream ?? TEXT, body))
+    }
+  }
+}
