@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'PROTOCOL'
   | 'SESSION_LOST'
   | 'STORAGE'
+  | 'ENGINE'
 
 /** What every error of the library may be given. */
 export interface CommsErrorInit {

@@ -22,6 +22,7 @@ export interface RedisEngine {
   /**
    * Listens to a channel until the function that it resolves to is called. On a connection of its own (all channels share
    * it), that is made at the first call: a connection that listens can do nothing else.
+   * While nobody answers it goes on trying.
    * @param onMessage given each message
    * @param onGap told when messages may have been missed, because the connection had been lost: what they would have said
    *   is then to be read

@@ -1,0 +1,12 @@
+// "guru-comms/redis": what a fleet of processes shares, in Redis or Valkey 7.0 and newer. Re-exports only.
+
+export {
+  fromGlide,
+  type GlideClientLike,
+  type GlideListener,
+  type GlideOptions,
+} from './adapters/fromGlide.ts'
+export { fromIoredis, type IoredisClient } from './adapters/fromIoredis.ts'
+export { fromNodeRedis, type NodeRedisClient } from './adapters/fromNodeRedis.ts'
+export { EngineError, type EngineReason, isEngineError } from './EngineError.ts'
+export type { RedisArgument, RedisEngine, RedisReply } from './RedisEngine.ts'
