@@ -107,9 +107,9 @@ export class NodeLease {
       const node = `${store}.${this.#lives}`
       const sentAt = this.#clock.now()
       try {
-        // Known before it lives: whoever reads the list asks for the key, and a name without one is of a dead node.
-        await this.#link.run(vital, [nodesKey(prefix)], ['ZADD', `${this.#clock.wallNow()}`, node])
         await this.#link.run(vital, [this.#key(node)], ['SET', '1', 'PX', `${leaseMs}`])
+        // After it lives, or others would take it for dead; before it owns anything, or nobody would look for what it leaves.
+        await this.#link.run(vital, [nodesKey(prefix)], ['ZADD', `${this.#clock.wallNow()}`, node])
         this.#needOpen()
         this.node = node
         this.#until = sentAt + leaseMs * TRUST

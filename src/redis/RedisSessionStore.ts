@@ -11,10 +11,11 @@ import { NodeLease } from './NodeLease.ts'
 import { Orphans } from './Orphans.ts'
 import { type Own, Owned } from './Owned.ts'
 import type { RedisArgument, RedisReply } from './RedisEngine.ts'
+import type { Script } from './Script.ts'
 import { SessionIndex } from './SessionIndex.ts'
 import { SessionMail } from './SessionMail.ts'
 import { SharedRedisSessions } from './SharedRedisSessions.ts'
-import { claim, grow, release, type SessionScript, write as shrink } from './sessionScripts.ts'
+import { claim, grow, release, write as shrink } from './sessionScripts.ts'
 import {
   type RedisSessionStoreOptions,
   resolveStoreOptions,
@@ -89,13 +90,18 @@ class Store implements RedisSessionStore {
       this.#owned.clear()
       this.shared.lapsed()
     })
-    this.#mail = new SessionMail(engine, this.#link, clock, names, {
-      wanted: (sid, by) => this.shared.wanted(sid, by),
-      posted: (sid) => this.shared.cameIn(sid),
-      fate: (...fate) => this.shared.fate(...fate),
-      whispered: (...whisper) => this.shared.whispered(...whisper),
-      missed: () => this.shared.missed(),
-    })
+    this.#mail = new SessionMail(
+      this.#link,
+      clock,
+      { ...names, timeoutMs: settings.timeout },
+      {
+        wanted: (sid, by) => this.shared.wanted(sid, by),
+        posted: (sid) => this.shared.cameIn(sid),
+        fate: (...fate) => this.shared.fate(...fate),
+        whispered: (...whisper) => this.shared.whispered(...whisper),
+        missed: () => this.shared.missed(),
+      },
+    )
     this.shared = new SharedRedisSessions({
       settings,
       link: this.#link,
@@ -105,7 +111,7 @@ class Store implements RedisSessionStore {
       owned: this.#owned,
       orphans: new Orphans(this.#index, this.#lease, (sid) => this.#inherit(sid)),
       enter: () => this.#enter(),
-      giveUp: (sid) => this.#inTurn(sid, () => this.#release(sid)),
+      giveUp: (sid, settled) => this.#inTurn(sid, () => this.#release(sid, settled)),
       isBusy: (sid) => this.#turns.get(sid),
       store: names.store,
     })
@@ -138,7 +144,7 @@ class Store implements RedisSessionStore {
       owned: this.#owned.size,
       holds: this.#lease.holds,
       lapses: this.#lease.lapses,
-      ...this.#link.calls,
+      ...this.#link.counts,
       askedFor: this.#askedFor,
       inherited: this.#inherited,
       given,
@@ -288,11 +294,11 @@ class Store implements RedisSessionStore {
     }
   }
 
-  async #release(sid: string): Promise<void> {
+  async #release(sid: string, settled: boolean): Promise<void> {
     const own = this.#owned.get(sid)
     const { node } = this.#lease
     if (node === '') return
-    const facts = [node, own ? `${own.fence}` : '', `${own?.seq ?? 0}`]
+    const facts = [node, own ? `${own.fence}` : '', `${own?.seq ?? 0}`, settled ? '1' : '0']
     const answer = await this.#persistently(node, release, this.#keys(sid), facts)
     if (own && this.#owned.get(sid) === own) this.#owned.delete(sid)
     this.#index.remove(node, sid)
@@ -321,7 +327,7 @@ class Store implements RedisSessionStore {
    */
   async #persistently(
     node: string,
-    script: SessionScript,
+    script: Script,
     keys: readonly string[],
     args: readonly RedisArgument[],
   ): Promise<{ reply: RedisReply; again: boolean } | undefined> {

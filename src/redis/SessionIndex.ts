@@ -56,13 +56,14 @@ export class SessionIndex {
     } while (cursor !== '0')
   }
 
-  /** A dead node has nothing to leave any more. */
-  async forget(node: string): Promise<void> {
+  /** Forgets a dead node, unless it still has something to leave. */
+  async forget(node: string): Promise<boolean> {
     const set = this.#setOf(node)
     // Somebody may still be at it.
-    if ((await this.#link.command(['SCARD', set], set)) !== 0) return
+    if ((await this.#link.command(['SCARD', set], set)) !== 0) return false
     const key = nodesKey(this.#prefix)
     await this.#link.command(['ZREM', key, node], key)
+    return true
   }
 
   #setOf(node: string): string {

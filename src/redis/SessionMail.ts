@@ -2,11 +2,12 @@
 // again, and what matters lies in the engine.
 
 import type { Clock } from '../core/clock.ts'
+import { sleep } from '../core/sleep.ts'
 import { type Payload, TEXT } from '../session/frames.ts'
 import type { PostFate } from '../session/sharedSessions.ts'
-import { type EngineLink, toStorageError } from './EngineLink.ts'
+import { StorageError } from '../storage/StorageError.ts'
+import type { EngineLink } from './EngineLink.ts'
 import { storeOf } from './NodeLease.ts'
-import type { RedisEngine } from './RedisEngine.ts'
 import { decodeNote, encodeNote, payloadOf } from './sessionWire.ts'
 
 type Note =
@@ -29,11 +30,11 @@ export interface MailReader {
 }
 
 export class SessionMail {
-  readonly #engine: RedisEngine
   readonly #link: EngineLink
   readonly #clock: Clock
   readonly #prefix: string
   readonly #store: string
+  readonly #timeoutMs: number
   readonly #reader: MailReader
   readonly #waiting = new Map<string, Set<() => void>>()
   #opening: Promise<void> | undefined
@@ -41,27 +42,45 @@ export class SessionMail {
   #closed = false
 
   constructor(
-    engine: RedisEngine,
     link: EngineLink,
     clock: Clock,
-    { prefix, store }: { prefix: string; store: string },
+    { prefix, store, timeoutMs }: { prefix: string; store: string; timeoutMs: number },
     reader: MailReader,
   ) {
-    this.#engine = engine
     this.#link = link
     this.#clock = clock
     this.#prefix = prefix
     this.#store = store
+    this.#timeoutMs = timeoutMs
     this.#reader = reader
   }
 
-  /** Resolves when it hears; tried again at the next call when it fails. */
-  open(): Promise<void> {
+  /**
+   * Resolves when it hears; tried again at the next call when it fails.
+   * @throws StorageError when the engine refuses, or is away: then it goes on trying
+   */
+  async open(): Promise<void> {
+    if (this.#closers.length > 0) return
     this.#opening ??= this.#open().catch((error) => {
       this.#opening = undefined
       throw error
     })
-    return this.#opening
+    this.#opening.catch(() => {})
+    const over = new AbortController()
+    const late = sleep(this.#clock, this.#timeoutMs, over.signal, () => undefined, true).then(() => {
+      throw new StorageError(
+        `the engine lets nobody listen within ${this.#timeoutMs} ms: it is away or slow`,
+        {
+          reason: 'unavailable',
+        },
+      )
+    })
+    late.catch(() => {})
+    try {
+      await Promise.race([this.#opening, late])
+    } finally {
+      over.abort()
+    }
   }
 
   /** Asks a node for a session; resolves when it is free, or after `ms` to be asked again. */
@@ -103,7 +122,6 @@ export class SessionMail {
   /** Never rejects. */
   async close(): Promise<void> {
     this.#closed = true
-    await this.#opening?.catch(() => {})
     await Promise.all(this.#closers.map((close) => close().catch(() => {})))
     this.#closers = []
     for (const waiting of this.#waiting.values()) for (const stop of waiting) stop()
@@ -124,7 +142,7 @@ export class SessionMail {
     }
     const channels = [this.#channel(this.#store), this.#all]
     const opened = await Promise.allSettled(
-      channels.map((channel) => this.#engine.subscribe(channel, hear, missed)),
+      channels.map((channel) => this.#link.subscribe(channel, hear, missed)),
     )
     const closers = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
     const failed = opened.find((one) => one.status === 'rejected')
@@ -133,7 +151,7 @@ export class SessionMail {
       return
     }
     await Promise.allSettled(closers.map((close) => close()))
-    throw toStorageError(failed?.reason ?? new Error('the session store is closed'))
+    throw failed?.reason ?? new StorageError('the session store is closed', { reason: 'closed' })
   }
 
   #tell(store: string, note: Note): void {

@@ -38,7 +38,7 @@ export interface SharedParts {
   /** Resolves when this process may own sessions. */
   readonly enter: () => Promise<void>
   /** Gives a session up in the engine, after what was asked of it before. */
-  readonly giveUp: (sid: string) => Promise<void>
+  readonly giveUp: (sid: string, settled: boolean) => Promise<void>
   /** What is under way of a session. */
   readonly isBusy: (sid: string) => Promise<unknown> | undefined
 }
@@ -52,6 +52,7 @@ export class SharedRedisSessions implements SharedSessions {
   readonly #parts: SharedParts
   readonly #fateListeners = new Set<FateListener>()
   #owner: SessionOwner | undefined
+  readonly #posting = new Map<string, Promise<unknown>>()
   readonly #giving = new Map<string, Promise<void>>()
   #sweepTimer: TimerHandle
   #keepTimer: TimerHandle
@@ -97,24 +98,17 @@ export class SharedRedisSessions implements SharedSessions {
     if (own.hasPosts) void this.#read(sid, own)
   }
 
-  async post(sid: string, message: PostedMessage): Promise<PostResult> {
-    this.#needOpen()
-    const { link, mail, settings, store } = this.#parts
-    // Before it is left, or word of its fate may come before somebody listens.
-    await mail.open()
-    const [session, , , inbox] = this.keys(sid) as [string, string, string, string]
-    const limits = [`${settings.maxPosted}`, `${settings.maxPostedBytes}`]
-    const reply = await link.run(
-      post,
-      [session, inbox],
-      [...limits, encodePost(message, `${store}.${message.token}`)],
-    )
-    if (reply === null) return 'noSession'
-    if (reply === 0) return 'full'
-    const owner = textOf((reply as readonly RedisReply[])[1])
-    this.counts.posted += 1
-    if (owner !== '') mail.posted(owner, sid)
-    return 'posted'
+  post(sid: string, message: PostedMessage): Promise<PostResult> {
+    // One after the other: two that are under way may overtake each other where a script has to be brought first.
+    const before = this.#posting.get(sid) ?? Promise.resolve()
+    const run = () => this.#post(sid, message)
+    const posting = before.then(run, run)
+    this.#posting.set(sid, posting)
+    const done = () => {
+      if (this.#posting.get(sid) === posting) this.#posting.delete(sid)
+    }
+    posting.then(done, done)
+    return posting
   }
 
   tellFate(from: string, fate: PostFate): void {
@@ -197,13 +191,30 @@ export class SharedRedisSessions implements SharedSessions {
     for (const listener of this.#fateListeners) listener.missed()
   }
 
+  async #post(sid: string, message: PostedMessage): Promise<PostResult> {
+    this.#needOpen()
+    const { link, mail, settings, store } = this.#parts
+    // Before it is left, or word of its fate may come before somebody listens.
+    await mail.open()
+    const [session, , , inbox] = this.keys(sid) as [string, string, string, string]
+    const limits = [`${settings.maxPosted}`, `${settings.maxPostedBytes}`]
+    const blob = encodePost(message, `${store}.${message.token}`)
+    const reply = await link.run(post, [session, inbox], [...limits, blob])
+    if (reply === null) return 'noSession'
+    if (reply === 0) return 'full'
+    const owner = textOf((reply as readonly RedisReply[])[1])
+    this.counts.posted += 1
+    if (owner !== '') mail.posted(owner, sid)
+    return 'posted'
+  }
+
   async #give(sid: string): Promise<void> {
     // Who has just found it has its turn.
     await this.#parts.isBusy(sid)?.catch(() => {})
     await Promise.resolve()
-    await this.#owner?.letGo(sid)
+    const settled = (await this.#owner?.letGo(sid)) ?? false
     this.counts.given += 1
-    await this.#parts.giveUp(sid).catch((error) => this.report(error))
+    await this.#parts.giveUp(sid, settled).catch((error) => this.report(error))
     this.#giving.delete(sid)
   }
 

@@ -10,3 +10,9 @@ export { fromIoredis, type IoredisClient } from './adapters/fromIoredis.ts'
 export { fromNodeRedis, type NodeRedisClient } from './adapters/fromNodeRedis.ts'
 export { EngineError, type EngineReason, isEngineError } from './EngineError.ts'
 export type { RedisArgument, RedisEngine, RedisReply } from './RedisEngine.ts'
+export {
+  type RedisSessionStore,
+  type RedisSessionStoreStats,
+  redisSessionStore,
+} from './RedisSessionStore.ts'
+export type { RedisSessionStoreOptions } from './sessionStoreOptions.ts'

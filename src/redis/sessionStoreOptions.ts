@@ -7,7 +7,6 @@ import {
   clockRule,
   interval,
   numberRule,
-  objectWith,
   type Rules,
   text,
   withDefaults,
@@ -15,6 +14,7 @@ import {
 import type { Random } from '../core/random.ts'
 import { systemRandom } from '../core/random.ts'
 import { systemClock } from '../core/systemClock.ts'
+import { engineRule } from './EngineCalls.ts'
 import type { RedisEngine } from './RedisEngine.ts'
 
 export interface RedisSessionStoreOptions {
@@ -46,8 +46,6 @@ export interface RedisSessionStoreOptions {
 }
 
 export type StoreSettings = Required<RedisSessionStoreOptions>
-
-const engineRule = objectWith('command', 'subscribe', 'close')
 
 const rules: Rules<RedisSessionStoreOptions> = {
   engine: engineRule,

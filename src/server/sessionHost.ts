@@ -268,6 +268,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     this.over = true
     this.#writer?.stop()
     this.#failReceipts('the server has closed: the store keeps the message')
+    this.#forgetPosts()
   }
 
   /** Sends what another process has posted; that one is told what becomes of it. */
@@ -306,16 +307,18 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
 
   /**
    * Another process wants it: its connection ends, no handler begins any more, those that run have a while to settle. After that it is over
-   * here.
+   * here. Resolves to whether they have.
    */
-  async moveAway(within: (settled: Promise<void>) => Promise<void>): Promise<void> {
-    if (this.over) return
+  async moveAway(within: (settled: Promise<void>) => Promise<void>): Promise<boolean> {
+    if (this.over) return false
     this.#settling = Promise.withResolvers<void>()
     this.#engine.fenced()
     this.#writer?.flush()
     this.touched()
     await within(this.#settling.promise)
+    const settled = this.isSettled
     this.takenOver('takenOver')
+    return settled
   }
 
   /** It is another's by now, or nobody's. */
@@ -330,6 +333,11 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
       inDoubt.map(({ seq, payload }) => ({ id: messageId(seq), data: payload })),
     )
     this.#server.ended(this)
+  }
+
+  /** Those who posted what is still on its way hear nothing of it from here any more. */
+  #forgetPosts(): void {
+    for (const seq of [...(this.#posts?.keys() ?? [])]) this.#tellFate(seq, 'unknown')
   }
 
   #tellFate(seq: number, fate: PostFate): void {
@@ -570,7 +578,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     this.over = true
     this.connected = false
     this.#failReceipts(why)
-    for (const seq of [...(this.#posts?.keys() ?? [])]) this.#tellFate(seq, 'unknown')
+    this.#forgetPosts()
     this.#server.keep(-this.#kept)
     this.#kept = 0
   }

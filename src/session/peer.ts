@@ -387,7 +387,7 @@ export class Peer {
     state.sid = record.sid
     state.limits = record.limits
     this.#reset(
-      restoredInbox(record.rx, record.done, record.limits.maxMessages),
+      restoredInbox(record.rx, record.done, record.settled ? 0 : record.limits.maxMessages),
       restoredOutbox(record.acked, record.messages),
     )
     for (const { seq } of record.messages) state.seq = Math.max(state.seq, seq)

@@ -49,9 +49,9 @@ export interface Credentials {
 export interface SessionOwner {
   /**
    * Another process wants the session. Its connection has to end, its handlers get a while to settle, what is to be recorded
-   * is recorded; resolves when nothing more of it will be written here. Never rejects.
+   * is recorded; resolves when nothing more of it will be written here, to whether all handlers had settled. Never rejects.
    */
-  letGo(sid: string): Promise<void>
+  letGo(sid: string): Promise<boolean>
   /** The lease has run out: nothing is ours any more. All sessions are to be dropped at once, without a word to the store. */
   lapsed(): void
   /** A session whose owner has died is ours now. */

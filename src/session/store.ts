@@ -56,6 +56,8 @@ export interface SessionRecord extends SessionHead {
   readonly acked: number
   /** From `acked + 1` on, without a gap. A void has an empty text. */
   readonly messages: readonly Entry[]
+  /** The process that had it has let go of it when all its handlers had settled: nothing above `rx` may have begun. */
+  readonly settled?: boolean
 }
 
 /** A session, and the messages that wait behind its window. */
