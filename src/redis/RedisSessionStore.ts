@@ -111,7 +111,7 @@ class Store implements RedisSessionStore {
       owned: this.#owned,
       orphans: new Orphans(this.#index, this.#lease, (sid) => this.#inherit(sid)),
       enter: () => this.#enter(),
-      giveUp: (sid, settled) => this.#inTurn(sid, () => this.#release(sid, settled)),
+      giveUp: (sid, suspect) => this.#inTurn(sid, () => this.#release(sid, suspect)),
       isBusy: (sid) => this.#turns.get(sid),
       store: names.store,
     })
@@ -294,11 +294,11 @@ class Store implements RedisSessionStore {
     }
   }
 
-  async #release(sid: string, settled: boolean): Promise<void> {
+  async #release(sid: string, suspect: number | undefined): Promise<void> {
     const own = this.#owned.get(sid)
     const { node } = this.#lease
     if (node === '') return
-    const facts = [node, own ? `${own.fence}` : '', `${own?.seq ?? 0}`, settled ? '1' : '0']
+    const facts = [node, own ? `${own.fence}` : '', `${own?.seq ?? 0}`, `${suspect ?? ''}`]
     const answer = await this.#persistently(node, release, this.#keys(sid), facts)
     if (own && this.#owned.get(sid) === own) this.#owned.delete(sid)
     this.#index.remove(node, sid)

@@ -38,7 +38,7 @@ export interface SharedParts {
   /** Resolves when this process may own sessions. */
   readonly enter: () => Promise<void>
   /** Gives a session up in the engine, after what was asked of it before. */
-  readonly giveUp: (sid: string, settled: boolean) => Promise<void>
+  readonly giveUp: (sid: string, suspect: number | undefined) => Promise<void>
   /** What is under way of a session. */
   readonly isBusy: (sid: string) => Promise<unknown> | undefined
 }
@@ -212,9 +212,9 @@ export class SharedRedisSessions implements SharedSessions {
     // Who has just found it has its turn.
     await this.#parts.isBusy(sid)?.catch(() => {})
     await Promise.resolve()
-    const settled = (await this.#owner?.letGo(sid)) ?? false
+    const suspect = await this.#owner?.letGo(sid)
     this.counts.given += 1
-    await this.#parts.giveUp(sid, settled).catch((error) => this.report(error))
+    await this.#parts.giveUp(sid, suspect).catch((error) => this.report(error))
     this.#giving.delete(sid)
   }
 

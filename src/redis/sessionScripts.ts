@@ -1,7 +1,7 @@
 // What the engine does with a session, each in one script: nobody sees half of it, and nobody comes between.
 //
 // The keys of a session hold its name as their hash tag, so a cluster keeps them together:
-//   <prefix>{sid}    a hash: head, owner, fence, seq, epoch, rx, acked, last, voids, posted, keep, settled
+//   <prefix>{sid}    a hash: head, owner, fence, seq, epoch, rx, acked, last, voids, posted, keep, suspect
 //   <prefix>{sid}:m  a stream: the messages that have a number, as the entry <number>-0. Numbers only ever grow and are pruned from
 //                    the front, which is what a stream is made for: some hundred entries to a node, trimmed as a whole
 //   <prefix>{sid}:w  a hash by `seq`: the messages that have none. They leave in any order (priority, age), which leaves holes in a
@@ -126,27 +126,28 @@ export const write = script('write', ' flags=allow-oom', WRITE)
 /**
  * Takes a session. ARGV: the new owner, an owner that is known to be dead (or empty). Nothing: there is no such session;
  * a text: its owner; else all of it: {fence, head, epoch, rx, acked, last, voids, numbered, waiting, how many are posted, ms it is
- * kept, whether the last owner had settled all}.
+ * kept, up to where handlers may have begun (empty: nobody knows)}.
  */
 export const claim = script(
   'claim',
   ' flags=allow-oom',
   `
 local s, m, w, i = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local known = redis.call('HMGET', s, 'owner', 'head', 'epoch', 'rx', 'acked', 'last', 'voids', 'keep', 'settled')
+local known = redis.call('HMGET', s, 'owner', 'head', 'epoch', 'rx', 'acked', 'last', 'voids', 'keep', 'suspect')
 local owner = known[1]
 if not owner then return nil end
 if owner ~= '' and owner ~= ARGV[1] and owner ~= ARGV[2] then return owner end
 local fence = redis.call('HINCRBY', s, 'fence', 1)
-redis.call('HSET', s, 'owner', ARGV[1], 'seq', '0', 'settled', '0')
+redis.call('HSET', s, 'owner', ARGV[1], 'seq', '0', 'suspect', '')
 for k = 1, 4 do redis.call('PEXPIRE', KEYS[k], known[8]) end
 local from = string.format('%.0f-0', tonumber(known[5]) + 1)
 return { fence, known[2], known[3], known[4], known[5], known[6], known[7] or '',
-  redis.call('XRANGE', m, from, '+'), redis.call('HGETALL', w), redis.call('XLEN', i), known[8], known[9] or '0' }`,
+  redis.call('XRANGE', m, from, '+'), redis.call('HGETALL', w), redis.call('XLEN', i), known[8], known[9] or '' }`,
 )
 
 /**
- * Gives a session up. ARGV: owner, fence (empty: whichever), seq, whether all handlers have settled. 1: done; 0: it was another's; -2: the engine has lost writes, and
+ * Gives a session up. ARGV: owner, fence (empty: whichever), seq, up to where handlers may have
+ * begun (empty: nobody knows). 1: done; 0: it was another's; -2: the engine has lost writes, and
  * the session with them is removed.
  */
 export const release = script(
@@ -159,7 +160,7 @@ if ARGV[2] ~= '' and tonumber(known[3]) < tonumber(ARGV[3]) then
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
   return -2
 end
-redis.call('HSET', KEYS[1], 'owner', '', 'settled', ARGV[4])
+redis.call('HSET', KEYS[1], 'owner', '', 'suspect', ARGV[4])
 return 1`,
 )
 

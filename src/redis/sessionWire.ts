@@ -134,7 +134,7 @@ export interface Claimed {
 
 /** @throws StorageError `corrupt` when messages are missing */
 export function decodeClaim(sid: string, reply: readonly RedisReply[]): Claimed {
-  const [fence, head, epoch, rx, acked, last, voids, numbered, waiting, posted, keep, settled] = reply
+  const [fence, head, epoch, rx, acked, last, voids, numbered, waiting, posted, keep, suspect] = reply
   const from = numberOf(acked)
   const empty = new Set(textOf(voids).split(' '))
   const messages = (numbered as readonly RedisReply[]).map((one, index) => {
@@ -155,7 +155,7 @@ export function decodeClaim(sid: string, reply: readonly RedisReply[]): Claimed 
     done: [],
     acked: from,
     messages,
-    ...(textOf(settled) === '1' && { settled: true }),
+    ...(textOf(suspect) !== '' && { suspect: numberOf(suspect) }),
   }
   // In the order they were accepted.
   entries.sort((one, other) => one.seq - other.seq)

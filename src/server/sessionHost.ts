@@ -307,18 +307,20 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
 
   /**
    * Another process wants it: its connection ends, no handler begins any more, those that run have a while to settle. After that it is over
-   * here. Resolves to whether they have.
+   * here. Resolves to up to where they may have begun, when all have settled.
    */
-  async moveAway(within: (settled: Promise<void>) => Promise<void>): Promise<boolean> {
-    if (this.over) return false
+  async moveAway(within: (settled: Promise<void>) => Promise<void>): Promise<number | undefined> {
+    if (this.over) return undefined
     this.#settling = Promise.withResolvers<void>()
     this.#engine.fenced()
     this.#writer?.flush()
     this.touched()
     await within(this.#settling.promise)
+    const { suspect } = this.#engine.state.peer.inbox
     const settled = this.isSettled
     this.takenOver('takenOver')
-    return settled
+    // What others may have begun before, and was not handed over here since, is still suspect.
+    return settled ? suspect : undefined
   }
 
   /** It is another's by now, or nobody's. */

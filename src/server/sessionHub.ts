@@ -86,7 +86,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
   /** Sessions that are over while the store does not know it yet. */
   readonly #ending = new Map<string, Promise<void>>()
   /** Sessions that another process has asked for, until they are over here. */
-  readonly #moving = new Map<string, Promise<boolean>>()
+  readonly #moving = new Map<string, Promise<number | undefined>>()
   readonly #shared: SharedSessions | undefined
   readonly #restored = Promise.withResolvers<void>()
   #started = false
@@ -520,12 +520,12 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
 
   // What other processes on the store want.
 
-  letGo(sid: string): Promise<boolean> {
+  letGo(sid: string): Promise<number | undefined> {
     const known = this.#moving.get(sid)
     if (known) return known
     const host = this.#hosts.get(sid)
     // Found for a connection that had gone, and not taken up.
-    if (!host) return Promise.resolve(this.#ending.get(sid)).then(() => false)
+    if (!host) return Promise.resolve(this.#ending.get(sid)).then(() => undefined)
     // Who comes for it here from now on has to look it up.
     this.#table.forget(sid)
     this.#hosts.delete(sid)
@@ -539,10 +539,10 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
         await Promise.race([settled, waited])
         over.abort()
       })
-      .then((settled) => {
+      .then((suspect) => {
         this.#moving.delete(sid)
         this.rested()
-        return settled
+        return suspect
       })
     this.#moving.set(sid, moved)
     return moved

@@ -387,7 +387,7 @@ export class Peer {
     state.sid = record.sid
     state.limits = record.limits
     this.#reset(
-      restoredInbox(record.rx, record.done, record.settled ? 0 : record.limits.maxMessages),
+      restoredInbox(record.rx, record.done, suspectsOf(record)),
       restoredOutbox(record.acked, record.messages),
     )
     for (const { seq } of record.messages) state.seq = Math.max(state.seq, seq)
@@ -548,4 +548,9 @@ export class Peer {
     if (this.state.link === 'down') return
     if (this.#inbox.tell(this.state.limits, now)) this.#host.send(encodeAck(this.#inbox.told()))
   }
+}
+
+/** How many messages above `rx` may have been begun with by a process before. */
+function suspectsOf({ rx, suspect, limits }: SessionRecord): number {
+  return suspect === undefined ? limits.maxMessages : Math.max(0, suspect - rx)
 }

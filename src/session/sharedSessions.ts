@@ -49,9 +49,10 @@ export interface Credentials {
 export interface SessionOwner {
   /**
    * Another process wants the session. Its connection has to end, its handlers get a while to settle, what is to be recorded
-   * is recorded; resolves when nothing more of it will be written here, to whether all handlers had settled. Never rejects.
+   * is recorded; resolves when nothing more of it will be written here, to the `suspect` of the next owner: `undefined` when not all
+   * have settled. Never rejects.
    */
-  letGo(sid: string): Promise<boolean>
+  letGo(sid: string): Promise<number | undefined>
   /** The lease has run out: nothing is ours any more. All sessions are to be dropped at once, without a word to the store. */
   lapsed(): void
   /** A session whose owner has died is ours now. */

@@ -56,8 +56,11 @@ export interface SessionRecord extends SessionHead {
   readonly acked: number
   /** From `acked + 1` on, without a gap. A void has an empty text. */
   readonly messages: readonly Entry[]
-  /** The process that had it has let go of it when all its handlers had settled: nothing above `rx` may have begun. */
-  readonly settled?: boolean
+  /**
+   * Handlers of messages up to here may have begun in another process. Only when that one has let go of it in order; else all that the
+   * window allowed may have.
+   */
+  readonly suspect?: number
 }
 
 /** A session, and the messages that wait behind its window. */

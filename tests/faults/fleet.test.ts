@@ -11,7 +11,7 @@ const FULL = process.env.GURU_FLEET === 'full'
 const CLIENTS = FULL ? 1000 : 100
 const SECONDS = FULL ? 60 : 12
 const SEED = Number(process.env.GURU_SEED ?? 1)
-const LEASE_MS = 2000
+const LEASE_MS = FULL ? 4000 : 2000
 
 if (!HAPROXY) console.warn('skipped: a fleet behind a balancer (apt-get install haproxy)')
 
