@@ -4,7 +4,7 @@ import type { Claimed } from './sessionWire.ts'
 
 export interface Own {
   /** Which owner of the session this is: the engine refuses the others. */
-  readonly fence: number
+  fence: number
   /** Milliseconds that the engine keeps it without a word. */
   readonly keepMs: number
   /** Batches that are recorded. */
@@ -45,8 +45,11 @@ export class Owned {
     this.#all.set(sid, own)
   }
 
+  /** It was taken, perhaps once more: two connections may have asked for it. */
   set(sid: string, { fence, keepMs, posted }: Claimed, now: number): void {
-    this.#all.set(sid, { ...blank, fence, keepMs, seq: 0, keptAt: now, hasPosts: posted > 0 })
+    const known = this.#all.get(sid) ?? { ...blank, fence, keepMs, seq: 0, keptAt: now }
+    this.#all.set(sid, known)
+    Object.assign(known, { fence, seq: 0, keptAt: now, hasPosts: known.hasPosts || posted > 0 })
   }
 
   delete(sid: string): void {

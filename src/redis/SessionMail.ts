@@ -20,6 +20,10 @@ type Note =
   | { readonly t: 'fate'; readonly token: string; readonly fate: PostFate }
   | { readonly t: 'whisper'; readonly sid?: string; readonly stream: number }
 
+/** A note that cannot be sent is tried again so often, after so many milliseconds. */
+const TRIES = 4
+const AGAIN_MS = 300
+
 export interface MailReader {
   wanted(sid: string, by: string): void
   posted(sid: string): void
@@ -155,7 +159,15 @@ export class SessionMail {
   }
 
   #tell(store: string, note: Note): void {
-    this.#link.command(['PUBLISH', this.#channel(store), encodeNote(note)]).catch(() => {})
+    this.#try(store, encodeNote(note), TRIES)
+  }
+
+  /** Twice heard harms nobody. */
+  #try(store: string, note: Uint8Array, tries: number): void {
+    this.#link.command(['PUBLISH', this.#channel(store), note]).catch(() => {
+      if (tries > 1 && !this.#closed)
+        this.#clock.setTimeout(() => this.#try(store, note, tries - 1), AGAIN_MS, true)
+    })
   }
 
   #heard(bytes: Uint8Array): void {

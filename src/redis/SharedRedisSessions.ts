@@ -46,6 +46,8 @@ export interface SharedParts {
 /** Messages of an inbox that are read at a time, and sessions that are kept at a time. */
 const PAGE = 100
 const AT_ONCE = 32
+/** An inbox that could not be read is read again after so many milliseconds. */
+const READ_AGAIN_MS = 500
 
 export class SharedRedisSessions implements SharedSessions {
   readonly counts = { given: 0, posted: 0 }
@@ -221,7 +223,7 @@ export class SharedRedisSessions implements SharedSessions {
   async #read(sid: string, own: Own): Promise<void> {
     if (own.reading) return
     own.reading = true
-    const { link, owned } = this.#parts
+    const { link, owned, settings } = this.#parts
     const inbox = this.keys(sid)[3] as string
     try {
       while (own.hasPosts && owned.get(sid) === own) {
@@ -236,8 +238,8 @@ export class SharedRedisSessions implements SharedSessions {
         this.#owner?.posted(sid, found)
       }
     } catch {
-      // Read again when the session is kept, or something more comes.
       own.hasPosts = true
+      if (!this.#stopped) settings.clock.setTimeout(() => this.cameIn(sid), READ_AGAIN_MS, true)
     } finally {
       own.reading = false
     }

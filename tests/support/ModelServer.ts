@@ -72,6 +72,11 @@ export class ModelServer {
     return [...this.#sessions.keys()].filter((key) => this.#session(key)).length
   }
 
+  /** The node that owns a session of the store with the default prefix; empty for none. */
+  ownerOf(sid: string): string {
+    return this.#session(`guru:{${sid}}`)?.owner ?? ''
+  }
+
   /** Does a command at once. @throws Error as the engine would answer with */
   execute(args: readonly RedisArgument[]): RedisReply {
     const [command = '', first = '', ...rest] = args
@@ -371,10 +376,15 @@ export class ModelEngine implements RedisEngine {
     })
   }
 
-  async subscribe(channel: string, onMessage: (message: Uint8Array) => void): Promise<() => Promise<void>> {
+  async subscribe(
+    channel: string,
+    onMessage: (message: Uint8Array) => void,
+    onGap: () => void,
+  ): Promise<() => Promise<void>> {
     const leave = this.#server.subscribe(channel, (message) => {
-      // Nothing hangs on a note: one may be lost.
-      if (!this.#line.loses()) this.#after(() => onMessage(message))
+      // What is lost is lost with a connection, which is made anew.
+      const isLost = this.#line.loses()
+      this.#after(() => (isLost ? onGap() : onMessage(message)))
     })
     this.#leave.push(leave)
     return async () => leave()
