@@ -36,6 +36,15 @@ export class EngineLink {
     this.#clock = clock
   }
 
+  /** Looks once whether the engine is new enough. @throws StorageError */
+  async checkVersion(): Promise<void> {
+    try {
+      await this.#calls.checkVersion()
+    } catch (error) {
+      throw toStorageError(error)
+    }
+  }
+
   /** @throws StorageError */
   run(script: Script, keys: readonly string[], args: readonly RedisArgument[]): Promise<RedisReply> {
     return this.#count(this.#calls.run(script, keys, args))

@@ -105,16 +105,22 @@ export class NodeLease {
       this.#needOpen()
       this.#lives += 1
       const node = `${store}.${this.#lives}`
-      const sentAt = this.#clock.now()
       try {
-        await this.#link.run(vital, [this.#key(node)], ['SET', '1', 'PX', `${leaseMs}`])
-        // After it lives, or others would take it for dead; before it owns anything, or nobody would look for what it leaves.
-        await this.#link.run(vital, [nodesKey(prefix)], ['ZADD', `${this.#clock.wallNow()}`, node])
+        // What is done once is not to be taken off the first lease.
+        await this.#link.checkVersion()
+        const sentAt = this.#clock.now()
+        await Promise.all([
+          this.#link.run(vital, [this.#key(node)], ['SET', '1', 'PX', `${leaseMs}`]),
+          // Before it owns anything, or nobody would look for what it leaves.
+          this.#link.run(vital, [nodesKey(prefix)], ['ZADD', `${this.#clock.wallNow()}`, node]),
+        ])
         this.#needOpen()
+        const until = sentAt + leaseMs * TRUST
+        const left = until - this.#clock.now()
+        if (left <= 0) throw tooSlow(leaseMs)
         this.node = node
-        this.#until = sentAt + leaseMs * TRUST
-        if (!this.holds) continue
-        this.#plan(leaseMs / 3)
+        this.#until = until
+        this.#plan(Math.min(leaseMs, left) / 3)
         return
       } catch (error) {
         if (this.#clock.now() + RETRY_MS >= deadline || this.#over) throw error
@@ -164,4 +170,11 @@ export class NodeLease {
     this.lapses += 1
     this.#onLapse(node)
   }
+}
+
+function tooSlow(leaseMs: number): StorageError {
+  return new StorageError(
+    `redisSessionStore: the engine answers so slowly that a lease of ${leaseMs} ms is over before it is known (option "lease")`,
+    { reason: 'unavailable' },
+  )
 }
