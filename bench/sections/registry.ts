@@ -11,6 +11,7 @@ const loaders: Record<string, () => Promise<unknown>> = {
   size: async () => (await import('./size.ts')).size,
   wire: async () => (await import('./wire.ts')).wire,
   policies: async () => (await import('./policies.ts')).policies,
+  redis: async () => (await import('./redis.ts')).redis,
 }
 
 export const sectionNames = Object.keys(loaders)

@@ -2,6 +2,8 @@
 // One server speaks them all over the same sockets, so that what differs between contestants is the client alone.
 // (SignalR's and Centrifugo's own servers are programs in C# and Go, far faster or slower than one in Node.)
 
+import { NumberedBlock } from './frames.ts'
+
 /** What the server does with one connection. */
 export interface Speaker {
   /** Texts to send when the socket opens. */
@@ -10,8 +12,8 @@ export interface Speaker {
   read(text: string): { messages: readonly string[]; replies: readonly string[] }
   /** The text that carries one application message, given as JSON. */
   wrap(json: string): string
-  /** Whether no two messages look alike, so that none can be made in advance. */
-  readonly numbers?: boolean
+  /** Where no two messages look alike: makes the frames of the next `count` messages, all of them `json`, at each call. */
+  blocks?(json: string, count: number): () => Buffer
   /** What keeps the client content while nothing happens, sent every ten seconds. */
   readonly heartbeat: string | undefined
 }
@@ -35,7 +37,14 @@ function session(): Speaker {
   return {
     greeting: NONE,
     heartbeat: undefined,
-    numbers: true,
+    blocks(json, count) {
+      const block = new NumberedBlock(json, count)
+      return () => {
+        const frames = block.from(sent + 1)
+        sent += count
+        return frames
+      }
+    },
     wrap(json) {
       sent += 1
       return `${sent}:${json}`

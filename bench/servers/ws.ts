@@ -5,6 +5,7 @@ import { createServer } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { answer } from '../harness/child.ts'
+import { frame } from './frames.ts'
 import { delta } from './payload.ts'
 import { type Speaker, speakerFor } from './protocols.ts'
 
@@ -17,38 +18,27 @@ const BLOCK = 250
 const open = new Set<WebSocket>()
 let accepted = 0
 
-/** One text frame from server to client (RFC 6455 section 5.2): unmasked, so it can be made once and sent often. */
-function frame(text: string): Buffer {
-  const payload = Buffer.from(text)
-  const header = Buffer.alloc(payload.length < 126 ? 2 : 4)
-  header[0] = 0x81
-  if (payload.length < 126) header[1] = payload.length
-  else {
-    header[1] = 126
-    header.writeUInt16BE(payload.length, 2)
-  }
-  return Buffer.concat([header, payload])
-}
-
 /** Sends `count` pieces of a reply as fast as the socket takes them, at hardly any cost to this process. */
 function flood(stream: Duplex, speaker: Speaker, count: number): void {
   const json = JSON.stringify(delta(1))
-  const one = frame(speaker.wrap(json))
-  const made = speaker.numbers
-    ? [one, ...Array.from({ length: Math.ceil(count / BLOCK) * BLOCK - 1 }, () => frame(speaker.wrap(json)))]
-    : []
-  const block = Buffer.concat(Array.from({ length: BLOCK }, () => one))
+  const makeBlock = speaker.blocks?.(json, BLOCK) ?? sameBlock(speaker.wrap(json))
   let left = Math.ceil(count / BLOCK)
   const more = () => {
     while (left > 0) {
       left -= 1
-      if (!stream.write(speaker.numbers ? Buffer.concat(made.splice(0, BLOCK)) : block)) {
+      if (!stream.write(makeBlock())) {
         stream.once('drain', more)
         return
       }
     }
   }
   more()
+}
+
+function sameBlock(text: string): () => Buffer {
+  const one = frame(text)
+  const block = Buffer.concat(Array.from({ length: BLOCK }, () => one))
+  return () => block
 }
 
 const server = createServer((_request, response) => {

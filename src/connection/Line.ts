@@ -14,9 +14,11 @@ import type { CloseInfo } from './reconnect.ts'
 export interface LineSocket {
   /** 1 while it takes frames, as in the WebSocket interface. */
   readonly readyState: number
-  /** Bytes handed over that the network has not taken. */
+  /** Bytes handed over that the network has not taken; those of this turn need not be among them. */
   readonly bufferedAmount: number
   send(payload: Payload): void
+  /** Sends the text `number:text`. Absent where nothing is gained over gluing them together. */
+  sendNumbered?(number: number, text: string): void
   /** A frame has gone out: those that follow in this turn may go together at its end. Absent where nothing is gained. */
   gather?(): void
   /** Sends a protocol ping; absent where the platform has none. */
@@ -176,15 +178,29 @@ export class Line implements SocketSink {
   /** Puts a frame on the wire: the one place where frames go out. Returns false when the line takes none. */
   write(payload: Payload): boolean {
     const socket = this.#socket
-    const heartbeat = this.#heartbeat
     if (socket?.readyState !== 1) return false
     socket.send(payload)
+    this.#wrote(socket)
+    return true
+  }
+
+  /** The same for the text `number:text`, which a socket may be able to put together as it sends it. */
+  writeNumbered(number: number, text: string): boolean {
+    const socket = this.#socket
+    if (!socket?.sendNumbered) return this.write(`${number}:${text}`)
+    if (socket.readyState !== 1) return false
+    socket.sendNumbered(number, text)
+    this.#wrote(socket)
+    return true
+  }
+
+  #wrote(socket: LineSocket): void {
+    const heartbeat = this.#heartbeat
     socket.gather?.()
     if (heartbeat?.awaitsSend) {
       heartbeat.sent(this.#now)
       this.arm()
     }
-    return true
   }
 
   /** `pingInterval` was changed. */

@@ -288,6 +288,12 @@ export class Messenger implements LineOwner, LayerHost {
     return true
   }
 
+  writeNumbered(number: number, text: string): boolean {
+    if (!this.line.writeNumbered(number, text)) return false
+    this.tally.sent += 1
+    return true
+  }
+
   dropped(seq: number, data: Payload, reason: DropReason): void {
     const id = messageId(seq)
     const message = `message ${id} was dropped from the queue: ${reason}`

@@ -12,15 +12,13 @@ import {
   type LossReason,
   NOT_LEAVING,
   newClient,
-  type StopReason,
   type Verdict,
 } from '../session/clientSession.ts'
 import { CLOSE } from '../session/closeCodes.ts'
 import { encodeControl, isAck } from '../session/control.ts'
 import { type Entry, NEVER } from '../session/entry.ts'
 import { type Payload as SessionPayload, TEXT } from '../session/frames.ts'
-import { OutboxWriter } from '../session/outboxWriter.ts'
-import type { OutboxRecord, OutboxStore, Write } from '../session/store.ts'
+import type { OutboxStore } from '../session/store.ts'
 import { byteLength, type Frame, type Payload, type Utf8Length } from './encoding.ts'
 import type { ConnectionEvents } from './events.ts'
 import { Fates } from './fates.ts'
@@ -28,6 +26,8 @@ import type { LayerHost, MessageContext, SendOptions, SessionMessageLayer } from
 import type { PlainLayer } from './plainLayer.ts'
 import { messageId, rejected } from './receipt.ts'
 import { type CloseInfo, MAX_RECONNECT_DELAY_MS, type ReconnectDecision } from './reconnect.ts'
+import { SessionOutbox } from './sessionOutbox.ts'
+import { LOST, refusal, STOPPED } from './sessionTexts.ts'
 
 /** The WebSocket subprotocol. */
 const SUBPROTOCOL = 'guru.v1'
@@ -40,6 +40,8 @@ export interface SessionLayerHost extends LayerHost {
     hangUp(code: number, reason: string, error?: Error): void
     arm(): void
   }
+  /** Puts the text frame of a numbered message on the wire; the same as `write` of the two with a colon between. */
+  writeNumbered(number: number, text: string): boolean
   /** Counts the bytes of a text, where the platform can do so without encoding it. */
   readonly utf8Length: Utf8Length | undefined
   /** A message came in. Returns what the handler did; a promise never rejects. */
@@ -69,32 +71,6 @@ export interface SessionLayerOptions {
   readonly random: Random
 }
 
-const STOPPED: Readonly<
-  Record<Exclude<StopReason, 'closed'>, [string, ConstructorParameters<typeof CommsError>[1]]>
-> = {
-  notAuthenticated: [
-    'the server did not accept the token (4401): is it still valid?',
-    { code: 'CONNECTION' },
-  ],
-  takenOver: [
-    'another connection owns the session (4409): is its outbox open twice, or a copy of it?',
-    { code: 'SESSION_LOST' },
-  ],
-  protocol: [
-    'the server and this client do not understand each other (4400, three times)',
-    { code: 'PROTOCOL' },
-  ],
-}
-
-const LOST: Readonly<Record<LossReason, string>> = {
-  gone: 'the server no longer has the session',
-  memory: 'the server, or this client, has lost a part of the session',
-  protocol: 'the protocol was broken twice',
-  stopped: 'the connection was ended for good',
-  storage: 'the storage could not be written',
-  usedUp: 'all numbers are used up',
-}
-
 /** Where which kind of line has opened, for `auto`. Shared: the next connection need not find out anew. */
 const remembered = new Map<string, 'session' | 'plain'>()
 
@@ -105,7 +81,7 @@ export class SessionLayer implements SessionMessageLayer {
   readonly #session: ClientSession
   readonly #stored = new Fates()
   readonly #delivered = new Fates()
-  #writer: OutboxWriter | undefined
+  #outbox: SessionOutbox | undefined
   /** What the current line speaks; `undefined` while there is none. */
   #speaks: 'session' | 'plain' | undefined
   /** What the latest line spoke. */
@@ -151,28 +127,24 @@ export class SessionLayer implements SessionMessageLayer {
   async load(): Promise<void> {
     const { storage, clock } = this.#options
     if (!storage) return
-    let record: OutboxRecord
-    try {
-      record = await storage.load()
-    } catch (error) {
-      this.#host.error(storageError('cannot be used: this session lives in memory', error))
-      return
-    }
-    const sinceWall = clock.now() - clock.wallNow()
-    const here = (entry: Entry) =>
-      entry.expiresAt === NEVER ? entry : { ...entry, expiresAt: entry.expiresAt + sinceWall }
-    this.#session.restore({ session: record.session, waiting: record.waiting.map(here) })
-    this.#offset = this.#session.peer.state.seq
-    this.#recorded = this.#offset
-    this.#committed = this.#session.hasSession
-    this.#machine.durable = true
-    this.#writer = new OutboxWriter(storage, {
+    const outbox = new SessionOutbox(storage, clock, {
       onStored: (write) => {
         this.#session.stored(write, this.#now)
         this.#afterwards()
       },
-      onFailed: (error) => void this.#storageFailed(storage, error),
+      onFailed: (error) => this.#storageFailed(error),
     })
+    try {
+      this.#session.restore(await outbox.load())
+    } catch (error) {
+      this.#host.error(error as CommsError)
+      return
+    }
+    this.#offset = this.#session.peer.state.seq
+    this.#recorded = this.#offset
+    this.#committed = this.#session.hasSession
+    this.#machine.durable = true
+    this.#outbox = outbox
   }
 
   /** Takes over what waits in a plain layer: it keeps its numbers. */
@@ -235,7 +207,10 @@ export class SessionLayer implements SessionMessageLayer {
         now,
         this.#wishes(options, now),
       )
-      if (accepted !== 'taken' && accepted !== 'dropped') throw this.#refusal(accepted)
+      if (accepted !== 'taken' && accepted !== 'dropped') {
+        const { maxFrame } = peer.state.limits
+        throw refusal(accepted, { queued: this.queuedMessages, bytes: this.queuedBytes, maxFrame })
+      }
       if (peer.waiting > 0) this.#host.line.arm()
     }
     return peer.state.seq - this.#offset
@@ -365,7 +340,7 @@ export class SessionLayer implements SessionMessageLayer {
     // What is recorded is taken up again by the next process; what is not is over.
     if (state === 'closed' || !this.#machine.durable) this.#session.stop()
     if (state === 'closed') return
-    void this.#writer?.close()
+    this.#outbox?.close()
     this.#release()
     this.#stored.failAll('DISPOSED', 'the connection has been disposed of')
     this.#delivered.failAll('DISPOSED', 'the connection has been disposed of')
@@ -396,8 +371,9 @@ export class SessionLayer implements SessionMessageLayer {
     }
   }
 
+  /** In whole milliseconds: fractions would make a heap object of every time that is handed on. */
   get #now(): number {
-    return this.#options.clock.now()
+    return Math.floor(this.#options.clock.now())
   }
 
   /** How a message is sent, in the machine's terms; nothing for the most. */
@@ -428,6 +404,7 @@ export class SessionLayer implements SessionMessageLayer {
         if (isAck(frame)) this.#acknowledge(frame)
         else host.write(frame)
       },
+      transmit: (number, text) => void host.writeNumbered(number, text),
       deliver: (sid, number, _stream, payload, redelivered) =>
         this.#deliver(sid, number, payload, redelivered),
       volatile: (_stream, payload) => void host.receive(payload),
@@ -456,7 +433,7 @@ export class SessionLayer implements SessionMessageLayer {
         this.#release()
         host.tellLater('drain')
       },
-      store: (write) => this.#writer?.push(this.#onTheWall(write)),
+      store: (write) => this.#outbox?.push(write),
       pong: (at) => host.line.answered(at),
       opened: () => {
         this.#committed = true
@@ -521,15 +498,13 @@ export class SessionLayer implements SessionMessageLayer {
       this.#host.tellLater('sessionLost', { reason, inDoubt, resent })
   }
 
-  async #storageFailed(storage: OutboxStore, error: unknown): Promise<void> {
+  #storageFailed(error: CommsError): void {
     this.#machine.durable = false
-    this.#writer = undefined
-    this.#host.error(storageError('cannot be written: a new session, in memory, takes over', error))
+    this.#outbox = undefined
+    this.#host.error(error)
     this.#stored.failAll('STORAGE', 'the message could not be recorded; it is kept in memory')
     this.#session.storageFailed()
     this.#afterwards()
-    // What it holds has become wrong: another process must not take it up.
-    await storage.destroy()
   }
 
   /** What follows the end of a line; `undefined` leaves it to the usual rules. */
@@ -559,43 +534,11 @@ export class SessionLayer implements SessionMessageLayer {
     }
   }
 
-  #refusal(why: 'rejected' | 'tooLarge' | 'empty'): CommsError {
-    const { peer } = this.#session
-    switch (why) {
-      case 'rejected': {
-        const message = `the queue is full (${this.queuedMessages} messages, ${this.queuedBytes} bytes waiting)`
-        return new CommsError(`${message}: the message was not accepted`, { code: 'QUEUE_FULL' })
-      }
-      case 'tooLarge': {
-        const { maxFrame } = peer.state.limits
-        return new CommsError(`send: the message is too large: the server takes ${maxFrame} bytes at most`, {
-          code: 'BAD_REQUEST',
-        })
-      }
-      case 'empty':
-        return new CommsError('send: a session cannot carry an empty text', { code: 'BAD_REQUEST' })
-    }
-  }
-
-  /** What is recorded outlives the process, so that its times are those of the wall clock. */
-  #onTheWall(write: Write): Write {
-    if (write.kind !== 'accept' && write.kind !== 'number') return write
-    const { entry } = write
-    if (entry.expiresAt === NEVER) return write
-    const { clock } = this.#options
-    return { ...write, entry: { ...entry, expiresAt: entry.expiresAt - clock.now() + clock.wallNow() } }
-  }
-
   #release(): void {
     const waiters = this.#waiters
     this.#waiters = []
     for (const resolve of waiters) resolve()
   }
-}
-
-function storageError(what: string, cause: unknown): CommsError {
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new CommsError(`the storage ${what} (${why})`, { code: 'STORAGE', cause })
 }
 
 function bytesOf(data: ArrayBuffer | ArrayBufferView<ArrayBuffer>): Uint8Array<ArrayBuffer> {

@@ -7,7 +7,8 @@ import { encodeControl, type Opened } from './control.ts'
 import type { Entry } from './entry.ts'
 import type { Frame } from './frames.ts'
 import { windowDefaults } from './limits.ts'
-import { newPeer, Peer, type PeerHost, type PeerOptions, type PeerState } from './peer.ts'
+import { Peer } from './peer.ts'
+import { newPeer, type PeerHost, type PeerOptions, type PeerState } from './peerState.ts'
 import type { OutboxRecord, Write } from './store.ts'
 
 /** Why a client is not going to reconnect. */
@@ -167,10 +168,9 @@ export class ClientSession {
       this.#violation('a message before "opened"')
       return
     }
-    const { taken } = state.peer.inbox
-    const { acked } = state.peer.outbox
+    const before = state.strikes > 0 ? this.#progress : 0
     const asked = this.peer.receive(frame, now)
-    if (state.peer.inbox.taken > taken || state.peer.outbox.acked > acked) state.strikes = 0
+    if (state.strikes > 0 && this.#progress > before) state.strikes = 0
     if (asked === undefined) {
       if (this.peer.isUsedUp) this.#renew()
       return
@@ -189,6 +189,12 @@ export class ClientSession {
       default:
         this.#violation(`a "${asked.t}" from the server`)
     }
+  }
+
+  /** Grows with every message that got through, either way. */
+  get #progress(): number {
+    const { inbox, outbox } = this.state.peer
+    return inbox.taken + outbox.acked
   }
 
   /** A fact is recorded. */

@@ -116,9 +116,11 @@ export class Inbox {
     const mask = state.started.length - 1
     const slot = number & mask
     if (state.started[slot] === SETTLED) return false
-    state.started[slot] = SETTLED
     state.runningBytes -= state.sizes[slot] as number
-    if (number !== state.settled + 1) return true
+    if (number !== state.settled + 1) {
+      state.started[slot] = SETTLED
+      return true
+    }
     let next = number
     do {
       state.started[next & mask] = FREE

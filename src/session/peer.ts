@@ -18,77 +18,13 @@ import {
   TEXT,
   textPayload,
 } from './frames.ts'
-import {
-  agreedInterval,
-  type HeartbeatState,
-  heard,
-  heartbeatDue,
-  heartbeatDueAt,
-  newHeartbeat,
-} from './heartbeat.ts'
+import { agreedInterval, heard, heartbeatDue, heartbeatDueAt, newHeartbeat } from './heartbeat.ts'
 import { Inbox, type InboxState, NOT_DUE, newInbox, restoredInbox } from './inbox.ts'
-import type { WaitingLimits, WindowLimits } from './limits.ts'
+import type { WindowLimits } from './limits.ts'
 import { newOutbox, Outbox, type OutboxState, restoredOutbox } from './outbox.ts'
+import type { PeerHost, PeerOptions, PeerState } from './peerState.ts'
 import type { SessionRecord, Write } from './store.ts'
-import { newWaiting, Waiting, type WaitingState } from './waiting.ts'
-
-/** What a peer has done by whoever owns it. */
-export interface PeerHost {
-  /** Puts a frame on the current connection. */
-  send(frame: Frame): void
-  /** Starts the handler of a message. When it has settled, `settled` is to be called with the same `sid` and number. */
-  deliver(sid: string, number: number, stream: number, payload: Payload, redelivered: boolean): void
-  /** Hands over a volatile message. */
-  volatile(stream: number, payload: Payload): void
-  /** Drops what is buffered of a stream: the other side was interrupted. */
-  flush(stream: number): void
-  /** Message `seq` is recorded. Only with `durable`. */
-  accepted(seq: number): void
-  /** The other side's handler of message `seq` has settled. */
-  delivered(seq: number): void
-  /** A message that had no number will not be sent. */
-  dropped(entry: Entry, reason: DropReason): void
-  /** A handler was given up after `handlerTimeout`. */
-  handlerTimedOut(number: number): void
-  /** Nothing waits behind the window any more. */
-  ready(): void
-  /** Records a fact; `stored` is to be called with it, in order, when it would survive. Only with `durable`. */
-  store(write: Write): void
-  /** A ping was answered; `at` is what it carried. */
-  pong(at: number): void
-}
-
-export interface PeerOptions extends WaitingLimits {
-  /** Whether facts are recorded before they are told. */
-  readonly durable: boolean
-  /** Milliseconds a handler may take. `Infinity` for no limit. */
-  readonly handlerTimeout: number
-  /** Milliseconds of silence that make a ping due; 0 when somebody else sees to it. */
-  readonly pingInterval: number
-  /** Milliseconds of silence after a ping that mean a dead connection. */
-  readonly pongTimeout: number
-}
-
-/** Plain data, so that a state can be compared and copied. */
-export interface PeerState {
-  /** Names the session; empty while there is none. */
-  sid: string
-  limits: WindowLimits
-  /**
-   * `down`: no connection that can take a message; `catchingUp`: messages that have a number may go out, none gets
-   * one; `up`: all may.
-   */
-  link: 'down' | 'catchingUp' | 'up'
-  inbox: InboxState
-  outbox: OutboxState
-  waiting: WaitingState
-  /** The `seq` of the latest message. */
-  seq: number
-  /** `null`: no connection, no heartbeat. */
-  heartbeat: HeartbeatState | null
-  /** Streams whose volatile messages are ignored until so many `flushed` have come. */
-  flushing: { stream: number; awaited: number }[]
-}
+import { Waiting } from './waiting.ts'
 
 /** What came of `send`. */
 export type Accepted =
@@ -112,20 +48,6 @@ export interface SendOptions {
 
 /** What a frame asked for that only one of the sides can answer; a string says how it broke the protocol. */
 export type Unhandled = Control | string | undefined
-
-export function newPeer(limits: WindowLimits): PeerState {
-  return {
-    sid: '',
-    limits,
-    link: 'down',
-    inbox: newInbox(),
-    outbox: newOutbox(),
-    waiting: newWaiting(),
-    seq: 0,
-    heartbeat: null,
-    flushing: [],
-  }
-}
 
 const NO_OPTIONS: SendOptions = {}
 
@@ -521,8 +443,13 @@ export class Peer {
       if (waited) this.#tellReady()
     }
     for (let entry = this.#outbox.next(); entry; entry = this.#outbox.next()) {
-      this.#host.send(encodeReliable(this.#outbox.sending(), entry.stream, entry.payload))
+      this.#transmit(this.#outbox.sending(), entry)
     }
+  }
+
+  #transmit(number: number, { stream, payload }: Entry): void {
+    if (typeof payload === 'string' && this.#host.transmit) this.#host.transmit(number, payload)
+    else this.#host.send(encodeReliable(number, stream, payload))
   }
 
   #tellReady(): void {

@@ -7,7 +7,8 @@ import { encodeControl } from './control.ts'
 import type { Entry } from './entry.ts'
 import type { Frame } from './frames.ts'
 import type { WindowLimits } from './limits.ts'
-import { newPeer, Peer, type PeerHost, type PeerOptions, type PeerState } from './peer.ts'
+import { Peer } from './peer.ts'
+import { newPeer, type PeerHost, type PeerOptions, type PeerState } from './peerState.ts'
 import type { StoredSession, Write } from './store.ts'
 
 /** Why a session is over. */

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { GuruConnection } from '../GuruConnection.ts'
+import { openWebSocket } from './wsTransport.ts'
 
 const cleanups: (() => void)[] = []
 afterEach(() => {
@@ -60,5 +61,69 @@ describe('the WebSocket in Node', () => {
     connection.close(1000)
     expect(await closed).toBe(1000)
     expect(heard).toEqual(['a', 'b', 'c'])
+  })
+
+  it('numbered texts keep their place among all other frames, on several connections at once', async () => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    await once(server, 'listening')
+    cleanups.push(() => server.close())
+    const { port } = server.address() as AddressInfo
+    const heard = new Map<string, string[]>()
+    server.on('connection', (socket, request) => {
+      const mine: string[] = []
+      heard.set(request.url ?? '', mine)
+      socket.on('message', (data, isBinary) => mine.push(isBinary ? `bytes ${data}` : String(data)))
+      socket.on('close', (code) => mine.push(`closed ${code}`))
+    })
+    const sockets = await Promise.all(
+      ['/a', '/b'].map(async (path) => {
+        const opened = Promise.withResolvers<void>()
+        const ended = Promise.withResolvers<void>()
+        const socket = openWebSocket(
+          {
+            url: `ws://127.0.0.1:${port}${path}`,
+            token: undefined,
+            maxPayload: 1000,
+            unref: false,
+            protocols: [],
+            WebSocket: undefined,
+          },
+          {
+            opened: () => opened.resolve(),
+            ended: () => ended.resolve(),
+            frame: () => {},
+            alive: () => {},
+            failed: opened.reject,
+          },
+        )
+        await opened.promise
+        return { socket, path, ended: ended.promise }
+      }),
+    )
+    const expected = new Map<string, string[]>(sockets.map(({ path }) => [path, []]))
+    const long = 'x'.repeat(5000)
+    for (let n = 1; n <= 400; n += 1) {
+      for (const { socket, path } of sockets) {
+        const list = expected.get(path)
+        socket.sendNumbered?.(n, n % 50 === 0 ? long : `of ${path}`)
+        list?.push(`${n}:${n % 50 === 0 ? long : `of ${path}`}`)
+        if (n % 7 === 0) {
+          socket.send(`text ${n}`)
+          list?.push(`text ${n}`)
+        }
+        if (n % 11 === 0) {
+          socket.send(new TextEncoder().encode(String(n)))
+          list?.push(`bytes ${n}`)
+        }
+        socket.gather?.()
+      }
+      if (n % 90 === 0) await new Promise<void>((resolve) => setImmediate(resolve))
+    }
+    for (const { socket, path } of sockets) {
+      socket.close(1000, '')
+      expected.get(path)?.push('closed 1000')
+    }
+    await Promise.all(sockets.map(({ ended }) => ended))
+    expect(heard).toEqual(expected)
   })
 })

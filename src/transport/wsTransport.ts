@@ -3,10 +3,12 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import WebSocket from 'ws'
+import type { Payload } from '../connection/encoding.ts'
 import type { LineSocket, SocketSink } from '../connection/Line.ts'
 import { CommsError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
 import { openStandardWebSocket } from './standardWebSocket.ts'
+import { LONGEST_TEXT, TextFrames } from './TextFrames.ts'
 import type { OpenWebSocket, SocketRequest } from './WebSocketTransport.ts'
 
 /** Whether a token can travel in the upgrade. */
@@ -15,6 +17,9 @@ export const sendsAuthorization = true
 /** Counts the bytes of a text without encoding it. */
 export const utf8Length = (text: string): number => Buffer.byteLength(text)
 
+/** One for all connections: only one of them can be in the middle of a burst. */
+const frames = new TextFrames<NodeSocket>()
+
 // A subclass rather than a wrapper: one object less per connection, one call less per frame. The listeners are
 // shared functions that find their sink on the socket they are called on; without a sink they say nothing.
 class NodeSocket extends WebSocket implements LineSocket {
@@ -22,6 +27,38 @@ class NodeSocket extends WebSocket implements LineSocket {
   /** The connection beneath, once there is one. */
   tcp: Duplex | undefined
   gathering = false
+
+  override send(payload: Payload): void {
+    this.flush()
+    super.send(payload)
+  }
+
+  override close(code?: number, reason?: string): void {
+    this.flush()
+    super.close(code, reason)
+  }
+
+  /** Sends the text `number:text`. */
+  sendNumbered(number: number, text: string): void {
+    if (text.length > LONGEST_TEXT || this.tcp === undefined) {
+      this.send(`${number}:${text}`)
+      return
+    }
+    if (frames.owner !== this || !frames.hasRoom) {
+      frames.owner?.flush()
+      frames.owner = this
+    }
+    frames.append(number, text)
+    if (!this.gathering) this.flush()
+  }
+
+  /** What has become frames in this turn goes before anything else. */
+  flush(): void {
+    if (frames.owner !== this) return
+    frames.owner = undefined
+    const bytes = frames.take()
+    if (this.tcp?.writable) this.tcp.write(bytes)
+  }
 
   /** A burst of small frames costs one system call instead of one each; the first of a turn is not held back. */
   gather(): void {
@@ -37,6 +74,7 @@ class NodeSocket extends WebSocket implements LineSocket {
 
   drop(): void {
     this.sink = undefined
+    this.flush()
     // While connecting this raises `error` a turn later: `onError` stays to hear it.
     this.terminate()
   }
@@ -44,6 +82,7 @@ class NodeSocket extends WebSocket implements LineSocket {
 
 function release(socket: NodeSocket): void {
   socket.gathering = false
+  socket.flush()
   socket.tcp?.uncork()
 }
 

@@ -1,6 +1,6 @@
 // What must hold of a process by itself, whatever it has been through.
 
-import type { PeerState } from '../../src/session/peer.ts'
+import type { PeerState } from '../../src/session/peerState.ts'
 import type { ClientProcess } from './clientProcess.ts'
 import type { Scenario } from './scenario.ts'
 import type { ServerProcess } from './serverProcess.ts'
