@@ -7,6 +7,7 @@ const loaders: Record<string, () => Promise<unknown>> = {
   http: async () => (await import('./http.ts')).http,
   ws: async () => (await import('./ws.ts')).ws,
   session: async () => (await import('./session.ts')).session,
+  nodes: async () => (await import('./nodes.ts')).nodes,
   memory: async () => (await import('./memory.ts')).memory,
   size: async () => (await import('./size.ts')).size,
   wire: async () => (await import('./wire.ts')).wire,

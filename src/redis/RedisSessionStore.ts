@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { sleep } from '../core/sleep.ts'
-import type { SharedSessions } from '../session/sharedSessions.ts'
+import type { Credentials, SharedSessions } from '../session/sharedSessions.ts'
 import type { SessionStore, SessionWrite, StoredSession, WriteResult } from '../session/store.ts'
 import { isStorageError, StorageError } from '../storage/StorageError.ts'
 import { EngineLink, isHopeless } from './EngineLink.ts'
@@ -111,18 +111,15 @@ class Store implements RedisSessionStore {
       owned: this.#owned,
       orphans: new Orphans(this.#index, this.#lease, (sid) => this.#inherit(sid)),
       enter: () => this.#enter(),
-      giveUp: (sid, suspect) => this.#inTurn(sid, () => this.#release(sid, suspect)),
+      take: (sid, shown) => this.#find(sid, shown),
+      giveUp: (sid, suspect, by) => this.#inTurn(sid, () => this.#release(sid, suspect, by)),
       isBusy: (sid) => this.#turns.get(sid),
       store: names.store,
     })
   }
 
   async find(sid: string): Promise<StoredSession | undefined> {
-    return this.#inTurn(sid, async () => {
-      const deadline = this.#settings.clock.now() + this.#settings.lease + this.#settings.timeout
-      await this.#enter()
-      return (await this.#claim(sid, deadline))?.stored
-    })
+    return (await this.#find(sid)) as StoredSession | undefined
   }
 
   write(sid: string, epoch: number, writes: readonly SessionWrite[]): Promise<WriteResult> {
@@ -175,6 +172,15 @@ class Store implements RedisSessionStore {
     return turn
   }
 
+  #find(sid: string, shown?: Credentials): Promise<StoredSession | undefined | 'superseded'> {
+    return this.#inTurn(sid, async () => {
+      const deadline = this.#settings.clock.now() + this.#settings.lease + this.#settings.timeout
+      await this.#enter()
+      const claimed = await this.#claim(sid, deadline, shown)
+      return claimed === 'superseded' ? claimed : claimed?.stored
+    })
+  }
+
   async #enter(): Promise<void> {
     if (this.#closed) throw closed()
     await Promise.all([this.#lease.enter(this.#settings.timeout), this.#mail.open()])
@@ -184,13 +190,18 @@ class Store implements RedisSessionStore {
    * Takes a session. Without a deadline nobody is asked for it: then only what nobody alive owns is taken.
    * @throws StorageError, also when its owner does not let go of it in time
    */
-  async #claim(sid: string, deadline?: number): Promise<Claimed | undefined> {
+  async #claim(
+    sid: string,
+    deadline?: number,
+    shown?: Credentials,
+  ): Promise<Claimed | undefined | 'superseded'> {
     const { clock } = this.#settings
+    const credentials = shown ? [shown.key, shown.principal, `${shown.epoch}`] : []
     let dead = ''
     for (;;) {
       const { node } = this.#lease
       const [reply] = await Promise.all([
-        this.#patiently(deadline, () => this.#link.run(claim, this.#keys(sid), [node, dead])),
+        this.#patiently(deadline, () => this.#link.run(claim, this.#keys(sid), [node, dead, ...credentials])),
         this.#index.add(node, sid),
       ])
       if (node !== this.#lease.node || !this.#lease.holds) {
@@ -199,16 +210,18 @@ class Store implements RedisSessionStore {
         await this.#enter()
         continue
       }
-      if (reply === null) {
-        this.#owned.delete(sid)
-        this.#index.remove(node, sid)
-        return undefined
+      if (reply === null || reply === 0 || reply === 1) {
+        if (reply === null) this.#owned.delete(sid)
+        if (!this.#owned.get(sid)) this.#index.remove(node, sid)
+        return reply === 1 ? 'superseded' : undefined
       }
       if (Array.isArray(reply)) {
         if (dead !== '') this.#inherited += 1
-        return this.#take(sid, node, reply)
+        return this.#take(sid, node, reply, shown?.epoch ?? 0)
       }
       const holder = textOf(reply)
+      // Asked for at once: whoever lives has answered by the time that this is known.
+      const answer = deadline === undefined ? undefined : this.#mail.want(sid, holder, ASK_AGAIN_MS)
       if (!(await this.#patiently(deadline, () => this.#index.lives(holder)))) {
         dead = holder
         continue
@@ -224,14 +237,14 @@ class Store implements RedisSessionStore {
         })
       }
       this.#askedFor += 1
-      await this.#mail.want(sid, holder, ASK_AGAIN_MS)
+      await answer
     }
   }
 
-  #take(sid: string, node: string, reply: readonly RedisReply[]): Claimed | undefined {
+  #take(sid: string, node: string, reply: readonly RedisReply[], epoch: number): Claimed | undefined {
     try {
       const claimed = decodeClaim(sid, reply)
-      this.#owned.set(sid, claimed, this.#settings.clock.now())
+      this.#owned.set(sid, claimed, epoch, this.#settings.clock.now())
       return claimed
     } catch (error) {
       // Nobody can go on with it: its client hears that it is gone, and says what is in doubt.
@@ -244,21 +257,29 @@ class Store implements RedisSessionStore {
   }
 
   /** A session of a dead node, if nobody was faster. */
-  #inherit(sid: string): Promise<Claimed | undefined> {
+  async #inherit(sid: string): Promise<Claimed | undefined> {
     // It is here, or about to be.
-    if (this.#owned.get(sid) || this.#turns.has(sid)) return Promise.resolve(undefined)
-    return this.#inTurn(sid, () => this.#claim(sid))
+    if (this.#owned.get(sid) || this.#turns.has(sid)) return undefined
+    return (await this.#inTurn(sid, () => this.#claim(sid))) as Claimed | undefined
   }
 
-  async #write(sid: string, epoch: number, writes: readonly SessionWrite[]): Promise<WriteResult> {
+  async #write(sid: string, held: number, asked: readonly SessionWrite[]): Promise<WriteResult> {
     if (this.#closed) throw closed()
     const { clock, keep } = this.#settings
+    const known = this.#owned.get(sid)
+    const taken = known?.epoch ?? 0
+    // The epoch of a client was recorded as its session was taken for it.
+    const [first] = asked
+    const isRecorded = first?.kind === 'epoch' && first.epoch <= taken && first.epoch > held
+    const writes = isRecorded ? asked.slice(1) : asked
+    const epoch = Math.max(held, taken)
+    if (isRecorded && writes.length === 0) return this.#lease.holds ? 'stored' : 'stale'
     const { args, grows, begins, ends } = encodeWrites(writes)
     if (begins) {
-      if (this.#owned.get(sid)) return 'stale'
+      if (known) return 'stale'
       await this.#enter()
     }
-    const own: Own | undefined = begins ? this.#owned.fresh(begins.ttl + keep) : this.#owned.get(sid)
+    const own: Own | undefined = begins ? this.#owned.fresh(begins.ttl + keep) : known
     if (!own) return 'stale'
     const { node } = this.#lease
     const isDue = clock.now() - own.keptAt > keep / 4
@@ -294,11 +315,12 @@ class Store implements RedisSessionStore {
     }
   }
 
-  async #release(sid: string, suspect: number | undefined): Promise<void> {
+  async #release(sid: string, suspect: number | undefined, by: string): Promise<void> {
     const own = this.#owned.get(sid)
     const { node } = this.#lease
     if (node === '') return
-    const facts = [node, own ? `${own.fence}` : '', `${own?.seq ?? 0}`, `${suspect ?? ''}`]
+    const facts: RedisArgument[] = [node, own ? `${own.fence}` : '', `${own?.seq ?? 0}`, `${suspect ?? ''}`]
+    facts.push(...this.#mail.freeNote(by, sid))
     const answer = await this.#persistently(node, release, this.#keys(sid), facts)
     if (own && this.#owned.get(sid) === own) this.#owned.delete(sid)
     this.#index.remove(node, sid)

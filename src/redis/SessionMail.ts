@@ -108,6 +108,12 @@ export class SessionMail {
     this.#tell(by, { t: 'free', sid })
   }
 
+  /** The channel of a store, and what is said there of a session that is free. */
+  freeNote(by: string, sid: string): [channel: string, note: Uint8Array] {
+    const note: Note = { t: 'free', sid }
+    return [this.#channel(by), encodeNote(note)]
+  }
+
   posted(node: string, sid: string): void {
     this.#tell(storeOf(node), { t: 'posted', sid })
   }

@@ -37,8 +37,10 @@ export interface SharedParts {
   readonly store: string
   /** Resolves when this process may own sessions. */
   readonly enter: () => Promise<void>
-  /** Gives a session up in the engine, after what was asked of it before. */
-  readonly giveUp: (sid: string, suspect: number | undefined) => Promise<void>
+  /** Finds a session for a client. */
+  readonly take: (sid: string, shown: Credentials) => Promise<StoredSession | undefined | 'superseded'>
+  /** Gives a session up in the engine, after what was asked of it before, and says so to the store `by`. */
+  readonly giveUp: (sid: string, suspect: number | undefined, by: string) => Promise<void>
   /** What is under way of a session. */
   readonly isBusy: (sid: string) => Promise<unknown> | undefined
 }
@@ -77,14 +79,9 @@ export class SharedRedisSessions implements SharedSessions {
     return this.#parts.lease.holds
   }
 
-  async credentials(sid: string): Promise<Credentials | undefined> {
+  async take(sid: string, shown: Credentials): Promise<StoredSession | undefined | 'superseded'> {
     this.#needOpen()
-    const [session] = this.keys(sid) as [string]
-    const { link } = this.#parts
-    const [head, epoch] = (await link.command(['HMGET', session, 'head', 'epoch'], session)) as RedisReply[]
-    if (!head) return undefined
-    const { key, principal } = JSON.parse(textOf(head)) as Credentials
-    return { key, principal, epoch: Number(textOf(epoch)) }
+    return this.#parts.take(sid, shown)
   }
 
   async leave(): Promise<void> {
@@ -168,9 +165,10 @@ export class SharedRedisSessions implements SharedSessions {
   // What other processes say.
 
   wanted(sid: string, by: string): void {
-    const giving = this.#giving.get(sid) ?? this.#give(sid)
-    this.#giving.set(sid, giving)
-    void giving.then(() => this.#parts.mail.free(by, sid))
+    const giving = this.#giving.get(sid)
+    // The first who asks is told as it is done.
+    if (giving) void giving.then(() => this.#parts.mail.free(by, sid))
+    else this.#giving.set(sid, this.#give(sid, by))
   }
 
   cameIn(sid: string): void {
@@ -210,13 +208,13 @@ export class SharedRedisSessions implements SharedSessions {
     return 'posted'
   }
 
-  async #give(sid: string): Promise<void> {
+  async #give(sid: string, by: string): Promise<void> {
     // Who has just found it has its turn.
     await this.#parts.isBusy(sid)?.catch(() => {})
     await Promise.resolve()
     const suspect = await this.#owner?.letGo(sid)
     this.counts.given += 1
-    await this.#parts.giveUp(sid, suspect).catch((error) => this.report(error))
+    await this.#parts.giveUp(sid, suspect, by).catch((error) => this.report(error))
     this.#giving.delete(sid)
   }
 

@@ -124,7 +124,9 @@ export const grow = script('write', '', WRITE)
 export const write = script('write', ' flags=allow-oom', WRITE)
 
 /**
- * Takes a session. ARGV: the new owner, an owner that is known to be dead (or empty). Nothing: there is no such session;
+ * Takes a session. ARGV: the new owner, an owner that is known to be dead (or empty), and what its client shows, where it is
+ * for one: the digest of the key, the principal, the epoch, which is recorded if all is well. 0: it may not have it; 1: a newer epoch
+ * has it. Nothing: there is no such session;
  * a text: its owner; else all of it: {fence, head, epoch, rx, acked, last, voids, numbered, waiting, how many are posted, ms it is
  * kept, up to where handlers may have begun (empty: nobody knows)}.
  */
@@ -136,9 +138,16 @@ local s, m, w, i = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local known = redis.call('HMGET', s, 'owner', 'head', 'epoch', 'rx', 'acked', 'last', 'voids', 'keep', 'suspect')
 local owner = known[1]
 if not owner then return nil end
+local epoch = tonumber(ARGV[5])
+if epoch then
+  local head = cjson.decode(known[2])
+  if head.key ~= ARGV[3] or head.principal ~= ARGV[4] then return 0 end
+  if epoch <= tonumber(known[3]) then return 1 end
+end
 if owner ~= '' and owner ~= ARGV[1] and owner ~= ARGV[2] then return owner end
 local fence = redis.call('HINCRBY', s, 'fence', 1)
 redis.call('HSET', s, 'owner', ARGV[1], 'seq', '0', 'suspect', '')
+if epoch then redis.call('HSET', s, 'epoch', ARGV[5]) end
 for k = 1, 4 do redis.call('PEXPIRE', KEYS[k], known[8]) end
 local from = string.format('%.0f-0', tonumber(known[5]) + 1)
 return { fence, known[2], known[3], known[4], known[5], known[6], known[7] or '',
@@ -147,7 +156,7 @@ return { fence, known[2], known[3], known[4], known[5], known[6], known[7] or ''
 
 /**
  * Gives a session up. ARGV: owner, fence (empty: whichever), seq, up to where handlers may have
- * begun (empty: nobody knows). 1: done; 0: it was another's; -2: the engine has lost writes, and
+ * begun (empty: nobody knows), and a channel and what is to be said on it. 1: done; 0: it was another's; -2: the engine has lost writes, and
  * the session with them is removed.
  */
 export const release = script(
@@ -161,6 +170,7 @@ if ARGV[2] ~= '' and tonumber(known[3]) < tonumber(ARGV[3]) then
   return -2
 end
 redis.call('HSET', KEYS[1], 'owner', '', 'suspect', ARGV[4])
+if ARGV[5] then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
 return 1`,
 )
 

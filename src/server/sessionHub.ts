@@ -8,6 +8,7 @@ import type { CommsError } from '../core/errors.ts'
 import { sleep } from '../core/sleep.ts'
 import { timeout } from '../policies/timeout/timeout.ts'
 import { CLOSE } from '../session/closeCodes.ts'
+import type { Resume } from '../session/control.ts'
 import { NEVER } from '../session/entry.ts'
 import type { Frame, Payload } from '../session/frames.ts'
 import { FIRST_FRAME_MS } from '../session/limits.ts'
@@ -248,33 +249,24 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
   }
 
   lookUp(conn: number, sid: string): void {
-    this.#mayHave(conn, sid)
-      .then((may) => (may ? this.#find(sid) : undefined))
-      .then(
-        (stored) => {
-          this.#table.found(conn, stored, this.now())
-          // Its connection is gone: it is here all the same, until another asks for it or it expires.
-          if (stored && this.#shared) this.adopt(stored)
-          this.#after(conn)
-        },
-        (error) => {
-          this.#listener.onError(error, undefined)
-          this.hangUp(conn, INTERNAL_ERROR, 'the store cannot be read')
-        },
-      )
+    const epoch = this.#askedBy(conn)?.epoch ?? 0
+    this.#find(conn, sid).then(
+      (stored) => {
+        this.#table.found(conn, stored, this.now())
+        // Its connection is gone: it is here all the same, until another asks for it or it expires.
+        if (stored && this.#shared) this.adopt({ ...stored, session: { ...stored.session, epoch } })
+        this.#after(conn)
+      },
+      (error) => {
+        this.#listener.onError(error, undefined)
+        this.hangUp(conn, INTERNAL_ERROR, 'the store cannot be read')
+      },
+    )
   }
 
-  /** Whether a connection may ask for a session that somebody else may own: nobody is made to give it up for a stranger, or a ghost. */
-  async #mayHave(conn: number, sid: string): Promise<boolean> {
-    if (!this.#shared) return true
-    const known = await this.#shared.credentials(sid)
-    const connection = this.#table.state.connections.get(conn)
-    const asked = connection?.asked
-    if (!known || asked?.t !== 'resume') return false
-    if (!sameDigest(known.key, digestOf(asked.key)) || known.principal !== connection?.principal) return false
-    if (asked.epoch > known.epoch) return true
-    this.hangUp(conn, CLOSE.superseded, 'a newer epoch owns the session')
-    return false
+  #askedBy(conn: number): Resume | undefined {
+    const asked = this.#table.state.connections.get(conn)?.asked
+    return asked?.t === 'resume' ? asked : undefined
   }
 
   makeNames(): { sid: string; key: string } {
@@ -366,14 +358,24 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
     }
   }
 
-  async #find(sid: string): Promise<StoredSession | undefined> {
+  async #find(conn: number, sid: string): Promise<StoredSession | undefined> {
     // Before all are taken up, the same one could come twice.
     await this.restored.catch(() => {})
     // One that has just ended here may not be recorded as such yet.
     await this.#ending.get(sid)
     await this.#moving.get(sid)
-    const stored = await this.#options.store?.find(sid)
+    const stored = await (this.#shared ? this.#take(this.#shared, conn, sid) : this.#options.store?.find(sid))
     return stored && onOwnClock(stored, this.#options.clock)
+  }
+
+  async #take(shared: SharedSessions, conn: number, sid: string): Promise<StoredSession | undefined> {
+    const asked = this.#askedBy(conn)
+    if (!asked) return undefined
+    const { principal = '' } = this.#table.state.connections.get(conn) ?? {}
+    const taken = await shared.take(sid, { key: digestOf(asked.key), principal, epoch: asked.epoch })
+    if (taken !== 'superseded') return taken
+    this.hangUp(conn, CLOSE.superseded, 'a newer epoch owns the session')
+    return undefined
   }
 
   schedule(writer: SessionWriter, late: boolean): void {

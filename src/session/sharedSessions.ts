@@ -36,12 +36,11 @@ export interface FateListener {
   missed(): void
 }
 
-/** What a session's client has to show, before anybody is made to give the session up for it. */
+/** What a client shows that comes for its session. */
 export interface Credentials {
   /** The digest of the key. */
   readonly key: string
   readonly principal: string
-  /** Of the latest resume. */
   readonly epoch: number
 }
 
@@ -74,8 +73,13 @@ export interface SharedSessions {
    * Once it is not, `lapsed` follows after the current step.
    */
   holds(): boolean
-  /** Who may have a session, whoever owns it; `undefined`: there is none. @throws or rejects with CommsError `STORAGE` */
-  credentials(sid: string): Promise<Credentials | undefined>
+  /**
+   * As `find`, for a client: nobody is made to give up a session for one that may not have it, or for a ghost of its client. The epoch is
+   * recorded with it.
+   * @returns `undefined` also when it may not have it; `superseded` when a newer epoch has it
+   * @throws or rejects with CommsError `STORAGE`
+   */
+  take(sid: string, shown: Credentials): Promise<StoredSession | undefined | 'superseded'>
   /** Gives up all sessions: this process ends, or owns nothing any more. */
   leave(): Promise<void>
   /** The session can take messages now: those that were posted meanwhile come to `posted`, and later ones as they come. */

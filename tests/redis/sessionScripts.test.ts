@@ -22,6 +22,8 @@ interface Step {
   readonly dead: boolean
   readonly settled: boolean
   readonly room: number
+  /** What it shows when it comes for a client, if it does. */
+  readonly shows: readonly string[]
   readonly makes: readonly { readonly kind: Kind; readonly value: number }[]
 }
 
@@ -39,6 +41,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   dead: fc.boolean(),
   settled: fc.boolean(),
   room: fc.constantFrom(1, 3, 100),
+  shows: fc.constantFrom([], [], ['k', 'p', '5'], ['k', 'p', '9'], ['k', 'other', '9'], ['wrong', 'p', '9']),
   makes: fc.array(fc.record({ kind: fc.constantFrom(...kinds), value: fc.integer({ min: 1, max: 8 }) }), {
     minLength: 1,
     maxLength: 5,
@@ -115,7 +118,7 @@ async function compare(engine: RedisEngine, steps: readonly Step[]): Promise<voi
   for (const one of steps) {
     const owner = OWNERS[one.who]
     const args = (side: 'real' | 'model', begins: boolean) => {
-      const ops: RedisArgument[] = begins ? ['B', '{"a":1}'] : []
+      const ops: RedisArgument[] = begins ? ['B', '{"key":"k","principal":"p"}'] : []
       let number = begins ? 0 : last
       for (const [index, { kind, value }] of one.makes.entries())
         switch (kind) {
@@ -178,7 +181,7 @@ async function compare(engine: RedisEngine, steps: readonly Step[]): Promise<voi
       }
       case 'claim': {
         const dead = one.dead ? OWNERS[1 - one.who] : ''
-        const reply = await pair.ask(scripts.claim, [0, 1, 2, 3], () => [owner, dead ?? ''])
+        const reply = await pair.ask(scripts.claim, [0, 1, 2, 3], () => [owner, dead ?? '', ...one.shows])
         if (!Array.isArray(reply)) break
         fence = reply[0] as number
         seq = 0

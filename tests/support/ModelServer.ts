@@ -135,10 +135,6 @@ export class ModelServer {
         return this.#sets.get(key)?.size ?? 0
       case 'SSCAN':
         return [bulk('0'), [...(this.#sets.get(key) ?? [])].map(bulk)]
-      case 'HMGET': {
-        const kept = this.#session(key)
-        return kept ? [bulk(kept.head), bulk(kept.epoch)] : [null, null]
-      }
       case 'XRANGE': {
         const inbox = this.#session(key.slice(0, -2))?.inbox ?? []
         const from = text(rest[0] ?? '')
@@ -157,9 +153,9 @@ export class ModelServer {
       case scripts.write.sha:
         return this.#write(key, args)
       case scripts.claim.sha:
-        return this.#claim(key, text(args[0] ?? ''), text(args[1] ?? ''))
+        return this.#claim(key, args.map(text))
       case scripts.release.sha:
-        return this.#release(key, args.map(text))
+        return this.#release(key, args.map(text), args[5])
       case scripts.touch.sha: {
         const kept = this.#session(key)
         if (kept?.owner !== text(args[0] ?? '') || `${kept.fence}` !== text(args[1] ?? '')) return -1
@@ -237,11 +233,18 @@ export class ModelServer {
     return 1
   }
 
-  #claim(key: string, owner: string, dead: string): RedisReply {
+  #claim(key: string, [owner = '', dead = '', digest, principal, epoch]: string[]): RedisReply {
     const kept = this.#session(key)
     if (!kept) return null
+    const before = kept.epoch
+    if (epoch !== undefined) {
+      const head = JSON.parse(kept.head) as { key?: string; principal?: string }
+      if (head.key !== digest || head.principal !== principal) return 0
+      if (Number(epoch) <= kept.epoch) return 1
+    }
     if (kept.owner !== '' && kept.owner !== owner && kept.owner !== dead) return bulk(kept.owner)
     const { suspect } = kept
+    if (epoch !== undefined) kept.epoch = Number(epoch)
     kept.fence += 1
     kept.owner = owner
     kept.seq = 0
@@ -251,7 +254,7 @@ export class ModelServer {
     return [
       kept.fence,
       bulk(kept.head),
-      bulk(kept.epoch),
+      bulk(before),
       bulk(kept.rx),
       bulk(kept.acked),
       bulk(kept.last),
@@ -264,7 +267,11 @@ export class ModelServer {
     ]
   }
 
-  #release(key: string, [owner = '', fence = '', seq = '', suspect = '']: string[]): RedisReply {
+  #release(
+    key: string,
+    [owner = '', fence = '', seq = '', suspect = '', channel]: string[],
+    note?: RedisArgument,
+  ): RedisReply {
     const kept = this.#session(key)
     if (kept?.owner !== owner || (fence !== '' && `${kept.fence}` !== fence)) return 0
     if (fence !== '' && kept.seq < Number(seq)) {
@@ -273,6 +280,7 @@ export class ModelServer {
     }
     kept.owner = ''
     kept.suspect = suspect
+    if (channel !== undefined && note !== undefined) this.execute(['PUBLISH', channel, note])
     return 1
   }
 
