@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { sleep } from '../core/sleep.ts'
-import type { Credentials, SharedSessions } from '../session/sharedSessions.ts'
+import type { Credentials, SharedSessions, TakeResult } from '../session/sharedSessions.ts'
 import type { SessionStore, SessionWrite, StoredSession, WriteResult } from '../session/store.ts'
 import { isStorageError, StorageError } from '../storage/StorageError.ts'
 import { EngineLink, isHopeless } from './EngineLink.ts'
@@ -61,10 +61,16 @@ export function redisSessionStore(options: RedisSessionStoreOptions): RedisSessi
   return new Store(resolveStoreOptions(options))
 }
 
-/** How often a node is asked again for a session. */
-const ASK_AGAIN_MS = 250
+/** Whoever owns a session and lives answers within so long, or has handlers to wait for; after it, whether it lives is looked at. */
+const ANSWER_MS = 100
+/** How often it is asked again. */
+const ASK_AGAIN_MS = 150
 const RETRY_MS = 20
 const MAX_RETRY_MS = 500
+
+type Refusal = 'superseded' | 'unsure'
+/** What the numbers mean that a claim is refused with. */
+const REFUSALS: readonly (Refusal | undefined)[] = [undefined, 'superseded', 'unsure']
 
 class Store implements RedisSessionStore {
   readonly shared: SharedRedisSessions
@@ -172,12 +178,12 @@ class Store implements RedisSessionStore {
     return turn
   }
 
-  #find(sid: string, shown?: Credentials): Promise<StoredSession | undefined | 'superseded'> {
+  #find(sid: string, shown?: Credentials): Promise<TakeResult> {
     return this.#inTurn(sid, async () => {
       const deadline = this.#settings.clock.now() + this.#settings.lease + this.#settings.timeout
       await this.#enter()
       const claimed = await this.#claim(sid, deadline, shown)
-      return claimed === 'superseded' ? claimed : claimed?.stored
+      return typeof claimed === 'string' ? claimed : claimed?.stored
     })
   }
 
@@ -190,54 +196,54 @@ class Store implements RedisSessionStore {
    * Takes a session. Without a deadline nobody is asked for it: then only what nobody alive owns is taken.
    * @throws StorageError, also when its owner does not let go of it in time
    */
-  async #claim(
-    sid: string,
-    deadline?: number,
-    shown?: Credentials,
-  ): Promise<Claimed | undefined | 'superseded'> {
+  async #claim(sid: string, deadline?: number, shown?: Credentials): Promise<Claimed | Refusal | undefined> {
     const { clock } = this.#settings
     const credentials = shown ? [shown.key, shown.principal, `${shown.epoch}`] : []
     let dead = ''
+    const asks = deadline === undefined ? ['', ''] : this.#mail.wantNote(sid)
     for (;;) {
       const { node } = this.#lease
-      const [reply] = await Promise.all([
-        this.#patiently(deadline, () => this.#link.run(claim, this.#keys(sid), [node, dead, ...credentials])),
-        this.#index.add(node, sid),
-      ])
-      if (node !== this.#lease.node || !this.#lease.holds) {
-        // It is not known whose it is now. The name that has gone leaves it to the next.
+      const expecting = this.#mail.expect(sid)
+      try {
+        const facts: RedisArgument[] = [node, dead, ...asks, ...credentials]
+        const [reply] = await Promise.all([
+          this.#patiently(deadline, () => this.#link.run(claim, this.#keys(sid), facts)),
+          this.#index.add(node, sid),
+        ])
+        if (node !== this.#lease.node || !this.#lease.holds) {
+          // It is not known whose it is now. The name that has gone leaves it to the next.
+          if (deadline === undefined) return undefined
+          await this.#enter()
+          continue
+        }
+        if (reply === null || typeof reply === 'number') {
+          if (reply === null) this.#owned.delete(sid)
+          if (!this.#owned.get(sid)) this.#index.remove(node, sid)
+          return REFUSALS[reply ?? 0]
+        }
+        if (Array.isArray(reply)) {
+          if (dead !== '') this.#inherited += 1
+          return this.#take(sid, node, reply, shown?.epoch ?? 0)
+        }
+        if (deadline !== undefined) this.#askedFor += 1
+        if (deadline !== undefined && (await expecting.within(ANSWER_MS))) continue
+        const holder = textOf(reply)
+        if (!(await this.#patiently(deadline, () => this.#index.lives(holder)))) {
+          dead = holder
+          continue
+        }
+        if (deadline !== undefined && clock.now() < deadline) {
+          await sleep(clock, ASK_AGAIN_MS, undefined, () => undefined, true)
+          continue
+        }
+        this.#index.remove(node, sid)
         if (deadline === undefined) return undefined
-        await this.#enter()
-        continue
-      }
-      if (reply === null || reply === 0 || reply === 1) {
-        if (reply === null) this.#owned.delete(sid)
-        if (!this.#owned.get(sid)) this.#index.remove(node, sid)
-        return reply === 1 ? 'superseded' : undefined
-      }
-      if (Array.isArray(reply)) {
-        if (dead !== '') this.#inherited += 1
-        return this.#take(sid, node, reply, shown?.epoch ?? 0)
-      }
-      const holder = textOf(reply)
-      // Asked for at once: whoever lives has answered by the time that this is known.
-      const answer = deadline === undefined ? undefined : this.#mail.want(sid, holder, ASK_AGAIN_MS)
-      if (!(await this.#patiently(deadline, () => this.#index.lives(holder)))) {
-        dead = holder
-        continue
-      }
-      if (deadline === undefined) {
-        this.#index.remove(node, sid)
-        return undefined
-      }
-      if (clock.now() >= deadline) {
-        this.#index.remove(node, sid)
         throw new StorageError(`session ${sid} is held by another process, which does not let go of it`, {
           reason: 'locked',
         })
+      } finally {
+        expecting.stop()
       }
-      this.#askedFor += 1
-      await answer
     }
   }
 

@@ -33,6 +33,13 @@ export interface MailReader {
   missed(): void
 }
 
+/** Waits for word that a session is free. */
+export interface Expecting {
+  /** Resolves when it is, or after `ms`, to whether it is. Once only. */
+  within(ms: number): Promise<boolean>
+  stop(): void
+}
+
 export class SessionMail {
   readonly #link: EngineLink
   readonly #clock: Clock
@@ -87,21 +94,38 @@ export class SessionMail {
     }
   }
 
-  /** Asks a node for a session; resolves when it is free, or after `ms` to be asked again. */
-  async want(sid: string, node: string, ms: number): Promise<void> {
+  /** How the channels of stores begin, and what the owner of a session is told there when it is asked for it. */
+  wantNote(sid: string): [channels: string, note: Uint8Array] {
+    const note: Note = { t: 'want', sid, by: this.#store }
+    return [this.#channel(''), encodeNote(note)]
+  }
+
+  /** Listens for word that a session is free, until it is told to stop. */
+  expect(sid: string): Expecting {
     const waiting = this.#waiting.get(sid) ?? new Set()
     this.#waiting.set(sid, waiting)
-    let stop = () => {}
-    const told = new Promise<void>((resolve) => {
-      stop = resolve
+    let hear = () => {}
+    const heard = new Promise<void>((resolve) => {
+      hear = resolve
     })
-    waiting.add(stop)
-    const timer = this.#clock.setTimeout(stop, ms, true)
-    this.#tell(storeOf(node), { t: 'want', sid, by: this.#store })
-    await told
-    this.#clock.clearTimeout(timer)
-    waiting.delete(stop)
-    if (waiting.size === 0) this.#waiting.delete(sid)
+    let isFree = false
+    const listener = () => {
+      isFree = true
+      hear()
+    }
+    waiting.add(listener)
+    return {
+      within: async (ms) => {
+        const timer = this.#clock.setTimeout(hear, ms, true)
+        await heard
+        this.#clock.clearTimeout(timer)
+        return isFree
+      },
+      stop: () => {
+        waiting.delete(listener)
+        if (waiting.size === 0 && this.#waiting.get(sid) === waiting) this.#waiting.delete(sid)
+      },
+    }
   }
 
   free(by: string, sid: string): void {

@@ -2,6 +2,7 @@
 // elsewhere.
 
 import type { TimerHandle } from '../core/clock.ts'
+import { sleep } from '../core/sleep.ts'
 import type { Payload } from '../session/frames.ts'
 import type {
   Credentials,
@@ -11,6 +12,7 @@ import type {
   PostResult,
   SessionOwner,
   SharedSessions,
+  TakeResult,
 } from '../session/sharedSessions.ts'
 import type { StoredSession } from '../session/store.ts'
 import { StorageError } from '../storage/StorageError.ts'
@@ -38,7 +40,7 @@ export interface SharedParts {
   /** Resolves when this process may own sessions. */
   readonly enter: () => Promise<void>
   /** Finds a session for a client. */
-  readonly take: (sid: string, shown: Credentials) => Promise<StoredSession | undefined | 'superseded'>
+  readonly take: (sid: string, shown: Credentials) => Promise<TakeResult>
   /** Gives a session up in the engine, after what was asked of it before, and says so to the store `by`. */
   readonly giveUp: (sid: string, suspect: number | undefined, by: string) => Promise<void>
   /** What is under way of a session. */
@@ -79,9 +81,13 @@ export class SharedRedisSessions implements SharedSessions {
     return this.#parts.lease.holds
   }
 
-  async take(sid: string, shown: Credentials): Promise<StoredSession | undefined | 'superseded'> {
+  async take(sid: string, shown: Credentials): Promise<TakeResult> {
     this.#needOpen()
     return this.#parts.take(sid, shown)
+  }
+
+  owns(sid: string): boolean {
+    return this.#parts.owned.get(sid) !== undefined
   }
 
   async leave(): Promise<void> {
@@ -209,9 +215,13 @@ export class SharedRedisSessions implements SharedSessions {
   }
 
   async #give(sid: string, by: string): Promise<void> {
-    // Who has just found it has its turn.
-    await this.#parts.isBusy(sid)?.catch(() => {})
-    await Promise.resolve()
+    const { isBusy, settings } = this.#parts
+    const busy = isBusy(sid)
+    if (busy) {
+      // Who is about to find it has its turn, and this comes after what follows from that.
+      await busy.catch(() => {})
+      await sleep(settings.clock, 0, undefined, () => undefined, true)
+    }
     const suspect = await this.#owner?.letGo(sid)
     this.counts.given += 1
     await this.#parts.giveUp(sid, suspect, by).catch((error) => this.report(error))

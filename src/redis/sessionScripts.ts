@@ -124,9 +124,10 @@ export const grow = script('write', '', WRITE)
 export const write = script('write', ' flags=allow-oom', WRITE)
 
 /**
- * Takes a session. ARGV: the new owner, an owner that is known to be dead (or empty), and what its client shows, where it is
- * for one: the digest of the key, the principal, the epoch, which is recorded if all is well. 0: it may not have it; 1: a newer epoch
- * has it. Nothing: there is no such session;
+ * Takes a session. ARGV: the new owner, an owner that is known to be dead (or empty), how the channels of stores begin (or empty: the
+ * owner is not asked for it) and what its owner is told, and what its client shows, where it is for one: the digest of the key, the
+ * principal, the epoch, which is recorded if all is well. 0: it may not have it; 1: a newer epoch has it; 2: this epoch has it, and it is
+ * not known whether through the same connection. Nothing: there is no such session;
  * a text: its owner; else all of it: {fence, head, epoch, rx, acked, last, voids, numbered, waiting, how many are posted, ms it is
  * kept, up to where handlers may have begun (empty: nobody knows)}.
  */
@@ -138,19 +139,30 @@ local s, m, w, i = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local known = redis.call('HMGET', s, 'owner', 'head', 'epoch', 'rx', 'acked', 'last', 'voids', 'keep', 'suspect')
 local owner = known[1]
 if not owner then return nil end
-local epoch = tonumber(ARGV[5])
+local before = known[3]
+local epoch = tonumber(ARGV[7])
 if epoch then
   local head = cjson.decode(known[2])
-  if head.key ~= ARGV[3] or head.principal ~= ARGV[4] then return 0 end
-  if epoch <= tonumber(known[3]) then return 1 end
+  if head.key ~= ARGV[5] or head.principal ~= ARGV[6] then return 0 end
+  local latest = tonumber(known[3])
+  if epoch < latest then return 1 end
+  if epoch == latest then
+    -- Asked before, and the answer was lost: by the same process, under whatever name.
+    if string.match(owner, '^[^.]*') ~= string.match(ARGV[1], '^[^.]*') then return 2 end
+    before = string.format('%.0f', epoch - 1)
+  end
 end
-if owner ~= '' and owner ~= ARGV[1] and owner ~= ARGV[2] then return owner end
+if owner ~= '' and owner ~= ARGV[1] and owner ~= ARGV[2] then
+  -- Asked for in the same step: one way less.
+  if ARGV[3] ~= '' then redis.call('PUBLISH', ARGV[3] .. string.match(owner, '^[^.]*'), ARGV[4]) end
+  return owner
+end
 local fence = redis.call('HINCRBY', s, 'fence', 1)
 redis.call('HSET', s, 'owner', ARGV[1], 'seq', '0', 'suspect', '')
-if epoch then redis.call('HSET', s, 'epoch', ARGV[5]) end
+if epoch then redis.call('HSET', s, 'epoch', ARGV[7]) end
 for k = 1, 4 do redis.call('PEXPIRE', KEYS[k], known[8]) end
 local from = string.format('%.0f-0', tonumber(known[5]) + 1)
-return { fence, known[2], known[3], known[4], known[5], known[6], known[7] or '',
+return { fence, known[2], before, known[4], known[5], known[6], known[7] or '',
   redis.call('XRANGE', m, from, '+'), redis.call('HGETALL', w), redis.call('XLEN', i), known[8], known[9] or '' }`,
 )
 

@@ -373,8 +373,10 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
     if (!asked) return undefined
     const { principal = '' } = this.#table.state.connections.get(conn) ?? {}
     const taken = await shared.take(sid, { key: digestOf(asked.key), principal, epoch: asked.epoch })
-    if (taken !== 'superseded') return taken
-    this.hangUp(conn, CLOSE.superseded, 'a newer epoch owns the session')
+    if (taken === 'superseded') this.hangUp(conn, CLOSE.superseded, 'a newer epoch owns the session')
+    else if (taken === 'unsure' || (taken && !shared.owns(sid)))
+      this.hangUp(conn, CLOSE.goingAway, 'the session is not here')
+    else return taken
     return undefined
   }
 

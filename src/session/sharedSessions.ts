@@ -44,6 +44,9 @@ export interface Credentials {
   readonly epoch: number
 }
 
+/** What came of `take`. */
+export type TakeResult = StoredSession | undefined | 'superseded' | 'unsure'
+
 /** The server that owns what a shared store finds and begins. */
 export interface SessionOwner {
   /**
@@ -76,10 +79,13 @@ export interface SharedSessions {
   /**
    * As `find`, for a client: nobody is made to give up a session for one that may not have it, or for a ghost of its client. The epoch is
    * recorded with it.
-   * @returns `undefined` also when it may not have it; `superseded` when a newer epoch has it
+   * @returns `undefined` also when it may not have it; `superseded` when a newer epoch has it; `unsure` when this epoch has it: the
+   * client has to come once more
    * @throws or rejects with CommsError `STORAGE`
    */
-  take(sid: string, shown: Credentials): Promise<StoredSession | undefined | 'superseded'>
+  take(sid: string, shown: Credentials): Promise<TakeResult>
+  /** Whether a session that was found or begun here is still ours, as far as this process has been told. */
+  owns(sid: string): boolean
   /** Gives up all sessions: this process ends, or owns nothing any more. */
   leave(): Promise<void>
   /** The session can take messages now: those that were posted meanwhile come to `posted`, and later ones as they come. */

@@ -181,7 +181,13 @@ async function compare(engine: RedisEngine, steps: readonly Step[]): Promise<voi
       }
       case 'claim': {
         const dead = one.dead ? OWNERS[1 - one.who] : ''
-        const reply = await pair.ask(scripts.claim, [0, 1, 2, 3], () => [owner, dead ?? '', ...one.shows])
+        const reply = await pair.ask(scripts.claim, [0, 1, 2, 3], () => [
+          owner,
+          dead ?? '',
+          one.dead ? '' : 'to:',
+          'want',
+          ...one.shows,
+        ])
         if (!Array.isArray(reply)) break
         fence = reply[0] as number
         seq = 0

@@ -153,7 +153,7 @@ export class ModelServer {
       case scripts.write.sha:
         return this.#write(key, args)
       case scripts.claim.sha:
-        return this.#claim(key, args.map(text))
+        return this.#claim(key, args.map(text), args[3])
       case scripts.release.sha:
         return this.#release(key, args.map(text), args[5])
       case scripts.touch.sha: {
@@ -233,16 +233,28 @@ export class ModelServer {
     return 1
   }
 
-  #claim(key: string, [owner = '', dead = '', digest, principal, epoch]: string[]): RedisReply {
+  #claim(
+    key: string,
+    [owner = '', dead = '', channels = '', , digest, principal, epoch]: string[],
+    note?: RedisArgument,
+  ): RedisReply {
     const kept = this.#session(key)
     if (!kept) return null
-    const before = kept.epoch
+    let before = kept.epoch
     if (epoch !== undefined) {
       const head = JSON.parse(kept.head) as { key?: string; principal?: string }
       if (head.key !== digest || head.principal !== principal) return 0
-      if (Number(epoch) <= kept.epoch) return 1
+      if (Number(epoch) < kept.epoch) return 1
+      if (Number(epoch) === kept.epoch) {
+        if (kept.owner.split('.')[0] !== owner.split('.')[0]) return 2
+        before -= 1
+      }
     }
-    if (kept.owner !== '' && kept.owner !== owner && kept.owner !== dead) return bulk(kept.owner)
+    if (kept.owner !== '' && kept.owner !== owner && kept.owner !== dead) {
+      if (channels !== '' && note !== undefined)
+        this.execute(['PUBLISH', channels + kept.owner.split('.')[0], note])
+      return bulk(kept.owner)
+    }
     const { suspect } = kept
     if (epoch !== undefined) kept.epoch = Number(epoch)
     kept.fence += 1
