@@ -1,6 +1,8 @@
 // Bad weather for sessions on an engine: it is away, slow, full, a replica, or has forgotten. Each is explained by an error with a
 // reason, or weathered as docs/scale-out.md says; nothing hangs.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { RedisEngine } from '../../src/redis/RedisEngine.ts'
 import { redisSessionStore } from '../../src/redis/RedisSessionStore.ts'
@@ -217,6 +219,34 @@ describe.skipIf(!canRunRedis('sessions in bad weather'))('sessions, when the eng
     ])
     expect(node.errors).toContainEqual(failure('corrupt'))
     expect(await client.closing()).toMatchObject({ code: 4410 })
+  })
+
+  it('lets its user do no more than docs/scale-out.md says: all works', async () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/scale-out.md'), 'utf8')
+    const [, rules = ''] = /^ACL SETUSER node on >password (.*)$/m.exec(page) ?? []
+    const server = await startServer({
+      user: ['default on nopass ~* &* +@all', `node on >password ${rules}`],
+    })
+    const open = () => ioredis({ port: server.port, username: 'node', password: 'password' })
+    const [one, two] = [await startNode(server, { open }), await startNode(server, { open })]
+    const client = one.client()
+    const opened = await client.open()
+    client.say('1:a')
+    await client.acked(1)
+    await two.server.sendTo(opened.sid, 'posted').stored
+    expect(await client.heard(1)).toEqual(['1:posted'])
+    const again = two.client()
+    expect(await again.resume(opened, 1, 1)).toMatchObject({ rx: 1 })
+    expect(await two.server.broadcastToAll('to all')).toBe(1)
+    expect(await again.heard(1)).toEqual(['2:to all'])
+    two.session.close()
+    await again.closing()
+    await one.server.close()
+    // The sessions of the one that has left are looked for.
+    await until(() => two.store.getStats().calls > 40, 'the other looks for its sessions', 10_000)
+    expect([...one.errors, ...two.errors]).toEqual([])
+    const log = await server.command('ACL', 'LOG')
+    expect(log).not.toContain('reason')
   })
 
   it('refuses for ever: a missing permission is said at once, and nothing is tried again', async () => {
