@@ -2,7 +2,6 @@
 
 import { ClientCore, type InterceptorLists, noOptions } from './client/core.ts'
 import type { ApiClientEvents } from './client/events.ts'
-import { guardRequests } from './client/guardCalls.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './client/interceptors.ts'
 import {
   type ApiClientOptions,
@@ -13,9 +12,8 @@ import {
   type RequestOptions,
   type StreamOptions,
 } from './client/options.ts'
-import { startCall } from './client/startCall.ts'
 import { Emitter } from './core/emitter.ts'
-import { lazily } from './core/lazily.ts'
+import { ahead, lazily } from './core/lazily.ts'
 import { callable, checkOption, checkOptions, plainObject, withDefaults } from './core/options.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
 import type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
@@ -79,15 +77,12 @@ const fetching = lazily(() => import('./client/fetch.ts'))
  */
 export class ApiClient extends Emitter<ApiClientEvents> {
   readonly #core: ClientCore
-  /** Looks at what is sent, when there is a validator. */
-  readonly #guard: RequestInterceptor | undefined
 
   /** @throws TypeError or RangeError naming the option; CommsError when `baseURL` or a header cannot be used */
   constructor(options: ApiClientOptions = {}) {
     super()
     this.#core = new ClientCore(options, this)
-    this.#guard = options.validate && guardRequests(options.validate)
-    if (this.#guard) this.addRequestInterceptor(this.#guard)
+    if (this.#core.intercepts) ahead(asking)
   }
 
   get<T = unknown>(url: string | URL, options?: RequestOptions<T>): Promise<T> {
@@ -151,23 +146,19 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    * retries off. Bound to the client, so it can be passed on as it is. Request interceptors see its requests.
    * @throws `signal.reason` when aborted; TypeError when the network fails; CommsError where a policy refused or time ran out
    */
-  readonly fetch = (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
-    const given = init?.signal ?? (input instanceof Request ? input.signal : undefined)
-    const answered = this.#guarded({ signal: given }, async ({ signal, ...inherited }) => {
-      const { runFetch } = await fetching()
-      return runFetch(
-        this.#core,
-        input,
-        signal === given ? init : { ...init, signal: signal ?? null },
-        inherited,
-      )
-    })
-    if (!this.#core.settings.policy) return answered
-    // A policy says in its own words that the caller has aborted.
-    return answered.catch(async (error) => {
+  readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+    const { signal: given = input instanceof Request ? input.signal : undefined } = init
+    // `null` takes the signal of a Request away.
+    const signal = given ?? undefined
+    try {
+      return await this.#core.underPolicy({ signal }, async (inherited) => {
+        const { runFetch } = await fetching()
+        return runFetch(this.#core, input, init, inherited)
+      })
+    } catch (error) {
       const { asFetchError } = await fetching()
-      throw asFetchError(error, given)
-    })
+      throw asFetchError(error, signal)
+    }
   }
 
   /**
@@ -180,10 +171,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     const { settings, requests, interceptors } = this.#core
     const headers = requests.fieldsOf(settings.headers, options.headers)
     const extended = new ApiClient({ ...withDefaults(settings, options), headers })
-    // The other has a guard of its own, made of the options.
-    const own = extended.#core.interceptors.request
-    const others = interceptors.request.filter((interceptor) => interceptor !== this.#guard)
-    Object.assign(extended.#core.interceptors, interceptors, { request: [...own, ...others] })
+    Object.assign(extended.#core.interceptors, interceptors)
     return extended
   }
 
@@ -338,6 +326,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     checkOption('ApiClient', `${kind} interceptor`, interceptor, callable)
     const lists = this.#core.interceptors
     lists[kind] = [...lists[kind], interceptor] as unknown as InterceptorLists[K]
+    ahead(asking)
     return () => {
       this.#remove(kind, interceptor)
     }
@@ -357,42 +346,24 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     data: unknown,
     options: RequestOptions = noOptions,
   ): Promise<unknown> {
-    if (!this.#core.settings.policy) return this.#answer(method, url, data, options)
-    return this.#guarded(options, (inherited) =>
+    const core = this.#core
+    if (!core.settings.policy) return this.#answer(method, url, data, options)
+    return core.underPolicy(options, (inherited) =>
       this.#answer(method, url, data, { ...options, ...inherited }),
     )
   }
 
-  /** Runs something under the policy of the client, when it has one; time spent in the policy is time of the call. */
-  #guarded<T>(
-    options: CallOptions,
-    operation: (inherited: Pick<CallOptions, 'signal' | 'callerSignal' | 'deadlineAt'>) => Promise<T>,
-  ): Promise<T> {
-    const { signal } = options
-    const { policy } = this.#core.settings
-    if (!policy) return operation({ signal })
-    const context = { signal, attempt: 1, deadlineAt: this.#core.deadlineOf(options) }
-    return policy.execute(
-      (inner) => operation({ signal: inner.signal, callerSignal: signal, deadlineAt: inner.deadlineAt }),
-      context,
-    )
-  }
-
-  #answer(method: string, url: string | URL, data: unknown, options: RequestOptions): Promise<unknown> {
+  #answer(method: string, url: string | URL, data: unknown, options: CallOptions): Promise<unknown> {
     const core = this.#core
-    if (options.schema || core.intercepts) return this.#intercepted(method, url, data, options)
+    if (options.schema || options.responseType === 'stream' || core.intercepts)
+      return this.#ask(method, url, data, options)
     // What is thrown in here rejects the promise.
     return new Promise((resolve, reject) => {
-      startCall(core, method, url, data, options, (call) => resolve(call.data), reject)
+      core.start(method, url, data, options, (call) => resolve(call.data), reject)
     })
   }
 
-  async #intercepted(
-    method: string,
-    url: string | URL,
-    data: unknown,
-    options: RequestOptions,
-  ): Promise<unknown> {
+  async #ask(method: string, url: string | URL, data: unknown, options: CallOptions): Promise<unknown> {
     const { askIntercepted } = await asking()
     return askIntercepted(this.#core, method, url, data, options)
   }

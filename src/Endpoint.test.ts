@@ -269,6 +269,10 @@ describe('messages', () => {
   it.each([
     ['no base64!', /image refused/],
     ['aGVsbG8gd29ybGQsIHRoaXMgaXMgbm8gaW1hZ2U=', /image refused/],
+    [`data:image/svg+xml;base64,${png}`, /image refused/],
+    [`data:image/gif;base64,${png}`, /image refused/],
+    [`data:text/html;base64,${png}`, /image refused/],
+    [png.slice(1), /image refused/],
     [`${png.slice(0, 40)}${'A'.repeat(14_000_000)}`, /maximum 10485760 bytes/],
   ])('image %# is refused before anything is sent', async (image, message) => {
     const endpoint = await makeOpen()

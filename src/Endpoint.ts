@@ -2,22 +2,14 @@
 // It wires the parts together; how they reconnect, retry or limit is theirs alone.
 
 import { ApiClient, type ApiClientOptions } from './ApiClient.ts'
-import { type ValidateOptions, validateRule } from './client/guardCalls.ts'
+import type { ValidateOptions } from './client/guardCalls.ts'
+import { validateRule } from './client/options.ts'
 import { type QuestionLine, Questions } from './connection/Questions.ts'
 import type { Reply } from './connection/Reply.ts'
 import type { Receipt } from './connection/receipt.ts'
 import type { Clock } from './core/clock.ts'
 import { CommsError } from './core/errors.ts'
-import {
-  callable,
-  checkOption,
-  checkOptions,
-  either,
-  flag,
-  interval,
-  plainObject,
-  text,
-} from './core/options.ts'
+import { checkOption, checkOptions, flag, interval, plainObject, text } from './core/options.ts'
 import { randomId } from './core/randomId.ts'
 import { systemClock } from './core/systemClock.ts'
 import {
@@ -28,7 +20,7 @@ import {
 } from './GuruConnection.ts'
 import { assertSecureUrl } from './http/secureUrl.ts'
 import { ValidationError } from './security/ValidationError.ts'
-import { openImageEnvelope } from './security/validate/imageEnvelope.ts'
+import { readImage } from './security/validate/imageReading.ts'
 
 export type { AssistantMessage } from './connection/Questions.ts'
 export type { Reply } from './connection/Reply.ts'
@@ -101,13 +93,17 @@ export interface AskOptions {
 /** The longest text of a message, in UTF-16 code units. */
 export const MAX_TEXT_LENGTH = 100_000
 
+/** The largest image of a message, in bytes after decoding. */
+const MAX_IMAGE_BYTES = 10_485_760
+
+const provider = 'a string or a function'
 const optionRules = {
-  WS_URL: either(text, callable),
+  WS_URL: provider,
   API_BASE_URL: text,
   NODE_ENV: text,
   allowInsecure: flag,
   routes: plainObject,
-  token: either(text, callable),
+  token: provider,
   connection: plainObject,
   api: plainObject,
   validate: validateRule,
@@ -195,7 +191,7 @@ export class Endpoint {
 
   /**
    * Sends a user's message with an image.
-   * @param base64 PNG, JPEG, GIF or WebP, base64 or a `data:` URL, at most 10 MB decoded
+   * @param base64 PNG, JPEG, GIF, WebP, AVIF or BMP, base64 or a `data:` URL, at most 10 MB decoded
    * @throws ValidationError when text or image is refused; nothing is sent then
    */
   sendUserMessageWithImage(content: string, base64: string, id: string = randomId()): string {
@@ -271,10 +267,7 @@ export class Endpoint {
   #send(content: string, id: string, image?: string): Receipt {
     checkText(content)
     checkOption('sendUserMessage', 'id', id, text)
-    if (image !== undefined) {
-      const envelope = openImageEnvelope(image)
-      if ('rule' in envelope) throw refused('image', envelope.rule, `image refused: ${envelope.message}`)
-    }
+    if (image !== undefined) checkImage(image)
     this.#validate?.validator.validateFields({ content }, this.#validate)
     const message: UserMessage = {
       role: 'user',
@@ -299,17 +292,20 @@ function checkText(content: unknown): void {
   }
 }
 
+/** @throws ValidationError */
+function checkImage(image: string): void {
+  const { claimed, bytes, wellFormed, type } = readImage(image)
+  if (bytes > MAX_IMAGE_BYTES) {
+    const message = `image refused: larger than the maximum ${MAX_IMAGE_BYTES} bytes (decoded)`
+    throw refused('image', 'maxLength', message)
+  }
+  if (wellFormed && type && type === (claimed ?? type)) return
+  const message = 'image refused: it must be a PNG, JPEG, GIF, WebP, AVIF or BMP in base64, or its data: URL'
+  throw refused('image', 'base64Image', message)
+}
+
 function refused(field: string, rule: string, message: string): ValidationError {
-  return new ValidationError({
-    field,
-    rule,
-    message,
-    offset: 0,
-    length: 0,
-    excerpt: '',
-    decodedVia: '',
-    severity: 'error',
-  })
+  return new ValidationError({ field, rule, message })
 }
 
 function secured(provider: () => string | PromiseLike<string>): () => Promise<string> {

@@ -1,24 +1,16 @@
-// What the micro-benchmark runs: one operation of every policy, as it is when all is well, which is nearly always.
-// The library is handed in, so that another revision's build can run the same list.
+// One operation of every policy, as it is when all is well, which is nearly always.
+
+import type { Case as AnyCase, Operation, Suite } from './operations.ts'
 
 type Library = typeof import('guru-comms/policies')
 type Security = typeof import('guru-comms/security/InputValidator')
 
-export interface Libraries {
+interface Libraries {
   policies: Library
   security: Security
 }
 
-/** One operation; a promise is awaited before the next. */
-export type Operation = () => unknown
-
-export interface Case {
-  name: string
-  kind: 'ours' | 'peer' | 'base'
-  /** Returns promises: its own cost stands over that of awaiting a promise. */
-  async: boolean
-  make(libraries: Libraries): Operation | Promise<Operation>
-}
+type Case = AnyCase<Libraries>
 
 const UNLIMITED = { limits: { api: { tokensPerSecond: 1e9, burstCapacity: 1e9 } } }
 /** What all policies wrap: work that is done at once. */
@@ -170,5 +162,13 @@ export const cases: Record<string, Case> = {
     const { default: Bottleneck } = await import('bottleneck')
     const made = new Bottleneck({ maxConcurrent: 100 })
     return () => made.schedule(work)
+  }),
+}
+
+export const suite: Suite<Libraries> = {
+  cases,
+  libraries: async (load) => ({
+    policies: await load('policies/index.js'),
+    security: await load('security/InputValidator.js'),
   }),
 }

@@ -4,7 +4,7 @@ import * as loaded from 'reconnecting-websocket'
 
 /** What the benchmarks use of it. */
 interface Socket {
-  addEventListener(name: 'open', listener: () => void): void
+  addEventListener(name: 'open' | 'close', listener: () => void): void
   addEventListener(name: 'message', listener: (event: { data: string }) => void): void
   send(data: string): void
   close(): void

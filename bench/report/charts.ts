@@ -54,7 +54,7 @@ export function barChart(options: {
 }): Chart {
   const { title, subtitle, bars, mark, format } = options
   // Room for the longest name, bold ones being wider.
-  const widest = Math.max(...bars.map(({ label, kind }) => label.length * (kind === 'ours' ? 7.8 : 7)))
+  const widest = Math.max(...bars.map(({ label, kind }) => label.length * (kind === 'ours' ? 8.8 : 7.4)))
   const [left, right, top, step] = [Math.max(160, Math.ceil(widest) + 26), 112, 62, 28]
   const width = 760
   const height = top + bars.length * step + 14

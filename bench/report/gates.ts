@@ -6,7 +6,7 @@ import { figure, table } from './markdown.ts'
 export type Verdict = 'aim reached' | 'held' | 'MISSED' | 'not measured'
 
 export function verdict({ bound, must, aim, measured }: Gate): Verdict {
-  if (!Number.isFinite(measured)) return 'not measured'
+  if (Number.isNaN(measured)) return 'not measured'
   const within = (limit: number) => (bound === 'max' ? measured <= limit : measured >= limit)
   if (within(aim)) return 'aim reached'
   return within(must) ? 'held' : 'MISSED'

@@ -8,10 +8,14 @@ const loaders: Record<string, () => Promise<unknown>> = {
   ws: async () => (await import('./ws.ts')).ws,
   session: async () => (await import('./session.ts')).session,
   nodes: async () => (await import('./nodes.ts')).nodes,
+  reconnect: async () => (await import('./reconnect.ts')).reconnect,
+  fate: async () => (await import('./fate.ts')).fate,
   memory: async () => (await import('./memory.ts')).memory,
   size: async () => (await import('./size.ts')).size,
   wire: async () => (await import('./wire.ts')).wire,
   policies: async () => (await import('./policies.ts')).policies,
+  steps: async () => (await import('./steps.ts')).steps,
+  scale: async () => (await import('./scale.ts')).scale,
   redis: async () => (await import('./redis.ts')).redis,
 }
 

@@ -14,8 +14,10 @@ export interface Speaker {
   wrap(json: string): string
   /** Where no two messages look alike: makes the frames of the next `count` messages, all of them `json`, at each call. */
   blocks?(json: string, count: number): () => Buffer
-  /** What keeps the client content while nothing happens, sent every ten seconds. */
+  /** What keeps the client content while nothing happens. */
   readonly heartbeat: string | undefined
+  /** Milliseconds between them, as its own server has it by default. */
+  readonly heartbeatMs?: number
 }
 
 const NONE: readonly string[] = []
@@ -72,6 +74,7 @@ function socketIo(): Speaker {
       '0{"sid":"bench","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}',
     ],
     heartbeat: '2',
+    heartbeatMs: 25_000,
     wrap: (json) => `42["message",${json}]`,
     read(text) {
       if (text.startsWith('42["message",')) return { messages: [text.slice(13, -1)], replies: NONE }
@@ -85,6 +88,7 @@ function signalR(): Speaker {
   return {
     greeting: NONE,
     heartbeat: '{"type":6}\x1e',
+    heartbeatMs: 15_000,
     wrap: (json) => `{"type":1,"target":"message","arguments":[${json}]}\x1e`,
     read(text) {
       const messages: string[] = []
@@ -104,6 +108,7 @@ function centrifugo(): Speaker {
   return {
     greeting: NONE,
     heartbeat: '{}',
+    heartbeatMs: 25_000,
     wrap: (json) => `{"push":{"message":{"data":${json}}}}`,
     read(text) {
       const messages: string[] = []

@@ -56,7 +56,7 @@ export function openTap(heartbeatMs: number): Promise<Tap> {
   const server = createServer((_request, response) => response.end('{"status":"ok"}'))
   server.on('upgrade', (request, stream: Duplex) => {
     streams.add(stream)
-    const speaker = speakerFor(request.url ?? '/')
+    const speaker = speakerFor(request.url ?? '/', '')
     const key = createHash('sha1').update(`${request.headers['sec-websocket-key']}${GUID}`).digest('base64')
     stream.write(
       `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${key}\r\n\r\n`,

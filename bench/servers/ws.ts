@@ -16,7 +16,10 @@ interface Command {
 
 const BLOCK = 250
 const open = new Set<WebSocket>()
-let accepted = 0
+/** When upgrades and requests came in, in milliseconds since the epoch. */
+const upgrades: number[] = []
+const requests: number[] = []
+let listeningSince = 0
 
 /** Sends `count` pieces of a reply as fast as the socket takes them, at hardly any cost to this process. */
 function flood(stream: Duplex, speaker: Speaker, count: number): void {
@@ -42,20 +45,21 @@ function sameBlock(text: string): () => Buffer {
 }
 
 const server = createServer((_request, response) => {
+  requests.push(Date.now())
   response.writeHead(200, { 'content-type': 'application/json' })
   response.end('{"status":"ok"}')
 })
 const sockets = new WebSocketServer({ noServer: true })
 
 server.on('upgrade', (request, stream: Duplex, head) => {
+  upgrades.push(Date.now())
   sockets.handleUpgrade(request, stream, head, (socket) => {
     const speaker = speakerFor(request.url ?? '/', socket.protocol)
     let received = 0
-    accepted += 1
     open.add(socket)
     for (const text of speaker.greeting) socket.send(text)
-    const { heartbeat } = speaker
-    const timer = heartbeat ? setInterval(() => socket.send(heartbeat), 10_000) : undefined
+    const { heartbeat, heartbeatMs } = speaker
+    const timer = heartbeat ? setInterval(() => socket.send(heartbeat), heartbeatMs) : undefined
     socket.on('close', () => {
       clearInterval(timer)
       open.delete(socket)
@@ -82,9 +86,10 @@ answer({
   listen: ({ port = 0 }: { port?: number }) =>
     new Promise((resolve) => {
       server.listen(port, '127.0.0.1', 4096, () => {
+        listeningSince = Date.now()
         const address = server.address()
         resolve(typeof address === 'object' && address ? address.port : 0)
       })
     }),
-  state: () => ({ accepted, open: open.size }),
+  arrivals: () => ({ listeningSince, upgrades, requests, open: open.size }),
 })

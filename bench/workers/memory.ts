@@ -2,19 +2,7 @@
 
 import { payload, subjects } from '../contestants/memory.ts'
 import { answer } from '../harness/child.ts'
-
-const collect = globalThis.gc
-
-async function settledHeap(): Promise<number> {
-  if (!collect) throw new Error('start with --expose-gc')
-  // Finalizers and weak references need turns of the event loop between collections.
-  for (let round = 0; round < 4; round += 1) {
-    collect()
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-  collect()
-  return process.memoryUsage().heapUsed
-}
+import { settledHeap } from '../harness/heap.ts'
 
 answer({
   /** Heap bytes of one, each time anew. The first batch is not counted: it pays for lazy code and shapes. */

@@ -1,8 +1,11 @@
-// Calls that more happens to than being sent: interceptors around them, a schema for the body, a share in somebody else's
-// request, a second request beside the first.
+// Calls that more happens to than being sent: interceptors around them, a look at what they send, a schema for the
+// body, a share in somebody else's request, a second request beside the first.
 
+import type { HeadersInput } from '../http/headers.ts'
 import type { Call } from './call.ts'
 import type { ClientCore } from './core.ts'
+import { elaborate } from './elaborateCall.ts'
+import { guardRequests } from './guardCalls.ts'
 import {
   type ClientResponse,
   type InterceptedConfig,
@@ -13,7 +16,6 @@ import {
 import type { CallOptions } from './options.ts'
 import { applySchema } from './schema.ts'
 import { Sharing } from './sharing.ts'
-import { startCall } from './startCall.ts'
 
 const sharings = new WeakMap<ClientCore, Sharing>()
 
@@ -35,20 +37,26 @@ export async function ask(
   options: CallOptions,
 ): Promise<{ call: Call; config: InterceptedConfig }> {
   core.check(options)
-  const config = await interceptRequest(core.interceptors.request, {
-    ...options,
-    url,
-    method,
-    data,
-    headers: { ...core.requests.fieldsOf(options.headers) },
-  })
+  const { validate } = core.settings
+  const given = { ...options, url, method, data, headers: { ...core.requests.fieldsOf(options.headers) } }
+  if (validate) guardRequests(validate)(given)
+  const config = await interceptRequest(core.interceptors.request, given)
   const asked = config.method.toUpperCase()
+  const removed = options.headers && removals(options.headers)
+  const complete = removed ? { ...config, headers: { ...removed, ...config.headers } } : config
   const start = (given: CallOptions) =>
     new Promise<Call>((resolve, reject) => {
-      startCall(core, asked, config.url, config.data, given, resolve, reject)
+      core.start(asked, config.url, config.data, given, resolve, reject, elaborate(core.Call))
     })
-  const call = await (sharingOf(core)?.run(asked, config.url, config, start) ?? start(config))
+  const call = await (sharingOf(core)?.run(asked, config.url, complete, start) ?? start(complete))
   return { call, config }
+}
+
+/** The headers that the caller takes away, if any: of those that are sent, interceptors see none of them. */
+function removals(headers: HeadersInput): Record<string, null> | undefined {
+  if (Symbol.iterator in headers) return undefined
+  const removed = Object.entries(headers).filter(([, value]) => value === undefined || value === null)
+  return removed.length ? Object.fromEntries(removed.map(([name]) => [name.toLowerCase(), null])) : undefined
 }
 
 /** A whole call, interceptors included. @returns what its caller gets */

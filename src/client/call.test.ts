@@ -1,10 +1,23 @@
 // What becomes of a call: attempts, refusals, waits and ends, on virtual time over a transport that does what it is told.
 
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { ApiClient, type ApiClientOptions } from '../ApiClient.ts'
 import { NetworkError } from '../core/errors.ts'
 import { VirtualClock } from '../testing/VirtualClock.ts'
 import type { HttpReceiver, HttpRequest, HttpTransport } from '../transport/HttpTransport.ts'
+
+// What loads on demand is here before virtual time begins: on a busy machine a file takes its time.
+beforeAll(() =>
+  Promise.all([
+    import('./asking.ts'),
+    import('./streaming.ts'),
+    import('./fetch.ts'),
+    import('./guardedStream.ts'),
+    import('../http/redirects.ts'),
+    import('../http/multipart.ts'),
+    import('../policies/rateLimiter/TokenQueue.ts'),
+  ]),
+)
 
 /** One attempt as the transport sees it. */
 class Sent {
@@ -593,6 +606,21 @@ describe('redirects', () => {
 })
 
 describe('interceptors', () => {
+  it('see only the headers that are sent; one that the caller takes away stays away', async () => {
+    const { client, sent } = setUp({ headers: { authorization: 'Bearer x', accept: 'text/plain' } })
+    const seen: object[] = []
+    client.addRequestInterceptor(({ headers }) => void seen.push(headers))
+    client.get('/a', { headers: { Authorization: null, Accept: undefined } }).catch(() => {})
+    client.get('/b').catch(() => {})
+    while (sent.length < 2) await new Promise((resolve) => setImmediate(resolve))
+    expect(seen).toEqual([{}, {}])
+    expect(sent.map(({ request }) => request.headers)).toEqual([
+      { 'accept-encoding': 'gzip' },
+      { accept: 'text/plain', 'accept-encoding': 'gzip', authorization: 'Bearer x' },
+    ])
+    client.dispose()
+  })
+
   it('see and change the request, the response and the error, once per call', async () => {
     const { client, sent, clock } = setUp()
     let runs = 0

@@ -23,7 +23,6 @@ import { checkOrigin, type Target } from '../http/url.ts'
 import { type BreakerMachine, REFUSED } from '../policies/circuitBreaker/breakerMachine.ts'
 import { circuitOpenError } from '../policies/circuitBreaker/CircuitBreaker.ts'
 import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
-import type { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
 import { retryDecision } from '../policies/retry/retryDecision.ts'
 import { Deadline } from '../policies/timeout/Deadlines.ts'
 import type {
@@ -35,12 +34,10 @@ import type {
 } from '../transport/HttpTransport.ts'
 import type { ClientCore, Live } from './core.ts'
 import type { ApiClientEvents, AttemptTimings } from './events.ts'
-import { learnFrom } from './learning.ts'
 import type { CallOptions } from './options.ts'
 import type { PreparedRequest } from './requests.ts'
 
 const redirects = lazily(() => import('../http/redirects.ts'))
-const guarding = lazily(() => import('./guardedStream.ts'))
 
 const noHeaders: HttpHeaders = Object.freeze({})
 
@@ -55,13 +52,13 @@ export class Call extends Deadline implements HttpReceiver, Live {
   setCookie: readonly string[] | undefined
   /** The parsed body, or its stream. */
   data: unknown
-  readonly #core: ClientCore
-  readonly #prepared: PreparedRequest
-  readonly #options: CallOptions
+  protected readonly core: ClientCore
+  protected readonly prepared: PreparedRequest
+  protected readonly options: CallOptions
+  protected readonly deadlineAt: number
+  protected readonly reject: (error: unknown) => void
   readonly #resolve: (call: Call) => void
-  readonly #reject: (error: unknown) => void
   readonly #startedAt: number
-  readonly #deadlineAt: number
   #over = false
   /** The last failure. */
   #error: unknown
@@ -73,7 +70,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
   #earlier: AttemptTimings[] | undefined
   // The attempt, from here on.
   /** 1 for the first. */
-  #attempt = 0
+  protected attempt = 0
   #running = false
   #attemptAt = Number.NaN
   /** When the request began to be written; NaN while no byte can have reached a server. */
@@ -101,15 +98,15 @@ export class Call extends Deadline implements HttpReceiver, Live {
     reject: (error: unknown) => void,
   ) {
     super()
-    this.#core = core
-    this.#prepared = prepared
-    this.#options = options
+    this.core = core
+    this.prepared = prepared
+    this.options = options
     this.#resolve = resolve
-    this.#reject = reject
+    this.reject = reject
     this.#target = prepared.target
     this.#wire = prepared.wire
     this.#startedAt = core.settings.clock.now()
-    this.#deadlineAt = core.deadlineOf(options, this.#startedAt)
+    this.deadlineAt = core.deadlineOf(options, this.#startedAt)
   }
 
   /** Where the answer came from, secrets in the query replaced. */
@@ -136,7 +133,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
     return [
       ...(this.#earlier ?? []),
       {
-        attempt: this.#attempt,
+        attempt: this.attempt,
         untilSent: this.#sentAt - this.#attemptAt,
         untilHeaders: this.#headersAt - this.#attemptAt,
         total: this.#endedAt - this.#attemptAt,
@@ -145,73 +142,81 @@ export class Call extends Deadline implements HttpReceiver, Live {
   }
 
   start(): void {
-    const { signal, hedge } = this.#options
-    const { counters, live, tools } = this.#core
-    if (hedge === 'extra') {
-      counters.hedges += 1
-      this.#tell('debug', 'hedge', {})
-    } else counters.totalRequests += 1
-    live.add(this)
-    if (signal) {
-      this.#release = onAbort(signal, () => {
-        // A race that is lost, or left by its caller, is counted where it is run.
-        if (!hedge) counters.aborted += 1
-        this.end(abortedBy(signal), hedge !== undefined)
-      })
-      if (this.#over) return
-    }
-    if (hedge !== 'extra') tools.budget.deposit(this.#startedAt)
-    this.#startAttempt(this.#startedAt)
+    const { signal } = this.options
+    this.begin()
+    this.core.live.add(this)
+    if (signal) this.#release = onAbort(signal, () => this.aborted(abortedBy(signal)))
+    if (!this.#over) this.#startAttempt(this.#startedAt)
   }
 
-  /** Stops it, wherever it is. @param silently as if it had never been */
-  end(error: CommsError, silently = false): void {
+  /** Counts it. */
+  protected begin(): void {
+    const { counters, tools } = this.core
+    counters.totalRequests += 1
+    tools.budget.deposit(this.#startedAt)
+  }
+
+  /** Its caller wants no more of it. */
+  protected aborted(error: CommsError): void {
+    this.core.counters.aborted += 1
+    this.end(error)
+  }
+
+  /** Stops it, wherever it is. */
+  end(error: CommsError): void {
     if (this.#over) return
-    if (this.#pause !== undefined) this.#core.settings.clock.clearTimeout(this.#pause)
+    this.stop(error)
+    this.fail(error)
+  }
+
+  /** Nothing of it goes on. */
+  protected stop(error: CommsError): void {
+    if (this.#pause !== undefined) this.core.settings.clock.clearTimeout(this.#pause)
     if (this.#owed) this.#owed.bucket.tokens += this.#owed.cost
     if (this.#running) this.#endAttempt('ignored')
     this.#exchange?.cancel(error)
-    if (silently) {
-      this.#finish()
-      this.#reject(error)
-    } else this.#fail(error)
   }
 
   onSent(): void {
-    if (this.#hops === 0) this.#sentAt = this.#now()
+    if (this.#hops === 0) this.#sentAt = this.now()
   }
 
   onHead(status: number): boolean {
-    this.#headersAt = this.#now()
-    return this.#options.raw || (this.#options.responseType === 'stream' && isSuccess(status))
+    this.#headersAt = this.now()
+    return this.streams(isSuccess(status))
+  }
+
+  /** Whether the body is wanted as it comes. */
+  protected streams(_success: boolean): boolean {
+    return false
   }
 
   onFailure(error: unknown): void {
     if (!this.#running) return
     this.#endAttempt(breakerOutcome(error))
-    if (error instanceof TimeoutError) this.#core.counters.timeouts += 1
+    if (error instanceof TimeoutError) this.core.counters.timeouts += 1
     // A refusal in front of a retry is not the news: what the last attempt met is.
     if (this.#error && (error instanceof CircuitBreakerError || error instanceof RateLimitError)) {
-      this.#fail(this.#error)
+      this.fail(this.#error)
       return
     }
     this.#error = error
-    const retries = this.#options.retries ?? this.#core.settings.retries
-    if (this.#attempt > retries || !this.#isRepeatable(error)) {
-      this.#fail(error)
+    const retries = this.options.retries ?? this.core.settings.retries
+    if (this.attempt > retries || !this.#isRepeatable(error)) {
+      this.fail(error)
       return
     }
-    const hook = this.#core.settings.shouldRetry
-    if (!hook) this.#retry(error, retries)
+    const hook = this.core.settings.shouldRetry
+    if (!hook) this.#retry(error)
     else {
       // A hook may take its time, but no more than the call has.
-      const { deadlines } = this.#core.tools
-      const now = this.#now()
-      if (this.#deadlineAt < Infinity) deadlines.add(this, Math.max(0, this.#deadlineAt - now), now)
-      this.#then((async () => hook(error, this.#attempt))(), (wanted) => {
+      const { deadlines } = this.core.tools
+      const now = this.now()
+      if (this.deadlineAt < Infinity) deadlines.add(this, Math.max(0, this.deadlineAt - now), now)
+      this.whenDone((async () => hook(error, this.attempt))(), (wanted) => {
         deadlines.cancel(this)
-        if (wanted) this.#retry(error, retries)
-        else this.#fail(error)
+        if (wanted) this.#retry(error)
+        else this.fail(error)
       })
     }
   }
@@ -222,22 +227,19 @@ export class Call extends Deadline implements HttpReceiver, Live {
     this.status = status
     this.headers = headers
     this.setCookie = response.setCookie
-    const { learnRateLimits } = this.#core.settings
-    if (learnRateLimits)
-      learnFrom(this.#core, learnRateLimits, this.#prepared.endpoint, this.#options.rateCategory, response)
     try {
       if (finalUrl !== undefined) {
-        checkOrigin(new URL(finalUrl), this.#core.requests.rules)
+        checkOrigin(new URL(finalUrl), this.core.requests.rules)
         this.#finalUrl = finalUrl
       }
       if (headers.location !== undefined && isRedirect(status) && this.#maxRedirects > 0) {
         this.#follow(response)
       } else if (isSuccess(status)) {
-        this.data = this.#read(body)
+        this.data = this.read(body)
         this.#endAttempt('success')
-        this.#succeed()
+        this.deliver()
       } else {
-        if (this.#options.raw) this.data = body
+        this.data = body
         this.onFailure(this.#statusError(body))
       }
     } catch (error) {
@@ -248,7 +250,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
   /** Its time has run out. */
   override onDue(): void {
     if (!this.#running) {
-      this.#fail(this.#error)
+      this.fail(this.#error)
       return
     }
     const error = this.#timeoutError(this.#limitMs)
@@ -257,14 +259,15 @@ export class Call extends Deadline implements HttpReceiver, Live {
     exchange?.cancel(error)
   }
 
-  #now(): number {
-    return this.#core.settings.clock.now()
+  protected now(): number {
+    return this.core.settings.clock.now()
   }
 
   #startAttempt(now: number): void {
-    const { limiter, settings } = this.#core
-    const { endpoint, target, wire } = this.#prepared
-    this.#attempt += 1
+    const core = this.core
+    const { limiter, settings } = core
+    const { target, wire } = this.prepared
+    this.attempt += 1
     this.#running = true
     this.#target = target
     this.#wire = wire
@@ -274,31 +277,34 @@ export class Call extends Deadline implements HttpReceiver, Live {
     this.#finalUrl = this.#exchange = undefined
     this.#sentAt = this.#headersAt = Number.NaN
     if (!this.#enter(now)) return
-    if (settings.rateLimitMode === 'wait') {
-      this.#queueForToken()
-      return
-    }
-    const { rateCategory, rateCost = 1 } = this.#options
+    const { endpoint } = this.prepared
+    const { rateCategory, rateCost: cost = 1, priority, signal } = this.options
     const sameTime = limiter.clock === settings.clock ? now : undefined
-    const bucket = limiter.take(endpoint, rateCategory, rateCost, sameTime)
+    const bucket = limiter.take(endpoint, rateCategory, cost, sameTime)
     if (!bucket) {
       this.#send(now)
       return
     }
-    const error = limiter.refusal(endpoint, bucket, limiter.waitMs(bucket, rateCost))
-    const isRetry = this.#attempt > 1 && now + error.retryAfter < this.#deadlineAt
-    const { category, retryAfter } = error
-    this.#tell('debug', 'limited', { endpoint, category, waiting: isRetry, retryAfter })
-    if (isRetry) this.#reserve(bucket, rateCost, retryAfter)
-    else this.onFailure(error)
-  }
-
-  /** A retry is not turned away: its tokens are taken before they are there, and it goes when they are. */
-  #reserve(bucket: Bucket, cost: number, waitMs: number): void {
-    this.#giveBack('ignored', this.#attemptAt)
+    const { category } = bucket
+    const retryAfter = limiter.waitMs(bucket, cost)
+    const deadlineAt = this.deadlineAt
+    const queues = settings.rateLimitMode === 'wait'
+    const waiting = queues || (this.attempt > 1 && now + retryAfter < deadlineAt)
+    this.tell('debug', 'limited', { endpoint, category, waiting, retryAfter })
+    if (!waiting) {
+      this.onFailure(limiter.refusal(endpoint, bucket, retryAfter))
+      return
+    }
+    this.#giveBack('ignored', now)
+    if (queues) {
+      const turn = core.waitForToken(endpoint, bucket, { cost, priority, signal, deadlineAt })
+      this.whenDone(turn, () => this.#goOn())
+      return
+    }
+    // A retry is not turned away: its tokens are taken before they are there, and it goes when they are.
     bucket.tokens -= cost
     this.#owed = { bucket, cost }
-    this.#wait(waitMs, () => {
+    this.#wait(retryAfter, () => {
       this.#owed = undefined
       this.#goOn()
     })
@@ -306,9 +312,9 @@ export class Call extends Deadline implements HttpReceiver, Live {
 
   /** Asks the breaker; false when it refused and the attempt is over. */
   #enter(now: number): boolean {
-    const { settings, breakers } = this.#core
+    const { settings, breakers } = this.core
     this.#attemptAt = now
-    this.#limitMs = Math.min(this.#options.timeout ?? settings.timeout, this.#deadlineAt - now)
+    this.#limitMs = Math.min(this.options.timeout ?? settings.timeout, this.deadlineAt - now)
     if (!settings.circuitBreaker) return true
     const { origin } = this.#target
     const breaker = breakers.of(origin)
@@ -319,33 +325,14 @@ export class Call extends Deadline implements HttpReceiver, Live {
     return false
   }
 
-  /** In its turn, which may be at once. */
-  #queueForToken(queue: TokenQueue | undefined = this.#core.queue): void {
-    if (!queue) {
-      this.#then(this.#core.makeQueue(), (made) => this.#queueForToken(made))
-      return
-    }
-    const { endpoint } = this.#prepared
-    const { rateCategory: category = 'api', rateCost: cost, priority, signal } = this.#options
-    const turn = queue.acquire(endpoint, { category, cost, priority, signal, deadlineAt: this.#deadlineAt })
-    if (!turn) {
-      this.#send(this.#attemptAt)
-      return
-    }
-    this.#giveBack('ignored', this.#attemptAt)
-    const { retryAfter } = this.#core.limiter.getInfo(endpoint, category)
-    this.#tell('debug', 'limited', { endpoint, category, waiting: true, retryAfter })
-    this.#then(turn, () => this.#goOn())
-  }
-
   /** After a wait. Others may have probed, and the circuit may have opened: it is asked again. */
   #goOn(): void {
-    const now = this.#now()
+    const now = this.now()
     if (this.#enter(now)) this.#send(now)
   }
 
   #wait(ms: number, then: () => void): void {
-    const { clock, unref } = this.#core.settings
+    const { clock, unref } = this.core.settings
     this.#pause = clock.setTimeout(
       () => {
         this.#pause = undefined
@@ -357,7 +344,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
   }
 
   #send(now: number): void {
-    const core = this.#core
+    const core = this.core
     if (this.#limitMs <= 0) {
       // Nothing was sent: it says nothing about the server.
       this.#giveBack('ignored', now)
@@ -367,28 +354,28 @@ export class Call extends Deadline implements HttpReceiver, Live {
     if (this.#limitMs !== Number.POSITIVE_INFINITY) core.tools.deadlines.add(this, this.#limitMs, now)
     core.counters.attempts += 1
     this.attempts += 1
-    this.#tell('debug', 'attempt', { attempt: this.#attempt })
+    this.tell('debug', 'attempt', { attempt: this.attempt })
     this.#dispatch()
   }
 
   /** To the transport; a body that is a function is made anew each time. */
   #dispatch(): void {
-    const { content } = this.#prepared.body
-    const { transport } = this.#core
+    const { content } = this.prepared.body
+    const { transport } = this.core
     if (typeof content !== 'function' || this.#answered) {
       this.#exchange = transport.send(this.#wire, this)
       return
     }
-    this.#then(makeBody(content), (body) => {
+    this.whenDone(makeBody(content), (body) => {
       this.#wire = { ...this.#wire, body }
       this.#exchange = transport.send(this.#wire, this)
     })
   }
 
   /** Goes on with what work of this attempt came to, unless the attempt or the call has ended meanwhile. */
-  #then<T>(work: T | Promise<T>, onDone: (value: T) => void): void {
-    const [attempt, running] = [this.#attempt, this.#running]
-    const isCurrent = () => !this.#over && attempt === this.#attempt && running === this.#running
+  protected whenDone<T>(work: T | Promise<T>, onDone: (value: T) => void): void {
+    const [attempt, running] = [this.attempt, this.#running]
+    const isCurrent = () => !this.#over && attempt === this.attempt && running === this.#running
     Promise.resolve(work).then(
       (value) => {
         if (isCurrent()) onDone(value)
@@ -396,13 +383,13 @@ export class Call extends Deadline implements HttpReceiver, Live {
       (error) => {
         if (!isCurrent()) return
         if (running) this.onFailure(error)
-        else this.#fail(error)
+        else this.fail(error)
       },
     )
   }
 
   #timeoutError(limitMs: number): TimeoutError {
-    const timeoutMs = this.#options.timeout ?? this.#core.settings.timeout
+    const timeoutMs = this.options.timeout ?? this.core.settings.timeout
     const byDeadline = limitMs < timeoutMs
     const { method, url } = this.#about
     const what = byDeadline ? 'the deadline has passed' : `no full answer in ${timeoutMs} ms`
@@ -414,22 +401,22 @@ export class Call extends Deadline implements HttpReceiver, Live {
   }
 
   get #maxRedirects(): number {
-    return this.#options.maxRedirects ?? this.#core.settings.maxRedirects
+    return this.options.maxRedirects ?? this.core.settings.maxRedirects
   }
 
   #follow({ body }: HttpResponse): void {
     // What came with the redirect is of no use.
-    discard(body)
-    this.#then(redirects(), ({ redirect }) => {
+    this.discard(body)
+    this.whenDone(redirects(), ({ redirect }) => {
       try {
-        const { requests } = this.#core
+        const { requests } = this.core
         const next = redirect(this.#wire, {
           status: this.status,
           location: this.headers.location,
           target: this.#target,
           hops: this.#hops,
           maxRedirects: this.#maxRedirects,
-          replayable: this.#prepared.body.replayable,
+          replayable: this.prepared.body.replayable,
           resolve: (url) => requests.targetOf(url),
           sensitive: requests.sensitive,
         })
@@ -445,10 +432,10 @@ export class Call extends Deadline implements HttpReceiver, Live {
   }
 
   /** @throws CommsError `BAD_RESPONSE` */
-  #read(body: HttpResponse['body']): unknown {
-    if (!(body instanceof Uint8Array)) return body
+  protected read(body: HttpResponse['body']): unknown {
+    const { options, headers, core } = this
     try {
-      return parseBody(body, this.headers['content-type'], this.#options.responseType, this.#core.transport)
+      return parseBody(body as Uint8Array, headers['content-type'], options.responseType, core.transport)
     } catch (error) {
       const { message, code, cause } = error as CommsError
       const { method, url } = this.#about
@@ -459,7 +446,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
   #statusError(body: HttpResponse['body']): ApiError {
     const { status, headers } = this
     const { method, url } = this.#about
-    const { settings, transport } = this.#core
+    const { settings, transport } = this.core
     return new ApiError(`HTTP ${status}: ${method} ${url}`, {
       status,
       headers,
@@ -472,25 +459,26 @@ export class Call extends Deadline implements HttpReceiver, Live {
   #isRepeatable(error: unknown): boolean {
     return isRepeatable({
       error,
-      method: this.#prepared.wire.method,
-      retryStatusCodes: this.#core.settings.retryStatusCodes,
+      method: this.prepared.wire.method,
+      retryStatusCodes: this.core.settings.retryStatusCodes,
       serverSays: shouldRetry(this.headers),
-      safeToRepeat: this.#prepared.safeToRepeat,
-      replayable: this.#prepared.body.replayable,
+      safeToRepeat: this.prepared.safeToRepeat,
+      replayable: this.prepared.body.replayable,
       neverSent:
         this.#hops === 0 &&
         (Number.isNaN(this.#sentAt) || (error instanceof NetworkError && error.neverSent)),
       answered: this.#answered,
-      attempt: this.#attempt,
+      attempt: this.attempt,
     })
   }
 
-  #retry(error: unknown, retries: number): void {
-    const core = this.#core
+  /** Once more, if that can be afforded. */
+  #retry(error: unknown): void {
+    const core = this.core
     const { clock, maxRetryAfter, jitter, random } = core.settings
     const decision = retryDecision({
-      attempt: this.#attempt,
-      retries,
+      attempt: this.attempt,
+      retries: Infinity,
       retryable: true,
       retryAfterMs: (error as { retryAfter?: number }).retryAfter,
       maxRetryAfterMs: maxRetryAfter,
@@ -498,29 +486,29 @@ export class Call extends Deadline implements HttpReceiver, Live {
       decorrelated: jitter === 'decorrelated',
       previousDelayMs: this.#pauseMs,
       now: clock.now(),
-      deadlineAt: this.#deadlineAt,
+      deadlineAt: this.deadlineAt,
       budget: core.tools.budget,
       random,
     })
     if (decision.action === 'stop') {
       if (core.settings.enableLogging)
         core.log('debug', 'no retry', { ...this.#about, reason: decision.reason })
-      this.#fail(error)
+      this.fail(error)
       return
     }
     const { delayMs: delay } = decision
-    discard(this.data)
+    this.discard(this.data)
     this.#pauseMs = delay
     core.counters.retries += 1
-    this.#tell('warn', 'retry', { attempt: this.#attempt, delay, error })
+    this.tell('warn', 'retry', { attempt: this.attempt, delay, error })
     this.#earlier = this.timings
-    this.#wait(delay, () => this.#startAttempt(this.#now()))
+    this.#wait(delay, () => this.#startAttempt(this.now()))
   }
 
   #endAttempt(outcome: Outcome): void {
     this.#running = false
-    this.#endedAt = this.#now()
-    this.#core.tools.deadlines.cancel(this)
+    this.#endedAt = this.now()
+    this.core.tools.deadlines.cancel(this)
     this.#giveBack(outcome, this.#endedAt)
   }
 
@@ -530,74 +518,55 @@ export class Call extends Deadline implements HttpReceiver, Live {
     this.#permit = REFUSED
   }
 
-  #succeed(): void {
-    const { data } = this
-    const { raw, responseType, idleTimeout, signal, callerSignal = signal } = this.#options
-    if (!(data instanceof ReadableStream && (raw || responseType === 'stream'))) {
-      this.#deliver()
-      return
-    }
-    this.#then(guarding(), ({ GuardedStream }) => {
-      this.data = new GuardedStream(data, this.#core, {
-        idleTimeoutMs: idleTimeout ?? this.#core.settings.idleTimeout,
-        deadlineAt: this.#deadlineAt,
-        signal: callerSignal,
-        url: this.url,
-        attempts: this.attempts,
-      }).stream
-      this.#deliver()
-    })
-  }
-
-  #deliver(): void {
-    const core = this.#core
-    this.#finish()
+  /** It has been answered. */
+  protected deliver(): void {
+    const core = this.core
+    this.finish()
     core.counters.successfulRequests += 1
     if (core.hears('response')) {
       const { status, attempts, timings } = this
       const duration = this.#endedAt - this.#startedAt
-      this.#tell('debug', 'response', { status, attempts, duration, timings })
+      this.tell('debug', 'response', { status, attempts, duration, timings })
     }
     this.#resolve(this)
   }
 
-  #fail(error: unknown): void {
+  /** It has failed for good. */
+  protected fail(error: unknown): void {
     if (this.#over) return
-    const { raw } = this.#options
-    // Who asked for the answer as it is gets it, whatever its status.
-    if (raw && error instanceof ApiError && this.status === error.status) {
-      this.#succeed()
-      return
-    }
-    discard(this.data)
-    this.#finish()
-    this.#core.counters.failedRequests += 1
+    this.discard(this.data)
+    this.finish()
+    this.core.counters.failedRequests += 1
     const { attempts } = this
     if (error instanceof CommsError) error.attempts = attempts
-    const duration = this.#now() - this.#startedAt
-    this.#tell('warn', 'failure', { error, attempts, duration })
-    this.#reject(error)
+    const duration = this.now() - this.#startedAt
+    this.tell('warn', 'failure', { error, attempts, duration })
+    this.reject(error)
   }
 
-  #finish(): void {
+  /** Lets go of all that it holds. */
+  protected finish(): void {
     this.#over = true
-    this.#core.tools.deadlines.cancel(this)
+    this.core.tools.deadlines.cancel(this)
     this.#release?.()
-    this.#core.live.delete(this)
+    this.core.live.delete(this)
   }
 
-  #tell<K extends Exclude<keyof ApiClientEvents, 'breaker' | 'learned'>>(
+  /** Lets go of a body that nobody will read: nothing to do where it has come as a whole. */
+  protected discard(_body: unknown): void {}
+
+  protected tell<K extends Exclude<keyof ApiClientEvents, 'breaker' | 'learned'>>(
     level: 'debug' | 'warn',
     event: K,
     fields: Omit<ApiClientEvents[K][0], 'method' | 'url'>,
   ): void {
-    if (!this.#core.hears(event)) return
-    this.#core.tell(level, event, { ...this.#about, ...fields } as ApiClientEvents[K][0])
+    if (!this.core.hears(event)) return
+    this.core.tell(level, event, { ...this.#about, ...fields } as ApiClientEvents[K][0])
   }
 
   /** What events and errors go by: the method as it was asked, the URL as redirects have made it. */
   get #about() {
-    return { method: this.#prepared.wire.method, url: this.url }
+    return { method: this.prepared.wire.method, url: this.url }
   }
 }
 
@@ -607,9 +576,4 @@ function isSuccess(status: number): boolean {
 
 function isRedirect(status: number): boolean {
   return /^30[12378]$/.test(String(status))
-}
-
-/** Lets go of a body that nobody will read. */
-function discard(body: unknown): void {
-  if (body instanceof ReadableStream) body.cancel().catch(() => {})
 }

@@ -6,13 +6,16 @@ import { CommsError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
 import { checkOptions, withDefaults } from '../core/options.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
+import { backoffDelay } from '../policies/backoff.ts'
+import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
 import { RateLimiter } from '../policies/rateLimiter/RateLimiter.ts'
-import type { TokenQueue } from '../policies/rateLimiter/TokenQueue.ts'
+import type { TokenQueue, TokenRequest } from '../policies/rateLimiter/TokenQueue.ts'
 import { retryBackoff } from '../policies/retry/options.ts'
 import { RetryBudget } from '../policies/retry/retryBudget.ts'
 import { Deadlines } from '../policies/timeout/Deadlines.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
+import { Call } from './call.ts'
 import type { ApiClientEvents } from './events.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './interceptors.ts'
 import {
@@ -29,6 +32,9 @@ import { Requests } from './requests.ts'
 export interface Live extends Slotted {
   end(error: CommsError): void
 }
+
+/** What a policy around a call leaves of its options. */
+export type Inherited = Pick<CallOptions, 'signal' | 'callerSignal' | 'deadlineAt'>
 
 /** What runs around calls. */
 export interface InterceptorLists {
@@ -48,6 +54,8 @@ export class ClientCore {
   readonly breakers: Breakers
   /** Calls under way, streams that are being read included. */
   readonly live = new SlotList<Live>()
+  /** What runs a call of which nothing more is asked. */
+  readonly Call = Call
   /** Counts since the start. */
   readonly counters = {
     totalRequests: 0,
@@ -61,10 +69,9 @@ export class ClientCore {
   }
   /** Lists are replaced, never changed: a call that walks one is not disturbed. */
   readonly interceptors: InterceptorLists = { request: none, response: none, error: none }
-  /** Those who wait for a token, where that is allowed; `makeQueue` makes it. */
-  queue: TokenQueue | undefined
   disposed = false
   readonly #events: Emitter<ApiClientEvents>
+  #queue: TokenQueue | undefined
   #requests: Requests
   #limiter: RateLimiter | undefined
   #tools: ReturnType<typeof makeTools> | undefined
@@ -94,11 +101,49 @@ export class ClientCore {
     this.settings.baseURL = baseURL
   }
 
-  /** Whether more happens to calls than being sent. */
+  /** Whether more happens to calls than being sent: see `asking.ts`. */
   get intercepts(): boolean {
     const { request, response, error } = this.interceptors
-    const { hedge, coalesce } = this.settings
-    return !!hedge || !!coalesce || request.length + response.length + error.length > 0
+    const { validate, hedge, coalesce, learnRateLimits } = this.settings
+    return !!(
+      validate ||
+      hedge ||
+      coalesce ||
+      learnRateLimits ||
+      request.length + response.length + error.length
+    )
+  }
+
+  /** Runs something under the policy of the client, when it has one; time spent in the policy is time of the call. */
+  underPolicy<T>(options: CallOptions, operation: (inherited: Inherited) => Promise<T>): Promise<T> {
+    const { signal } = options
+    const { policy } = this.settings
+    if (!policy) return operation({ signal })
+    return policy.execute(
+      (inner) => operation({ signal: inner.signal, callerSignal: signal, deadlineAt: inner.deadlineAt }),
+      { signal, attempt: 1, deadlineAt: this.deadlineOf(options) },
+    )
+  }
+
+  /**
+   * Starts a call, which ends through one of the two functions.
+   * @param Kind what `elaborate` makes of `Call`, where more is asked than the parsed body
+   * @throws what is wrong with what was asked for
+   */
+  start(
+    method: string,
+    url: string | URL,
+    data: unknown,
+    options: CallOptions,
+    resolve: (call: Call) => void,
+    reject: (error: unknown) => void,
+    Kind = Call,
+  ): void {
+    this.check(options)
+    const prepared = this.requests.prepare(method, url, data, options)
+    // A category that does not exist is a mistake of the caller, whether or not there is a token left.
+    if (options.rateCategory !== undefined) this.limiter.getInfo(prepared.endpoint, options.rateCategory)
+    new Kind(this, prepared, options, resolve, reject).start()
   }
 
   /** @throws CommsError `DISPOSED`; TypeError or RangeError naming the option */
@@ -118,16 +163,31 @@ export class ClientCore {
     return this.#tools
   }
 
-  /** @throws CommsError `LOAD_FAILED` */
-  async makeQueue(): Promise<TokenQueue> {
-    const { TokenQueue } = await queueing()
-    this.queue ??= new TokenQueue(this.limiter, this.settings.clock, this.settings.unref)
-    return this.queue
+  /**
+   * Waits for the tokens of a bucket that has refused.
+   * @throws RateLimitError when its turn would come too late; CommsError `LOAD_FAILED`
+   */
+  async waitForToken(endpoint: string, bucket: Bucket, request: TokenRequest): Promise<void> {
+    // Who comes meanwhile is behind.
+    bucket.waiting += 1
+    try {
+      const { TokenQueue } = await queueing()
+      this.#queue ??= new TokenQueue(this.limiter, this.settings.clock, this.settings.unref)
+    } finally {
+      bucket.waiting -= 1
+    }
+    if (this.disposed) throw disposedError()
+    return this.#queue.join(endpoint, bucket, request)
   }
 
   /** When a call that starts now must be over. */
   deadlineOf(options: CallOptions, now: number = this.settings.clock.now()): number {
     return options.deadlineAt ?? now + (options.deadline ?? this.settings.deadline)
+  }
+
+  /** How long to wait before a repetition, 1 for the first. */
+  backoffMs(repetition: number): number {
+    return backoffDelay(this.tools.backoff, repetition, this.settings.random)
   }
 
   /** Whether anybody would hear of this: telling costs more than asking. */
@@ -160,7 +220,7 @@ export class ClientCore {
     this.disposed = true
     const error = disposedError()
     for (const live of this.live.snapshot()) live.end(error)
-    this.queue?.clear(error)
+    this.#queue?.clear(error)
     this.transport.dispose()
   }
 }

@@ -4,7 +4,6 @@
 import { abortedBy, NetworkError, TimeoutError } from '../core/errors.ts'
 import { sleep } from '../core/sleep.ts'
 import type { StreamDecoder } from '../http/serverSentEvents.ts'
-import { backoffDelay } from '../policies/backoff.ts'
 import type { Deadline } from '../policies/timeout/Deadlines.ts'
 import type { ClientCore } from './core.ts'
 
@@ -52,8 +51,8 @@ export async function* readEventStream<T>(
       lastError = error
     }
     failures += 1
-    const { clock, random, unref } = core.settings
-    const delayMs = Math.max(options.retryMs() ?? 0, backoffDelay(core.tools.backoff, failures, random))
+    const { clock, unref } = core.settings
+    const delayMs = Math.max(options.retryMs() ?? 0, core.backoffMs(failures))
     if (clock.now() + delayMs >= options.deadlineAt) {
       if (lastError === undefined) return
       throw lastError

@@ -4,8 +4,7 @@
 import { AbortError, CommsError } from '../core/errors.ts'
 import { ask } from './asking.ts'
 import type { Call } from './call.ts'
-import type { ClientCore } from './core.ts'
-import type { CallOptions } from './options.ts'
+import type { ClientCore, Inherited } from './core.ts'
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([101, 103, 204, 205, 304])
@@ -15,35 +14,28 @@ interface Asked {
   readonly method: string
   readonly data: unknown
   readonly headers: Record<string, string>
-  readonly signal: AbortSignal | undefined
   readonly redirect: RequestRedirect
 }
 
-/** @throws as fetch does: `signal.reason`, a TypeError for the network; a CommsError where a policy refused or time ran out */
+/** @throws what a call throws; see `asFetchError` */
 export async function runFetch(
   core: ClientCore,
   input: string | URL | Request,
-  init: RequestInit = {},
-  inherited: Pick<CallOptions, 'callerSignal' | 'deadlineAt'> = {},
+  init: RequestInit,
+  inherited: Inherited,
 ): Promise<Response> {
+  inherited.signal?.throwIfAborted()
   const asked = input instanceof Request ? fromRequest(new Request(input, init)) : fromInit(input, init)
-  const { signal } = asked
-  signal?.throwIfAborted()
-  try {
-    const { call: answer } = await ask(core, asked.method, asked.url, asked.data, {
-      headers: asked.headers,
-      signal,
-      raw: true,
-      ...inherited,
-      ...(asked.redirect === 'follow' ? {} : { maxRedirects: 0 }),
-    })
-    const moved = answer.status >= 300 && answer.status < 400 && answer.headers.location !== undefined
-    if (asked.redirect === 'error' && moved)
-      throw new TypeError('fetch failed: a redirect came, and redirect is "error"')
-    return toResponse(answer, asked.method)
-  } catch (error) {
-    throw asFetchError(error, signal)
-  }
+  const { call: answer } = await ask(core, asked.method, asked.url, asked.data, {
+    headers: asked.headers,
+    raw: true,
+    ...inherited,
+    ...(asked.redirect === 'follow' ? {} : { maxRedirects: 0 }),
+  })
+  const moved = answer.status >= 300 && answer.status < 400 && answer.headers.location !== undefined
+  if (asked.redirect === 'error' && moved)
+    throw new TypeError('fetch failed: a redirect came, and redirect is "error"')
+  return toResponse(answer, asked.method)
 }
 
 function fromInit(url: string | URL, init: RequestInit): Asked {
@@ -52,7 +44,6 @@ function fromInit(url: string | URL, init: RequestInit): Asked {
     method: normalMethod(init.method ?? 'GET'),
     data: init.body ?? undefined,
     headers: plainHeaders(init.headers),
-    signal: init.signal ?? undefined,
     redirect: init.redirect ?? 'follow',
   }
 }
@@ -63,7 +54,6 @@ function fromRequest(request: Request): Asked {
     method: request.method,
     data: request.body ?? undefined,
     headers: plainHeaders(request.headers),
-    signal: request.signal,
     redirect: request.redirect,
   }
 }
@@ -106,7 +96,7 @@ function toResponse(answer: Call, method: string): Response {
   return response
 }
 
-/** The error that fetch would reject with. */
+/** The error that fetch would reject with: `signal.reason`, a TypeError for the network, ours where a policy refused or time ran out. */
 export function asFetchError(error: unknown, signal: AbortSignal | undefined): unknown {
   if (error instanceof AbortError && signal?.aborted) return signal.reason
   if (error instanceof CommsError && (error.code === 'NETWORK' || error.code === 'BAD_REQUEST')) {

@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
 import { accepts } from '../core/options.ts'
 import { InputValidator, ValidationError } from '../security/InputValidator.ts'
-import { guardRequests, validateRule } from './guardCalls.ts'
+import { guardRequests } from './guardCalls.ts'
+import { validateRule } from './options.ts'
 
 const validator = new InputValidator()
 const ATTACK = '<img src=x onerror=steal()>'

@@ -1,7 +1,5 @@
 // Validation of what is sent, for the clients: they are given a validator and know nothing of what it does.
 
-import type { Rule } from '../core/options.ts'
-
 /** The part of an InputValidator that the clients use. */
 export interface FieldValidator {
   validateFields(value: object, options: object): unknown
@@ -15,13 +13,6 @@ export interface ValidateOptions<Fields = object> {
   readonly rules?: object | false | undefined
   /** By path, such as `data.comment`, `params.q`, `data.tags[]`; `false` for texts that are not looked at. */
   readonly fields?: Readonly<Record<string, Fields | false>> | undefined
-}
-
-export const validateRule: Rule = {
-  expected: 'an object with a validator that has validateFields',
-  accepts: (value) =>
-    typeof (value as { validator?: Partial<FieldValidator> } | null)?.validator?.validateFields ===
-    'function',
 }
 
 /** Request interceptor that refuses a call before anything is sent. @throws ValidationError */

@@ -14,6 +14,7 @@ import {
   loggerRule,
   optionError,
   plainObject,
+  type Rule,
   type Rules,
   text,
 } from '../core/options.ts'
@@ -31,7 +32,7 @@ import type { RateLimiterOptions } from '../policies/rateLimiter/RateLimiter.ts'
 import { type Jitter, jitterRule } from '../policies/retry/options.ts'
 import type { RetryBudget, RetryBudgetOptions } from '../policies/retry/retryBudget.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
-import { type ValidateOptions, validateRule } from './guardCalls.ts'
+import type { FieldValidator, ValidateOptions } from './guardCalls.ts'
 
 /** How a client is configured. Everything has a default. */
 export interface ApiClientOptions {
@@ -227,6 +228,13 @@ const texts = 'an array, each item a string'
 const headersRule = {
   expected: 'an object of headers',
   accepts: (value: unknown) => typeof value === 'object' && value !== null,
+}
+
+export const validateRule: Rule = {
+  expected: 'an object with a validator that has validateFields',
+  accepts: (value) =>
+    typeof (value as { validator?: Partial<FieldValidator> } | null)?.validator?.validateFields ===
+    'function',
 }
 
 export const clientRules: Rules<ApiClientOptions> = {

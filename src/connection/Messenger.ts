@@ -2,12 +2,12 @@
 // It owns no socket and no timer; how messages are kept and numbered is the layer's affair.
 
 import { CommsError } from '../core/errors.ts'
+import { encodeAudio } from './audioFrame.ts'
 import { AudioGate, PUMP_MS } from './audioGate.ts'
 import {
   byteLength,
   decodeText,
   encode,
-  encodeAudio,
   type Frame,
   type Payload,
   snapshot,

@@ -1,7 +1,6 @@
 // Messages to frames and back: strings as they are, other values as JSON, bytes as binary.
 
 import { CommsError } from '../core/errors.ts'
-import { describe } from '../core/options.ts'
 
 /** What a frame can carry. */
 export type Payload = string | ArrayBuffer | ArrayBufferView<ArrayBuffer>
@@ -37,7 +36,8 @@ export function isBytes(data: unknown): data is ArrayBuffer | ArrayBufferView<Ar
   return data instanceof ArrayBuffer || ArrayBuffer.isView(data)
 }
 
-function viewOf(data: ArrayBuffer | ArrayBufferView<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+/** The same bytes, one by one. */
+export function viewOf(data: ArrayBuffer | ArrayBufferView<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return ArrayBuffer.isView(data)
     ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     : new Uint8Array(data)
@@ -80,27 +80,4 @@ export function decodeText(text: string): unknown {
 export function toArrayBuffer(data: ArrayBuffer | Uint8Array<ArrayBuffer>): ArrayBuffer {
   if (data instanceof ArrayBuffer) return data
   return data.byteLength === data.buffer.byteLength ? data.buffer : viewOf(data).slice().buffer
-}
-
-/**
- * The frame for a piece of sound.
- * @throws CommsError `BAD_REQUEST` for anything but bytes
- */
-export function encodeAudio(data: unknown, format: 'binary' | 'base64'): Payload {
-  if (!isBytes(data)) {
-    const message = `streamAudio: data must be an ArrayBuffer or a view of one, got ${describe(data)}`
-    throw new CommsError(message, { code: 'BAD_REQUEST' })
-  }
-  return format === 'binary' ? data : JSON.stringify({ type: 'audio', data: toBase64(data) })
-}
-
-/** Standard base64 (RFC 4648 section 4) of some bytes. */
-function toBase64(data: ArrayBuffer | ArrayBufferView<ArrayBuffer>): string {
-  const bytes = viewOf(data)
-  let binary = ''
-  // In steps, because the arguments of one call are limited.
-  for (let at = 0; at < bytes.length; at += 0x2000) {
-    binary += String.fromCharCode(...bytes.subarray(at, at + 0x2000))
-  }
-  return btoa(binary)
 }

@@ -10,18 +10,13 @@ import {
   count,
   delay,
   duration,
-  either,
   flag,
   interval,
+  limit,
   loggerRule,
-  numberRule,
-  objectWith,
-  oneOf,
-  plainObject,
   type Rule,
   type Rules,
   share,
-  text,
   withDefaults,
 } from '../core/options.ts'
 import { type Random, systemRandom } from '../core/random.ts'
@@ -198,38 +193,36 @@ const connectionDefaults: Partial<ResolvedConnectionOptions> = {
   random: systemRandom,
 }
 
-const never: Rule = { expected: 'false', accepts: (value) => value === false }
 const urlLike: Rule = {
   expected: 'a URL or a function that returns one',
   accepts: (value) => typeof value === 'string' || value instanceof URL || typeof value === 'function',
 }
-const longInterval: Rule = numberRule(1, Infinity, 'milliseconds')
 
 export const connectionRules: Rules<ConnectionOptions> = {
   url: urlLike,
-  token: either(text, callable),
+  token: 'a string or a function',
   reconnectDelay: delay,
   jitter: share,
   maxReconnectAttempts: count,
   shouldReconnect: callable,
-  connectTimeout: longInterval,
+  connectTimeout: limit,
   stableAfter: duration,
-  pingInterval: longInterval,
-  pongTimeout: longInterval,
-  pingMessage: either(either(plainObject, text), either(callable, never)),
+  pingInterval: limit,
+  pongTimeout: limit,
+  pingMessage: 'an object or a string or a function or false',
   healthInterval: interval,
-  healthUrl: either(text, never),
+  healthUrl: 'a string or false',
   maxQueueMessages: count,
   maxQueueBytes: count,
   maxQueueAge: duration,
-  overflow: oneOf('drop-oldest', 'drop-newest', 'reject'),
-  session: oneOf('off', 'auto', 'required'),
-  onSessionLost: oneOf('report', 'resend'),
+  overflow: '"drop-oldest" or "drop-newest" or "reject"',
+  session: '"off" or "auto" or "required"',
+  onSessionLost: '"report" or "resend"',
   sessionTtl: duration,
-  handlerTimeout: longInterval,
-  storage: objectWith('load', 'write', 'close'),
-  audioFormat: oneOf('binary', 'base64'),
-  maxPayload: numberRule(1, 2 ** 31 - 1, 'bytes', true),
+  handlerTimeout: limit,
+  storage: 'an object with load, write, close',
+  audioFormat: '"binary" or "base64"',
+  maxPayload: 'a whole number of bytes from 1 to 2147483647',
   WebSocket: callable,
   deriveStatus: callable,
   autoConnect: flag,
@@ -241,21 +234,17 @@ export const connectionRules: Rules<ConnectionOptions> = {
 }
 
 /** What a close frame may carry (RFC 6455 section 7.4.2, and the WebSocket interface). */
-export const closeCodeRule: Rule = {
-  expected: '1000, or a whole number from 3000 to 4999',
-  accepts: (code) =>
-    code === 1000 || (Number.isInteger(code) && (code as number) >= 3000 && (code as number) <= 4999),
-}
+export const closeCodeRule = '1000 or a whole number from 3000 to 4999'
 export const closeReasonRule: Rule = {
   expected: 'a string of at most 123 bytes',
   accepts: (reason) => typeof reason === 'string' && byteLength(reason) <= 123,
 }
 
 /** The stream of a binary message. */
-export const streamRule: Rule = numberRule(0, 255, '', true)
+export const streamRule = 'a whole number from 0 to 255'
 export const sendRules: Rules<SendOptions> = {
   volatile: flag,
-  priority: numberRule(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, '', true),
+  priority: `a whole number from ${Number.MIN_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER}`,
   ttl: duration,
   stream: streamRule,
 }

@@ -2,8 +2,9 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { encodeAudio } from './audioFrame.ts'
 import { AudioGate, GATE_MS } from './audioGate.ts'
-import { byteLength, decodeText, encode, encodeAudio, toArrayBuffer } from './encoding.ts'
+import { byteLength, decodeText, encode, toArrayBuffer } from './encoding.ts'
 import { MessageStream } from './messageStream.ts'
 import { reconnectDecision } from './reconnect.ts'
 import { type QueueLimits, SendQueue } from './sendQueue.ts'

@@ -2,7 +2,7 @@
 
 import type { Clock, TimerHandle } from '../core/clock.ts'
 import { AbortError, CommsError, TimeoutError } from '../core/errors.ts'
-import { checkOptions, numberRule, objectWith, plainObject } from '../core/options.ts'
+import { checkOptions, limit, plainObject } from '../core/options.ts'
 import { isBytes } from './encoding.ts'
 import type { MessageLayer } from './messageLayer.ts'
 
@@ -17,8 +17,8 @@ export interface RequestOptions {
 }
 
 const requestRules = {
-  timeout: numberRule(1, Infinity, 'milliseconds'),
-  signal: objectWith('addEventListener'),
+  timeout: limit,
+  signal: 'an object with addEventListener',
 }
 
 /**

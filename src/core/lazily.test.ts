@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { lazily } from './lazily.ts'
+import { ahead, lazily } from './lazily.ts'
 
 describe('a part that loads when it is first asked for', () => {
   it('is loaded once, and then there at once', async () => {
@@ -23,5 +23,19 @@ describe('a part that loads when it is first asked for', () => {
     })
     reachable = true
     expect(await part()).toEqual({ it: 'is here' })
+  })
+
+  it('may be fetched ahead of its use, which is when a failure is told', async () => {
+    let loads = 0
+    const part = lazily(async () => {
+      loads += 1
+      if (loads === 1) throw new TypeError('unreachable')
+      return { loads }
+    })
+    ahead(part)
+    await new Promise((resolve) => setImmediate(resolve))
+    ahead(part)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(part()).toEqual({ loads: 2 })
   })
 })

@@ -21,3 +21,8 @@ export function lazily<T extends object>(load: () => Promise<T>): () => T | Prom
       },
     )
 }
+
+/** Fetches a part ahead of its use. Whether that goes well is seen when it is used. */
+export function ahead(part: () => unknown): void {
+  Promise.resolve(part()).catch(() => {})
+}

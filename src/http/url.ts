@@ -53,18 +53,14 @@ export function resolveTarget(url: string | URL, query: string, rules: OriginRul
     throw invalid('url', `it must be a string or URL, got ${typeof url}`)
   const text = String(url).replace(IGNORED, '')
   const { base } = rules
-  let parsed: URL
-  if (HAS_SCHEME.test(text)) {
-    // Without a base: `https:host` would otherwise be a path under it.
-    parsed = parseHttpUrl(text, undefined, 'url')
-  } else if (HAS_HOST.test(text)) {
-    parsed = parseHttpUrl(text, base?.origin, 'url')
-  } else if (base) {
-    const separator = text === '' || /^[\\/?#]/.test(text) ? '' : '/'
-    parsed = parseHttpUrl(base.prefix + separator + text, base.origin, 'url')
-  } else {
-    throw invalid('url', 'relative, and there is no baseURL')
+  // Without a base: `https:host` would otherwise be a path under it.
+  const isAbsolute = HAS_SCHEME.test(text)
+  let path = text
+  if (!isAbsolute && !HAS_HOST.test(text)) {
+    if (!base) throw invalid('url', 'relative, and there is no baseURL')
+    path = base.prefix + (text === '' || /^[\\/?#]/.test(text) ? '' : '/') + text
   }
+  const parsed = parseHttpUrl(path, isAbsolute ? undefined : base?.origin, 'url')
   checkOrigin(parsed, rules)
   return asTarget(parsed, query)
 }

@@ -32,24 +32,21 @@ export interface Issue {
 export class ValidationError extends CommsError {
   override readonly name = 'ValidationError'
   readonly isValidationError = true
-  readonly field: string
-  readonly rule: string
-  readonly offset: number
-  readonly length: number
+  declare readonly field: string
+  declare readonly rule: string
+  declare readonly offset: number
+  declare readonly length: number
   /** See `Issue.excerpt`. Not enumerable: neither `inspect` nor `JSON.stringify` nor a logger shows it unasked. */
   declare readonly excerpt: string
-  readonly decodedVia: string
-  readonly severity: Severity
+  declare readonly decodedVia: string
+  declare readonly severity: Severity
 
-  constructor(issue: Issue) {
-    super(issue.message, { code: 'VALIDATION' })
-    this.field = issue.field
-    this.rule = issue.rule
-    this.offset = issue.offset
-    this.length = issue.length
-    Object.defineProperty(this, 'excerpt', { value: issue.excerpt, enumerable: false })
-    this.decodedVia = issue.decodedVia
-    this.severity = issue.severity
+  /** @param issue without a place, the whole value is meant */
+  constructor(issue: Pick<Issue, 'field' | 'rule' | 'message'> & Partial<Issue>) {
+    const { message, excerpt = '', ...fields } = issue
+    const whole = { offset: 0, length: 0, decodedVia: '', severity: 'error' }
+    super(message, { code: 'VALIDATION', ...whole, ...fields })
+    Object.defineProperty(this, 'excerpt', { value: excerpt, enumerable: false })
   }
 }
 

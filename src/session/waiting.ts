@@ -8,6 +8,8 @@ import type { WaitingLimits } from './limits.ts'
 export interface WaitingState {
   /** The next one first: by priority, then in the order they came. */
   entries: Entry[]
+  /** So many at the front of a long row have been taken out already: 0 unless more than `LONG` wait. */
+  gone: number
   bytes: number
   /** No entry expires before; `NEVER` when none does. It may be too early, when such an entry has left. */
   expiresAt: number
@@ -17,8 +19,11 @@ export interface WaitingState {
 export type OnDrop = (entry: Entry, reason: DropReason) => void
 
 export function newWaiting(): WaitingState {
-  return { entries: [], bytes: 0, expiresAt: NEVER }
+  return { entries: [], gone: 0, bytes: 0, expiresAt: NEVER }
 }
+
+/** Taking the first out of a longer array moves all the others: there it is done for so many at a time. */
+export const LONG = 1024
 
 /** Above every priority that a caller may give. */
 const FIRST = Number.MAX_SAFE_INTEGER
@@ -33,11 +38,11 @@ export class Waiting {
   }
 
   get length(): number {
-    return this.state.entries.length
+    return this.state.entries.length - this.state.gone
   }
 
   get first(): Entry | undefined {
-    return this.state.entries[0]
+    return this.state.entries[this.state.gone]
   }
 
   /** Whether it would be full with one more of that size. */
@@ -77,7 +82,7 @@ export class Waiting {
     const { state } = this
     const { entries } = state
     let at = entries.length
-    while (at > 0 && (entries[at - 1] as Entry).priority < entry.priority) at -= 1
+    while (at > state.gone && (entries[at - 1] as Entry).priority < entry.priority) at -= 1
     if (at === entries.length) entries.push(entry)
     else entries.splice(at, 0, entry)
     state.bytes += entry.bytes
@@ -95,23 +100,30 @@ export class Waiting {
       state.bytes += entry.bytes
     }
     // Those that an older session left here come after: they had no number in the latest.
-    state.entries = [...entries, ...state.entries]
+    state.entries = [...entries, ...this.#waiting()]
   }
 
   /** Takes the next one out. */
   shift(): Entry | undefined {
-    const entry = this.state.entries.shift()
-    if (entry) this.state.bytes -= entry.bytes
+    const { state } = this
+    const entry = this.first
+    if (!entry) return undefined
+    state.bytes -= entry.bytes
+    if (state.gone === 0 && state.entries.length <= LONG) state.entries.shift()
+    else {
+      state.gone += 1
+      if (state.gone === LONG || state.gone === state.entries.length) this.#waiting()
+    }
     return entry
   }
 
   has(seq: number): boolean {
-    return this.state.entries.some((entry) => entry.seq === seq)
+    return this.#waiting().some((entry) => entry.seq === seq)
   }
 
   /** Takes message `seq` out, wherever it stands; `undefined` when it is not there. */
   withdraw(seq: number): Entry | undefined {
-    return this.#remove(this.state.entries.findIndex((entry) => entry.seq === seq))
+    return this.#remove(this.#waiting().findIndex((entry) => entry.seq === seq))
   }
 
   /** Drops what has waited too long. */
@@ -120,7 +132,7 @@ export class Waiting {
     if (state.expiresAt === NEVER || state.expiresAt > now) return
     this.#dropWhere((entry) => entry.expiresAt !== NEVER && entry.expiresAt <= now, 'expired', onDrop)
     state.expiresAt = NEVER
-    for (const { expiresAt } of state.entries) {
+    for (const { expiresAt } of this.#waiting()) {
       if (expiresAt !== NEVER && (state.expiresAt === NEVER || expiresAt < state.expiresAt)) {
         state.expiresAt = expiresAt
       }
@@ -138,8 +150,16 @@ export class Waiting {
     this.state.expiresAt = NEVER
   }
 
+  /** The row without those that have been taken out. */
+  #waiting(): Entry[] {
+    const { state } = this
+    if (state.gone > 0) state.entries.splice(0, state.gone)
+    state.gone = 0
+    return state.entries
+  }
+
   #oldestOfLowest(): Entry {
-    const { entries } = this.state
+    const entries = this.#waiting()
     const { priority } = entries[entries.length - 1] as Entry
     let at = entries.length - 1
     while (at > 0 && (entries[at - 1] as Entry).priority === priority) at -= 1
@@ -153,7 +173,7 @@ export class Waiting {
   }
 
   #dropWhere(matches: (entry: Entry) => boolean, reason: DropReason, onDrop: OnDrop): void {
-    const dropped = this.state.entries.filter(matches)
+    const dropped = this.#waiting().filter(matches)
     if (dropped.length === 0) return
     this.state.entries = this.state.entries.filter((entry) => !matches(entry))
     for (const entry of dropped) this.state.bytes -= entry.bytes

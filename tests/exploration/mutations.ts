@@ -189,8 +189,8 @@ export const mutations: readonly Mutation[] = [
     'puts what was in doubt behind what waits',
     'expiryResent',
     'waiting.ts',
-    'state.entries = [...entries, ...state.entries]',
-    'state.entries = [...state.entries, ...entries]',
+    'state.entries = [...entries, ...this.#waiting()]',
+    'state.entries = [...this.#waiting(), ...entries]',
   ),
   one(
     'does not flag what may have been handled before a restart',

@@ -3,6 +3,8 @@
 export interface WsHooks {
   onOpen(): void
   onMessage(message: unknown): void
+  /** The library holds that the connection is gone. */
+  onClose?(): void
 }
 
 export interface WsContestant {

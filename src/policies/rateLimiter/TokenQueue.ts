@@ -67,11 +67,18 @@ export class TokenQueue {
    *   AbortError when the signal aborts first. Neither takes a token.
    */
   acquire(endpoint: string, request: TokenRequest): Promise<void> | undefined {
-    const { category, cost = 1, priority = 0, signal, deadlineAt = Number.POSITIVE_INFINITY } = request
+    const { category, cost, signal } = request
     if (signal?.aborted) return Promise.reject(aborted(signal))
     const refusedBy = this.#limiter.take(endpoint, category, cost)
-    if (!refusedBy) return undefined
-    const bucket = refusedBy
+    return refusedBy && this.join(endpoint, refusedBy, request)
+  }
+
+  /**
+   * Gets in line for the tokens of a bucket that has just refused.
+   * @throws as `acquire`
+   */
+  join(endpoint: string, bucket: Bucket, request: TokenRequest): Promise<void> {
+    const { cost = 1, priority = 0, signal, deadlineAt = Number.POSITIVE_INFINITY } = request
     const now = this.#clock.now()
     const line = this.#lines.get(bucket) ?? { waiters: [], cost: 0, timer: undefined }
     // Stable: behind everyone of the same or a higher priority.

@@ -28,6 +28,8 @@ export class KeyedBuckets {
   /** By key; keys of every category but `api` are prefixed with it and a line feed. */
   readonly buckets = new Map<string, Bucket>()
   readonly #maxKeys: number
+  /** Goes round over all buckets. One that began anew each time would step over all that were forgotten before. */
+  #hand = this.buckets.entries()
 
   /** @param maxKeys buckets kept at most, the shared ones apart */
   constructor(maxKeys: number) {
@@ -65,17 +67,20 @@ export class KeyedBuckets {
     return this.buckets.size >= this.#maxKeys
   }
 
-  /** Looks at the oldest; those that must stay go to the end of the line, so that every bucket is looked at in turn. */
+  /** Looks at the next few: every bucket in turn. */
   #forgetFull(now: number): boolean {
     const { size } = this.buckets
-    let probes = PROBES
-    for (const [key, bucket] of this.buckets) {
-      if (probes === 0) break
-      probes -= 1
+    for (let probes = PROBES; probes > 0; probes -= 1) {
+      let next = this.#hand.next()
+      if (next.done) {
+        this.#hand = this.buckets.entries()
+        next = this.#hand.next()
+      }
+      if (next.done) break
+      const [key, bucket] = next.value
       const { limit } = bucket
+      if (bucket.waiting || retryAfterMs(bucket, limit, limit.burstCapacity, now)) continue
       this.buckets.delete(key)
-      if (bucket.waiting || retryAfterMs(bucket, limit, limit.burstCapacity, now))
-        this.buckets.set(key, bucket)
     }
     return this.buckets.size < size
   }

@@ -165,6 +165,28 @@ describe('RateLimiter', () => {
     expect(limiter.buckets.size).toBeLessThanOrEqual(11)
   })
 
+  it('looks at every endpoint in turn for one to forget, and goes on after all were forgotten at once', () => {
+    const { clock, limiter } = setUp({
+      maxEndpoints: 10,
+      limits: { api: { tokensPerSecond: 1, burstCapacity: 2 } },
+    })
+    const own = (endpoint: string) => {
+      limiter.tryConsume(endpoint)
+      return limiter.buckets.has(endpoint)
+    }
+    for (const round of ['first', 'second']) {
+      for (let endpoint = 0; endpoint < 10; endpoint += 1) limiter.check(`/${endpoint}`)
+      clock.advanceSync(5000)
+      for (let endpoint = 0; endpoint < 8; endpoint += 1) limiter.check(`/${endpoint}`)
+      // Of those that are looked at first none is full; the two behind them are.
+      expect([own(`/${round} a`), own(`/${round} b`)]).toEqual([false, true])
+      expect(limiter.buckets.has('/8')).toBe(false)
+      for (let endpoint = 0; endpoint < 8; endpoint += 1)
+        expect(limiter.buckets.has(`/${endpoint}`)).toBe(true)
+      limiter.clear()
+    }
+  })
+
   it('never admits more than burst + rate x time in any window', () => {
     fc.assert(
       fc.property(

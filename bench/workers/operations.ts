@@ -1,7 +1,7 @@
-// The process of the micro-benchmark: one build of the library, given as a directory, and all cases in turn.
+// The process of a micro-benchmark: one build of the library, given as a directory, and all cases of a suite in turn.
 
 import { pathToFileURL } from 'node:url'
-import { cases, type Libraries, type Operation } from '../contestants/policies.ts'
+import { type Load, type Operation, type SuiteName, suites } from '../contestants/operations.ts'
 import { answer } from '../harness/child.ts'
 import { meterAllocation } from '../harness/usage.ts'
 
@@ -27,12 +27,11 @@ async function timed(loop: (count: number) => Promise<unknown>, count: number): 
 
 answer({
   /** Loads the build and readies what can be made of it; returns the cases that can run. */
-  async setup({ dist, warmUpMs }: { dist: string; warmUpMs: number }): Promise<string[]> {
-    const load = (path: string) => import(new URL(path, `${pathToFileURL(dist).href}/`).href)
-    const libraries: Libraries = {
-      policies: await load('policies/index.js'),
-      security: await load('security/InputValidator.js').catch(() => ({})),
-    }
+  async setup(options: { suite: SuiteName; dist: string; warmUpMs: number }): Promise<string[]> {
+    const { suite, dist, warmUpMs } = options
+    const load: Load = (path) => import(new URL(path, `${pathToFileURL(dist).href}/`).href).catch(() => ({}))
+    const { cases, libraries: loadLibraries } = await suites[suite]()
+    const libraries = await loadLibraries(load)
     for (const [id, { async, make }] of Object.entries(cases)) {
       let operation: Operation
       try {
