@@ -18,3 +18,9 @@ export {
   SharedRateLimiter,
 } from './limits/SharedRateLimiter.ts'
 export type { RedisArgument, RedisEngine, RedisReply } from './RedisEngine.ts'
+export {
+  type RedisSessionStore,
+  type RedisSessionStoreStats,
+  redisSessionStore,
+} from './RedisSessionStore.ts'
+export type { RedisSessionStoreOptions } from './sessionStoreOptions.ts'

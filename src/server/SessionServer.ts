@@ -6,6 +6,7 @@ import type { Server as SecureServer } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { Emitter } from '../core/emitter.ts'
+import { CommsError } from '../core/errors.ts'
 import { checkOptions, delay } from '../core/options.ts'
 import { sleep } from '../core/sleep.ts'
 import { CLOSE } from '../session/closeCodes.ts'
@@ -16,8 +17,10 @@ import { pathOf } from './httpRoutes.ts'
 import { encodeMessage } from './payload.ts'
 import { refuseUpgrade } from './refuseUpgrade.ts'
 import type { Session } from './Session.ts'
+import { SessionSender } from './SessionSender.ts'
 import type { SessionCounts } from './sessionHost.ts'
 import { SessionHub } from './sessionHub.ts'
+import type { SessionReceipt } from './sessionReceipt.ts'
 import {
   type AttachOptions,
   checkAttachOptions,
@@ -78,6 +81,9 @@ export class SessionServer extends Emitter<SessionServerEvents> {
   readonly #open = new Map<WebSocket, string>()
   readonly #onUpgraded = (socket: WebSocket, request: IncomingMessage) => this.#arrived(socket, request)
   readonly #onClosed: (this: WebSocket) => void
+  /** The latest message that was posted to a session from here and whose fate is not known. */
+  readonly #posting = new Map<string, SessionReceipt>()
+  #sender: SessionSender | undefined
   #refusing = 0
   #leaving = false
   #closing: Promise<void> | undefined
@@ -178,6 +184,32 @@ export class SessionServer extends Emitter<SessionServerEvents> {
   }
 
   /**
+   * Sends to one session, which may be here or, with a store that several processes share, anywhere: see `SessionSender`.
+   * @throws as `session.send`; CommsError `UNSUPPORTED` when it is not here and the store is not shared
+   */
+  sendTo(sid: string, data: unknown, options: SessionSendOptions = {}): SessionReceipt {
+    const session = this.#hub.sessions.get(sid)
+    // What was posted before goes first.
+    if (session && !session.over && !this.#posting.has(sid)) return session.send(data, options)
+    const receipt = this.#needSender('sendTo').send(sid, data, options)
+    this.#posting.set(sid, receipt)
+    const done = () => {
+      if (this.#posting.get(sid) === receipt) this.#posting.delete(sid)
+    }
+    receipt.delivered.then(done, done)
+    return receipt
+  }
+
+  /**
+   * Sends to every session of every process that shares the store.
+   * @returns how many took it
+   * @throws as `broadcast`; rejects with CommsError `UNSUPPORTED` when the store is not shared, `STORAGE` when it fails
+   */
+  async broadcastToAll(data: unknown, options: SessionSendOptions = {}): Promise<number> {
+    return this.#needSender('broadcastToAll').broadcast(data, options)
+  }
+
+  /**
    * Asks every client to leave, and to resume elsewhere, at a random moment within `spreadMs` (default 10000); until
    * then all goes on. Nobody new is let in. Resolves when all have gone, or a second after `spreadMs`.
    */
@@ -218,10 +250,22 @@ export class SessionServer extends Emitter<SessionServerEvents> {
     }
   }
 
+  #needSender(what: string): SessionSender {
+    const { store, clock } = this.#options
+    if (!store?.shared) {
+      throw new CommsError(`${what}: only a store that several processes share knows of sessions elsewhere`, {
+        code: 'UNSUPPORTED',
+      })
+    }
+    this.#sender ??= new SessionSender({ store, clock })
+    return this.#sender
+  }
+
   async #close(graceMs: number): Promise<void> {
     this.#leaving = true
     await this.#until(() => this.#hub.isIdle, graceMs)
     this.#hub.end()
+    this.#sender?.close()
     for (const detach of this.#detach) detach()
     if (this.#open.size > 0) {
       const gone = Promise.all(

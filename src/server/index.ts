@@ -1,9 +1,20 @@
 // "guru-comms/server": a backend to talk to, and lossless sessions for backends of your own. Node only.
 
 export type {
+  Credentials,
+  FateListener,
+  InboxMessage,
+  PostedMessage,
+  PostFate,
+  PostResult,
+  SessionOwner,
+  SharedSessions,
+} from '../session/sharedSessions.ts'
+export type {
   SessionHead,
   SessionRecord,
   SessionStore,
+  SessionWrite,
   StoredSession,
   Transact,
   Write,
@@ -29,6 +40,7 @@ export type {
   SessionMessage,
   SessionMessageContext,
 } from './Session.ts'
+export { SessionSender, type SessionSenderOptions } from './SessionSender.ts'
 export {
   SessionServer,
   type SessionServerEvents,

@@ -316,7 +316,7 @@ export class Peer {
     state.sid = record.sid
     state.limits = record.limits
     this.#reset(
-      restoredInbox(record.rx, record.done, record.limits.maxMessages),
+      restoredInbox(record.rx, record.done, suspectsOf(record)),
       restoredOutbox(record.acked, record.messages),
     )
     for (const { seq } of record.messages) state.seq = Math.max(state.seq, seq)
@@ -485,4 +485,9 @@ export class Peer {
     if (this.#host.acknowledge) this.#host.acknowledge(rx)
     else this.#host.send(encodeAck(rx))
   }
+}
+
+/** How many messages above `rx` may have been begun with by a process before. */
+function suspectsOf({ rx, suspect, limits }: SessionRecord): number {
+  return suspect === undefined ? limits.maxMessages : Math.max(0, suspect - rx)
 }
