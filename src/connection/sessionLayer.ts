@@ -66,7 +66,7 @@ export interface SessionLayerOptions {
   readonly storage: OutboxStore | undefined
   readonly jitter: number
   pingInterval: number
-  verdict?: (close: CloseInfo) => ReconnectDecision | undefined
+  verdict?: (close: CloseInfo) => ReconnectDecision | Backoff | undefined
   readonly clock: Clock
   readonly random: Random
 }
