@@ -9,7 +9,7 @@ export interface Box {
   session: SessionRecord | undefined
   waiting: Entry[]
   /** With a fence: the node that found it last. */
-  owner?: number
+  owner?: number | undefined
   /** The lease of that node has run out: whoever comes may have it. */
   free?: boolean
 }
