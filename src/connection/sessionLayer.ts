@@ -15,9 +15,9 @@ import {
   type Verdict,
 } from '../session/clientSession.ts'
 import { CLOSE } from '../session/closeCodes.ts'
-import { encodeControl, isAck } from '../session/control.ts'
+import { encodeAck, encodeControl } from '../session/control.ts'
 import { type Entry, NEVER } from '../session/entry.ts'
-import { type Payload as SessionPayload, TEXT } from '../session/frames.ts'
+import { reliableNumber, type Payload as SessionPayload, TEXT, textPayload } from '../session/frames.ts'
 import type { OutboxStore } from '../session/store.ts'
 import { byteLength, type Frame, type Payload, type Utf8Length } from './encoding.ts'
 import type { ConnectionEvents } from './events.ts'
@@ -95,12 +95,12 @@ export class SessionLayer implements SessionMessageLayer {
   /** The machine's numbers are higher than ours by as much as older processes had used up. */
   #offset = 0
   #recorded = 0
-  /** To be written at the end of this turn. */
-  #ack: string | undefined
+  /** To be acknowledged at the end of this turn; 0 for nothing. */
+  #rx = 0
   /** When the turn that is under way began to bring frames. */
   #at = NEVER
   /** When an acknowledgement was due after the latest frame. */
-  #dueAt = Number.NaN
+  #tellAt = NEVER
   #waiters: (() => void)[] = []
 
   constructor(host: SessionLayerHost, options: SessionLayerOptions) {
@@ -296,7 +296,6 @@ export class SessionLayer implements SessionMessageLayer {
 
   frame(data: Frame): boolean {
     if (this.#speaks !== 'session') return false
-    const frame = data instanceof ArrayBuffer ? new Uint8Array(data) : data
     // Frames come many in one turn, for all of which it is the same time: reading a clock costs more than taking a message.
     if (this.#at === NEVER) {
       this.#at = this.#now
@@ -304,12 +303,15 @@ export class SessionLayer implements SessionMessageLayer {
         this.#at = NEVER
       })
     }
-    this.#session.frame(frame, this.#at)
-    const { inbox, waiting } = this.#session.state.peer
+    const number = typeof data === 'string' ? reliableNumber(data) : 0
+    if (number > 0) this.#session.text(number, textPayload(data as string, number), this.#at)
+    else this.#session.frame(data instanceof ArrayBuffer ? new Uint8Array(data) : data, this.#at)
+    const { leaveAt, peer } = this.#session.state
+    const { inbox, waiting } = peer
     // Only what can have moved the next wake-up is worth looking at: most messages do not.
-    const dueAt = inbox.settled === inbox.taken && waiting.entries.length === 0 ? inbox.tellAt : Number.NaN
-    if (dueAt !== this.#dueAt || this.#session.state.leaveAt !== NOT_LEAVING) {
-      this.#dueAt = dueAt
+    const moved = inbox.tellAt !== this.#tellAt || inbox.settled !== inbox.taken
+    if (moved || waiting.entries.length > 0 || leaveAt !== NOT_LEAVING) {
+      this.#tellAt = inbox.tellAt
       this.#host.line.arm()
     }
     this.#host.settled()
@@ -400,10 +402,8 @@ export class SessionLayer implements SessionMessageLayer {
   #carryOut(): ClientHost {
     const host = this.#host
     return {
-      send: (frame) => {
-        if (isAck(frame)) this.#acknowledge(frame)
-        else host.write(frame)
-      },
+      send: (frame) => void host.write(frame),
+      acknowledge: (rx) => this.#acknowledge(rx),
       transmit: (number, text) => void host.writeNumbered(number, text),
       deliver: (sid, number, _stream, payload, redelivered) =>
         this.#deliver(sid, number, payload, redelivered),
@@ -453,16 +453,16 @@ export class SessionLayer implements SessionMessageLayer {
   }
 
   /** Messages come many at a time, and each ack covers those before it: only the last of a turn is worth a write. */
-  #acknowledge(ack: string): void {
-    if (this.#ack === undefined) {
+  #acknowledge(rx: number): void {
+    if (this.#rx === 0) {
       queueMicrotask(() => {
-        const latest = this.#ack
-        this.#ack = undefined
+        const latest = this.#rx
+        this.#rx = 0
         // What was left unsaid on a line that is gone, the next `resume` says.
-        if (latest !== undefined && this.#speaks === 'session') this.#host.write(latest)
+        if (this.#speaks === 'session') this.#host.write(encodeAck(latest))
       })
     }
-    this.#ack = ack
+    this.#rx = rx
   }
 
   #deliver(sid: string, number: number, payload: SessionPayload, redelivered: boolean): void {

@@ -56,8 +56,10 @@ export type SessionLossReason =
   | 'evicted'
   /** The store failed. */
   | 'storage'
-  /** Another process owns it by now: nothing of it is lost. */
+  /** Another process owns it by now. Nothing of it is lost but what was not recorded yet: that is in doubt. */
   | 'takenOver'
+  /** The shared store could not be reached for too long: the session lives on in it. What was not recorded yet is in doubt. */
+  | 'leaseLost'
   /** The server closed, and has no store. */
   | 'shutdown'
   /** A listener of `onSession` threw. */

@@ -10,15 +10,23 @@ import { CommsError } from '../core/errors.ts'
 import { checkOption, checkOptions, delay, optionError, type Rule } from '../core/options.ts'
 import { sleep } from '../core/sleep.ts'
 import { CLOSE } from '../session/closeCodes.ts'
-import { FIRST_FRAME_LENGTH } from '../session/limits.ts'
 import { refusal } from './access.ts'
+import {
+  carrierOptions,
+  isWebSocketServer,
+  offersSession,
+  SUBPROTOCOL,
+  type WebSocketServerLike,
+} from './carrier.ts'
 import { ConnectionSlots } from './connectionSlots.ts'
 import { pathOf } from './httpRoutes.ts'
 import { encodeMessage } from './payload.ts'
 import { refuseUpgrade } from './refuseUpgrade.ts'
 import type { Session, SessionMessageTypes } from './Session.ts'
+import { SessionSender } from './SessionSender.ts'
 import type { SessionCounts } from './sessionHost.ts'
 import { SessionHub } from './sessionHub.ts'
+import type { SessionReceipt } from './sessionReceipt.ts'
 import {
   type AttachOptions,
   checkAttachOptions,
@@ -31,22 +39,11 @@ import {
   type SessionServerOptions,
 } from './sessionServerOptions.ts'
 
-/** The WebSocket subprotocol. */
-export const SUBPROTOCOL = 'guru.v1'
-
 export interface SessionServerEvents<T extends SessionMessageTypes = SessionMessageTypes> {
   /** A session was opened, or taken up from the store. */
   session: [session: Session<T>]
   /** Something failed: the store, `authenticate`, or what no listener of `session` heard. */
   error: [error: unknown, session: Session<T> | undefined]
-}
-
-/** A `WebSocketServer` of `ws`, as far as it is needed: who uses none needs no types of it. */
-export interface WebSocketServerLike {
-  readonly options: { readonly perMessageDeflate?: unknown }
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, callback: never): void
-  on(name: 'connection', listener: never): unknown
-  off(name: 'connection', listener: never): unknown
 }
 
 /** What a session server tells of itself; messages are counted since it was made. */
@@ -59,11 +56,8 @@ export interface SessionServerStats extends SessionCounts {
   queuedBytes: number
 }
 
-/** Number or header in front of a payload, at most. */
-const HEADER_BYTES = 16
 /** For an answered close frame. */
 const GOODBYE_MS = 500
-const CLOSE_TIMEOUT_MS = 5000
 /** So many connections at a time are told 4429; more are refused in HTTP, which costs less. */
 const MAX_REFUSING = 100
 const POLICY = 1008
@@ -88,6 +82,9 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
   readonly #open = new Map<WebSocket, string>()
   readonly #onUpgraded = (socket: WebSocket, request: IncomingMessage) => this.#arrived(socket, request)
   readonly #onClosed: (this: WebSocket) => void
+  /** The latest message that was posted to a session from here and whose fate is not known. */
+  readonly #posting = new Map<string, SessionReceipt>()
+  #sender: SessionSender | undefined
   #refusing = 0
   #leaving = false
   #closing: Promise<void> | undefined
@@ -195,6 +192,32 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
   }
 
   /**
+   * Sends to one session, which may be here or, with a store that several processes share, anywhere: see `SessionSender`.
+   * @throws as `session.send`; CommsError `UNSUPPORTED` when it is not here and the store is not shared
+   */
+  sendTo(sid: string, data: T['out'], options: SessionSendOptions = {}): SessionReceipt {
+    const session = this.#hub.sessions.get(sid)
+    // What was posted before goes first.
+    if (session && !session.over && !this.#posting.has(sid)) return session.send(data, options)
+    const receipt = this.#needSender('sendTo').send(sid, data, options)
+    this.#posting.set(sid, receipt)
+    const done = () => {
+      if (this.#posting.get(sid) === receipt) this.#posting.delete(sid)
+    }
+    receipt.delivered.then(done, done)
+    return receipt
+  }
+
+  /**
+   * Sends to every session of every process that shares the store.
+   * @returns how many took it
+   * @throws as `broadcast`; rejects with CommsError `UNSUPPORTED` when the store is not shared, `STORAGE` when it fails
+   */
+  async broadcastToAll(data: T['out'], options: SessionSendOptions = {}): Promise<number> {
+    return this.#needSender('broadcastToAll').broadcast(data, options)
+  }
+
+  /**
    * Asks every client to leave, and to resume elsewhere, at a random moment within `spreadMs` (default 10000); until
    * then all goes on. Nobody new is let in. Resolves when all have gone, or a second after `spreadMs`.
    */
@@ -235,10 +258,22 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
     }
   }
 
+  #needSender(what: string): SessionSender {
+    const { store, clock } = this.#options
+    if (!store?.shared) {
+      throw new CommsError(`${what}: only a store that several processes share knows of sessions elsewhere`, {
+        code: 'UNSUPPORTED',
+      })
+    }
+    this.#sender ??= new SessionSender({ store, clock })
+    return this.#sender
+  }
+
   async #close(graceMs: number): Promise<void> {
     this.#leaving = true
     await this.#until(() => this.#hub.isIdle, graceMs)
     this.#hub.end()
+    this.#sender?.close()
     for (const detach of this.#detach) detach()
     if (this.#open.size > 0) {
       const gone = Promise.all(
@@ -343,32 +378,6 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
   #onError(error: unknown, session: Session<T> | undefined): void {
     if (!this.emit('error', error, session)) this.#options.logger?.error('a session server:', error)
   }
-}
-
-/** How a `WebSocketServer` of `ws` is made that carries sessions. @param maxFrame as in the options of the session server */
-export function carrierOptions(maxFrame: number) {
-  return {
-    noServer: true,
-    clientTracking: false,
-    maxPayload: Math.max(maxFrame + HEADER_BYTES, 4 * FIRST_FRAME_LENGTH),
-    autoPong: false,
-    closeTimeout: CLOSE_TIMEOUT_MS,
-    // A context shared by keys and the app's data would tell about the keys.
-    perMessageDeflate: false,
-    handleProtocols: () => SUBPROTOCOL,
-  }
-}
-
-/** Whether an upgrade offers guru.v1. */
-export function offersSession({ headers }: IncomingMessage): boolean {
-  const offered = headers['sec-websocket-protocol'] ?? ''
-  return offered.split(',').some((name) => name.trim() === SUBPROTOCOL)
-}
-
-function isWebSocketServer(
-  server: Server | SecureServer | WebSocketServerLike,
-): server is WebSocketServerLike {
-  return 'handleUpgrade' in server
 }
 
 function destroy(this: Duplex): void {

@@ -1,15 +1,27 @@
 // "guru-comms/server": a backend to talk to, and lossless sessions for backends of your own. Node only.
 
 export type {
+  Credentials,
+  FateListener,
+  InboxMessage,
+  PostedMessage,
+  PostFate,
+  PostResult,
+  SessionOwner,
+  SharedSessions,
+} from '../session/sharedSessions.ts'
+export type {
   SessionHead,
   SessionRecord,
   SessionStore,
+  SessionWrite,
   StoredSession,
   Transact,
   Write,
   WriteResult,
 } from '../session/store.ts'
 export type { ReplyDelta } from './Conversation.ts'
+export type { WebSocketServerLike } from './carrier.ts'
 export { type Backend, type BackendStats, createBackend } from './createBackend.ts'
 export type { FaultRequest, FaultState } from './faults.ts'
 export type { BackendOptions, Model, Principal } from './options.ts'
@@ -30,11 +42,11 @@ export type {
   SessionMessageContext,
   SessionMessageTypes,
 } from './Session.ts'
+export { SessionSender, type SessionSenderOptions } from './SessionSender.ts'
 export {
   SessionServer,
   type SessionServerEvents,
   type SessionServerStats,
-  type WebSocketServerLike,
 } from './SessionServer.ts'
 export type { SessionReceipt } from './sessionReceipt.ts'
 export type {

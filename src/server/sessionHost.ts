@@ -4,7 +4,8 @@ import { CommsError } from '../core/errors.ts'
 import { type Entry, NEVER } from '../session/entry.ts'
 import { type Frame, type Payload, payloadBytes, TEXT } from '../session/frames.ts'
 import type { EndReason, ServerHost, ServerSession } from '../session/serverSession.ts'
-import type { Transact, Write } from '../session/store.ts'
+import type { InboxMessage, PostFate } from '../session/sharedSessions.ts'
+import type { SessionWrite, Transact, Write } from '../session/store.ts'
 import type { Sleeper } from './Alarms.ts'
 import { decodeMessage, encodeMessage } from './payload.ts'
 import {
@@ -39,6 +40,10 @@ export interface SessionCounts {
   dropped: number
   resumes: number
   losses: number
+  /** Sessions that were given to another process that had asked for them. */
+  movedAway: number
+  /** Messages that other processes had posted. */
+  posted: number
 }
 
 /** What a session asks of the server it belongs to. */
@@ -47,6 +52,10 @@ export interface HostServer {
   readonly overflow: 'drop-oldest' | 'drop-newest' | 'reject'
   readonly transact: Transact | undefined
   now(): number
+  /** Whether its sessions are still its own: asked before anything is done by itself. */
+  holds(): boolean
+  /** Says to who posted a message what became of it. */
+  tellFate(from: string, fate: PostFate): void
   /** Puts a frame on a connection. */
   write(conn: number, frame: Frame): void
   /** Whether a connection can take a volatile message now. */
@@ -98,6 +107,10 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   #kept = 0
   #refused = 0
   #lossReason: SessionLossReason | undefined
+  /** Who posted messages, by their `seq` here. */
+  #posts: Map<number, string> | undefined
+  /** Another process waits for it: resolves when nothing of it is left to be handled or recorded. */
+  #settling: PromiseWithResolvers<void> | undefined
   readonly #withdraw = (seq: number) => this.#cancel(seq)
 
   constructor(sid: string, server: HostServer) {
@@ -153,6 +166,10 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
       this.connected = connected
       if (!connected && this.shown) this.#server.notify(this.session, 'disconnected')
     }
+    if (this.#settling) {
+      if (this.isSettled) this.#settling.resolve()
+      return
+    }
     const at = this.#engine.wakeAt
     // One that comes too early finds nothing due: cheaper than moving it with each message.
     if (at < this.alarmAt) this.#server.setAlarm(this, at)
@@ -160,6 +177,8 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   }
 
   wake(now: number): void {
+    // What another process owns by now does not expire here.
+    if (!this.#server.holds()) return
     this.#engine.wake(now)
     this.touched()
   }
@@ -249,6 +268,85 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     this.over = true
     this.#writer?.stop()
     this.#failReceipts('the server has closed: the store keeps the message')
+    this.#forgetPosts()
+  }
+
+  /** Sends what another process has posted; that one is told what becomes of it. */
+  take({ id, from, stream, payload, priority, expiresAt }: InboxMessage): void {
+    if (this.over) return
+    const { peer } = this.#engine
+    const seq = peer.state.seq + 1
+    const posts = this.#posts ?? new Map<number, string>()
+    this.#posts = posts
+    posts.set(seq, from)
+    const bytes = payloadBytes(payload)
+    const result = this.#server.mayKeep(bytes)
+      ? peer.send(stream, payload, bytes, this.#server.now(), { priority, expiresAt })
+      : 'rejected'
+    if (result !== 'taken' && result !== 'dropped') {
+      posts.delete(seq)
+      this.#server.counts.dropped += 1
+      this.#server.tellFate(from, 'dropped')
+    }
+    this.#server.counts.posted += 1
+    // In one batch with what the message has become.
+    this.#writer?.push({ kind: 'took', sid: this.sid, id })
+    this.touched()
+  }
+
+  /** Sends a volatile message, if there is a connection with room for it. */
+  whisper(stream: number, payload: Payload): void {
+    this.#sendVolatile(stream, payload)
+  }
+
+  /** Whether its handlers have settled, and all is recorded. */
+  get isSettled(): boolean {
+    const { inbox } = this.#engine.state.peer
+    return inbox.taken === inbox.rx && !this.recording
+  }
+
+  /**
+   * Another process wants it: its connection ends, no handler begins any more, those that run have a while to settle. After that it is over
+   * here. Resolves to up to where they may have begun, when all have settled.
+   */
+  async moveAway(within: (settled: Promise<void>) => Promise<void>): Promise<number | undefined> {
+    if (this.over) return undefined
+    this.#settling = Promise.withResolvers<void>()
+    this.#engine.fenced()
+    this.#writer?.flush()
+    this.touched()
+    await within(this.#settling.promise)
+    const { suspect } = this.#engine.state.peer.inbox
+    const settled = this.isSettled
+    this.takenOver('takenOver')
+    // What others may have begun before, and was not handed over here since, is still suspect.
+    return settled ? suspect : undefined
+  }
+
+  /** It is another's by now, or nobody's. */
+  takenOver(reason: SessionLossReason): void {
+    if (this.over) return
+    // What is not known to be recorded may be lost.
+    const inDoubt = this.#writer?.unrecorded ?? []
+    this.#writer?.stop()
+    this.#engine.fenced()
+    this.#lost(
+      reason,
+      inDoubt.map(({ seq, payload }) => ({ id: messageId(seq), data: payload })),
+    )
+    this.#server.ended(this)
+  }
+
+  /** Those who posted what is still on its way hear nothing of it from here any more. */
+  #forgetPosts(): void {
+    for (const seq of [...(this.#posts?.keys() ?? [])]) this.#tellFate(seq, 'unknown')
+  }
+
+  #tellFate(seq: number, fate: PostFate): void {
+    const from = this.#posts?.get(seq)
+    if (from === undefined) return
+    this.#posts?.delete(seq)
+    this.#server.tellFate(from, fate)
   }
 
   #sendVolatile(stream: number, payload: Payload): SessionReceipt {
@@ -369,12 +467,14 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
       this.#receipts?.delete(seq)
       receipt.arrive()
     }
+    this.#tellFate(seq, 'delivered')
     if (this.session.listenerCount('delivered') > 0)
       this.#server.notify(this.session, 'delivered', { id: messageId(seq) })
   }
 
   dropped({ seq, payload }: Entry, reason: DroppedSessionMessage['reason']): void {
     this.#server.counts.dropped += 1
+    this.#tellFate(seq, 'dropped')
     const id = messageId(seq)
     const receipt = this.#receipts?.get(seq)
     if (receipt) {
@@ -392,6 +492,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     this.#server.counts.dropped += 1
     this.#receipts?.get(seq)?.fail(error)
     this.#receipts?.delete(seq)
+    this.#tellFate(seq, 'unknown')
     this.#server.notify(this.session, 'dropped', { id, reason: 'refused', data: payload })
     this.report(error)
   }
@@ -439,18 +540,15 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     this.#server.schedule(writer, late)
   }
 
-  stored(write: Write): void {
-    if (this.over) return
+  stored(write: SessionWrite): void {
+    if (this.over || write.kind === 'took') return
     this.#engine.stored(write, this.#server.now())
     this.touched()
     this.#server.update(this.#engine.state.conn)
   }
 
   stale(): void {
-    if (this.over) return
-    this.#engine.fenced()
-    this.#lost('takenOver', [])
-    this.#server.ended(this)
+    this.takenOver(this.#server.holds() ? 'takenOver' : 'leaseLost')
   }
 
   failed(error: unknown): void {
@@ -462,6 +560,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   rested(): void {
     this.#recorded?.resolve()
     this.#recorded = undefined
+    if (this.#settling && this.isSettled) this.#settling.resolve()
     this.#server.recorded(this)
   }
 
@@ -481,6 +580,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     this.over = true
     this.connected = false
     this.#failReceipts(why)
+    this.#forgetPosts()
     this.#server.keep(-this.#kept)
     this.#kept = 0
   }

@@ -5,12 +5,16 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { CommsError } from '../core/errors.ts'
+import { sleep } from '../core/sleep.ts'
 import { timeout } from '../policies/timeout/timeout.ts'
 import { CLOSE } from '../session/closeCodes.ts'
+import type { Resume } from '../session/control.ts'
+import { NEVER } from '../session/entry.ts'
 import type { Frame, Payload } from '../session/frames.ts'
 import { FIRST_FRAME_MS } from '../session/limits.ts'
 import type { ServerSession } from '../session/serverSession.ts'
 import { newTable, ServerTable, type TableHost } from '../session/serverTable.ts'
+import type { InboxMessage, PostFate, SessionOwner, SharedSessions } from '../session/sharedSessions.ts'
 import type { StoredSession, Transact } from '../session/store.ts'
 import { Alarms, type Sleeper } from './Alarms.ts'
 import type { Session, SessionEvents } from './Session.ts'
@@ -48,7 +52,7 @@ class Waker implements Sleeper {
   }
 }
 
-export class SessionHub implements HostServer, TableHost, SocketOwner {
+export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOwner {
   readonly counts: SessionCounts = {
     messagesIn: 0,
     messagesOut: 0,
@@ -59,6 +63,8 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     dropped: 0,
     resumes: 0,
     losses: 0,
+    movedAway: 0,
+    posted: 0,
   }
   /** Those the app knows. */
   readonly sessions = new Map<string, Session>()
@@ -80,6 +86,9 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   readonly #ofAddress = new Map<string, number>()
   /** Sessions that are over while the store does not know it yet. */
   readonly #ending = new Map<string, Promise<void>>()
+  /** Sessions that another process has asked for, until they are over here. */
+  readonly #moving = new Map<string, Promise<number | undefined>>()
+  readonly #shared: SharedSessions | undefined
   readonly #restored = Promise.withResolvers<void>()
   #started = false
   readonly #tableWaker = new Waker((now) => this.#wakeTable(now))
@@ -99,6 +108,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     this.overflow = options.overflow
     const { store } = options
     this.transact = store?.transact?.bind(store)
+    this.#shared = store?.shared
     const { pingInterval } = options
     const pingWish = pingInterval === Infinity ? 0 : pingInterval
     this.#table = new ServerTable(
@@ -134,6 +144,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   start(): void {
     if (this.#started) return
     this.#started = true
+    this.#shared?.join(this)
     this.#restored.resolve(this.#restore())
   }
 
@@ -163,8 +174,14 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   }
 
   frame(socket: SessionSocket, frame: Frame): void {
+    if (!this.#mayHear(socket.conn)) return
     this.#table.frame(socket.conn, frame, this.now())
     this.#after(socket.conn)
+  }
+
+  /** A frame of a session that may be another's by now is for nobody: its connection is about to end. */
+  #mayHear(conn: number): boolean {
+    return this.holds() || this.#table.state.connections.get(conn)?.phase !== 'attached'
   }
 
   isBusy(socket: SessionSocket): boolean {
@@ -232,9 +249,12 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   }
 
   lookUp(conn: number, sid: string): void {
-    this.#find(sid).then(
+    const epoch = this.#askedBy(conn)?.epoch ?? 0
+    this.#find(conn, sid).then(
       (stored) => {
         this.#table.found(conn, stored, this.now())
+        // Its connection is gone: it is here all the same, until another asks for it or it expires.
+        if (stored && this.#shared) this.adopt({ ...stored, session: { ...stored.session, epoch } })
         this.#after(conn)
       },
       (error) => {
@@ -242,6 +262,11 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
         this.hangUp(conn, INTERNAL_ERROR, 'the store cannot be read')
       },
     )
+  }
+
+  #askedBy(conn: number): Resume | undefined {
+    const asked = this.#table.state.connections.get(conn)?.asked
+    return asked?.t === 'resume' ? asked : undefined
   }
 
   makeNames(): { sid: string; key: string } {
@@ -269,6 +294,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     const writer = store && new SessionWriter(store, clock, sid, engine.state.epoch, host)
     host.begin(engine, writer)
     if (restored) this.#show(host)
+    if (restored && !host.over) this.#shared?.collect(sid)
   }
 
   /** Whether one more session may begin, by what the table does not count. */
@@ -332,13 +358,26 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     }
   }
 
-  async #find(sid: string): Promise<StoredSession | undefined> {
+  async #find(conn: number, sid: string): Promise<StoredSession | undefined> {
     // Before all are taken up, the same one could come twice.
     await this.restored.catch(() => {})
     // One that has just ended here may not be recorded as such yet.
     await this.#ending.get(sid)
-    const stored = await this.#options.store?.find(sid)
+    await this.#moving.get(sid)
+    const stored = await (this.#shared ? this.#take(this.#shared, conn, sid) : this.#options.store?.find(sid))
     return stored && onOwnClock(stored, this.#options.clock)
+  }
+
+  async #take(shared: SharedSessions, conn: number, sid: string): Promise<StoredSession | undefined> {
+    const asked = this.#askedBy(conn)
+    if (!asked) return undefined
+    const { principal = '' } = this.#table.state.connections.get(conn) ?? {}
+    const taken = await shared.take(sid, { key: digestOf(asked.key), principal, epoch: asked.epoch })
+    if (taken === 'superseded') this.hangUp(conn, CLOSE.superseded, 'a newer epoch owns the session')
+    else if (taken === 'unsure' || (taken && !shared.owns(sid)))
+      this.hangUp(conn, CLOSE.goingAway, 'the session is not here')
+    else return taken
+    return undefined
   }
 
   schedule(writer: SessionWriter, late: boolean): void {
@@ -370,7 +409,17 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     return this.#options.clock.now()
   }
 
+  holds(): boolean {
+    return this.#shared === undefined || this.#shared.holds()
+  }
+
+  tellFate(from: string, fate: PostFate): void {
+    this.#shared?.tellFate(from, fate)
+  }
+
   write(conn: number, frame: Frame): void {
+    // Who may have lost a session does not speak for it.
+    if (!this.holds()) return
     if (typeof frame === 'string') {
       const first = frame.charCodeAt(0)
       // A digit begins a message; what is volatile is counted where it is sent.
@@ -406,7 +455,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     this.#told.push(() => session.emit(name, ...args))
   }
 
-  report(error: unknown, session: Session): void {
+  report(error: unknown, session?: Session): void {
     this.#listener.onError(error, session)
   }
 
@@ -418,6 +467,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     if (resumed) this.counts.resumes += 1
     if (!host.shown) this.#show(host)
     if (host.over) return
+    if (!resumed) this.#shared?.collect(host.sid)
     this.notify(host.session, 'connected', { resumed })
     if (this.leaving) this.#sendAway(host, this.leaving.spreadMs, this.leaving.why)
   }
@@ -472,6 +522,61 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
     return taken
   }
 
+  // What other processes on the store want.
+
+  letGo(sid: string): Promise<number | undefined> {
+    const known = this.#moving.get(sid)
+    if (known) return known
+    const host = this.#hosts.get(sid)
+    // Found for a connection that had gone, and not taken up.
+    if (!host) return Promise.resolve(this.#ending.get(sid)).then(() => undefined)
+    // Who comes for it here from now on has to look it up.
+    this.#table.forget(sid)
+    this.#hosts.delete(sid)
+    this.sessions.delete(sid)
+    this.counts.movedAway += 1
+    const { clock, handoverTimeout } = this.#options
+    const moved = host
+      .moveAway(async (settled) => {
+        const over = new AbortController()
+        const waited = sleep(clock, handoverTimeout, over.signal, () => undefined, true).catch(() => {})
+        await Promise.race([settled, waited])
+        over.abort()
+      })
+      .then((suspect) => {
+        this.#moving.delete(sid)
+        this.rested()
+        return suspect
+      })
+    this.#moving.set(sid, moved)
+    return moved
+  }
+
+  lapsed(): void {
+    for (const host of [...this.#hosts.values()]) host.takenOver('leaseLost')
+  }
+
+  adopt(stored: StoredSession): void {
+    const { sid } = stored.session
+    if (this.leaving || this.#hosts.has(sid) || this.#moving.has(sid) || this.#ending.has(sid)) return
+    this.#table.restore(onOwnClock(stored, this.#options.clock), this.now())
+  }
+
+  posted(sid: string, messages: readonly InboxMessage[]): void {
+    const { clock } = this.#options
+    const offset = clock.now() - clock.wallNow()
+    const host = this.#hosts.get(sid)
+    for (const message of messages) {
+      const { expiresAt } = message
+      host?.take(expiresAt === NEVER ? message : { ...message, expiresAt: Math.max(0, expiresAt + offset) })
+    }
+  }
+
+  whispered(sid: string | undefined, stream: number, payload: Payload): void {
+    const hosts = sid === undefined ? [...this.#hosts.values()] : [this.#hosts.get(sid)]
+    for (const host of hosts) if (host?.shown) host.whisper(stream, payload)
+  }
+
   // Leaving.
 
   /** Asks every client to leave within `spreadMs`, each at a random moment. */
@@ -524,6 +629,8 @@ export class SessionHub implements HostServer, TableHost, SocketOwner {
   /** Ends every session (those in a store live on) and every connection. */
   end(): void {
     this.#alarms.stop()
+    // What is asked for from now on is nobody's here.
+    void this.#shared?.leave()
     for (const host of [...this.#hosts.values()]) {
       if (this.#options.store) host.leave()
       else host.lose('shutdown')

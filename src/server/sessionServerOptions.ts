@@ -8,6 +8,7 @@ import {
   callable,
   checkOptions,
   clockRule,
+  delay,
   duration,
   interval,
   listOf,
@@ -77,6 +78,11 @@ export interface SessionServerOptions {
   maxConnectionsPerAddress?: number | undefined
   /** A handler that has not settled after so long is reported and counts as settled, in milliseconds. @default 300000; `Infinity` for never */
   handlerTimeout?: number | undefined
+  /**
+   * With a store that several processes share: when another process asks for a session, its handlers have so long to settle, in
+   * milliseconds; those that have not begin again there, flagged as redelivered. @default 2000
+   */
+  handoverTimeout?: number | undefined
   /** A session outlives its connection so long, in milliseconds, unless its client wishes for less. @default 300000 */
   ttl?: number | undefined
   /** How often clients are asked to ping, in milliseconds. @default 30000; `Infinity` for never */
@@ -112,6 +118,7 @@ export const sessionServerDefaults: ResolvedSessionServerOptions = {
   maxConnections: 10_000,
   maxConnectionsPerAddress: 1000,
   handlerTimeout: 300_000,
+  handoverTimeout: 2000,
   ttl: 300_000,
   pingInterval: 30_000,
   pongTimeout: 10_000,
@@ -145,6 +152,7 @@ const rules: Rules<SessionServerOptions> = {
   maxConnections: positiveCount,
   maxConnectionsPerAddress: positiveCount,
   handlerTimeout: long,
+  handoverTimeout: delay,
   ttl: numberRule(0, 2 ** 48, 'milliseconds'),
   pingInterval: long,
   pongTimeout: interval,

@@ -287,7 +287,9 @@ describe('two servers on one store', () => {
     const fenced = session(one).send('from the one that has lost it')
     await expect(fenced.stored).rejects.toMatchObject({ code: 'SESSION_LOST' })
     expect(await first.closing()).toMatchObject({ code: 1001 })
-    expect(ends).toEqual([{ reason: 'takenOver', inDoubt: [] }])
+    expect(ends).toEqual([
+      { reason: 'takenOver', inDoubt: [{ id: fenced.id, data: 'from the one that has lost it' }] },
+    ])
     session(two).send('from the one that has it')
     expect(await second.heard(1)).toEqual(['1:from the one that has it'])
     expect(two.handled).toEqual(['b'])

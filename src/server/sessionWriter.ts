@@ -3,14 +3,14 @@
 
 import type { Clock } from '../core/clock.ts'
 import { type Entry, NEVER } from '../session/entry.ts'
-import type { SessionStore, StoredSession, Write, WriteResult } from '../session/store.ts'
+import type { SessionStore, SessionWrite, StoredSession, WriteResult } from '../session/store.ts'
 
 /** Who is told what became of it. */
 export interface WriterOwner {
   /** There is something to write: `flush` is to be called, soon or at leisure. */
   schedule(writer: SessionWriter, late: boolean): void
   /** A fact is recorded. */
-  stored(write: Write): void
+  stored(write: SessionWrite): void
   /** Another process owns the session by now. */
   stale(): void
   /** The store has failed; nothing of the batch is recorded. */
@@ -24,9 +24,11 @@ export class SessionWriter {
   readonly #clock: Clock
   readonly #sid: string
   readonly #owner: WriterOwner
-  #queue: Write[] = []
+  #queue: SessionWrite[] = []
   /** Only the latest counts, and it may come late: without it more is remembered than is needed. */
-  #prune: Write | undefined
+  #prune: SessionWrite | undefined
+  /** What is being written; empty when nothing is. */
+  #underWay: readonly SessionWrite[] = []
   #writing = false
   #stopped = false
   /** The epoch under which the store knows us: a newer one is ours only when it is recorded. */
@@ -45,7 +47,7 @@ export class SessionWriter {
     return this.#writing || this.#queue.length > 0
   }
 
-  push(write: Write): void {
+  push(write: SessionWrite): void {
     if (this.#stopped) return
     if (write.kind === 'prune') {
       if (!this.#prune) this.#owner.schedule(this, true)
@@ -64,6 +66,7 @@ export class SessionWriter {
     this.#queue = []
     this.#prune = undefined
     this.#writing = true
+    this.#underWay = writes
     let result: WriteResult | Promise<WriteResult>
     try {
       result = this.#store.write(this.#sid, this.#held, onWallClock(writes, this.#clock))
@@ -79,19 +82,30 @@ export class SessionWriter {
       )
   }
 
+  /** Messages that nobody knows to be recorded, the oldest first. */
+  get unrecorded(): Entry[] {
+    const entries = new Map<number, Entry>()
+    for (const write of [...this.#underWay, ...this.#queue])
+      if (write.kind === 'accept' || write.kind === 'number') entries.set(write.entry.seq, write.entry)
+      else if (write.kind === 'drop') entries.delete(write.seq)
+    return [...entries.values()]
+  }
+
   /** Nothing more is written. */
   stop(): void {
     this.#stopped = true
+    this.#underWay = []
     this.#queue = []
     this.#prune = undefined
   }
 
-  #done(writes: readonly Write[], result: WriteResult): void {
+  #done(writes: readonly SessionWrite[], result: WriteResult): void {
     this.#writing = false
     if (result === 'stale') {
-      this.stop()
       this.#owner.stale()
+      this.stop()
     } else {
+      this.#underWay = []
       for (const write of writes) if (write.kind === 'epoch') this.#held = write.epoch
       for (const write of writes) this.#owner.stored(write)
     }
@@ -100,6 +114,7 @@ export class SessionWriter {
 
   #failed(error: unknown): void {
     this.#writing = false
+    this.#underWay = []
     this.#queue = []
     this.#owner.failed(error)
     this.#next()
@@ -116,7 +131,7 @@ export class SessionWriter {
 }
 
 /** `expiresAt` outlives the process on the wall clock only. */
-function onWallClock(writes: readonly Write[], clock: Clock): readonly Write[] {
+function onWallClock(writes: readonly SessionWrite[], clock: Clock): readonly SessionWrite[] {
   const offset = clock.wallNow() - clock.now()
   return writes.map((write) =>
     'entry' in write && write.entry.expiresAt !== NEVER

@@ -94,6 +94,7 @@ export interface ClientState {
 }
 
 export const NOT_LEAVING = -1
+const TOO_EARLY = 'a message before "opened"'
 const BACKOFF: Verdict = { action: 'backoff', notBefore: 0 }
 const NOW: Verdict = { action: 'now', notBefore: 0 }
 
@@ -159,13 +160,27 @@ export class ClientSession {
     this.#host.store({ kind: 'epoch', sid: state.peer.sid, epoch: state.epoch })
   }
 
+  /** The text frame of message `number` came in on the current connection: the same as `frame` of it, in less time. */
+  text(number: number, text: string, now: number): void {
+    const { state } = this
+    if (state.phase === 'down') return
+    if (state.phase === 'opening') {
+      this.#violation(TOO_EARLY)
+      return
+    }
+    const before = state.strikes > 0 ? this.#progress : 0
+    const wrong = this.peer.receiveText(number, text, now)
+    if (wrong !== undefined) this.#violation(wrong)
+    else if (state.strikes > 0 && this.#progress > before) state.strikes = 0
+  }
+
   /** A frame came in on the current connection. */
   frame(frame: Frame, now: number): void {
     const { state } = this
     if (state.phase === 'down') return
     // Until there is a session, nothing but `opened` can come.
     if (state.phase === 'opening' && !frame.toString().startsWith('{')) {
-      this.#violation('a message before "opened"')
+      this.#violation(TOO_EARLY)
       return
     }
     const before = state.strikes > 0 ? this.#progress : 0

@@ -123,14 +123,6 @@ export function encodeControl(control: Control): string {
   return JSON.stringify(control)
 }
 
-const ACK_START = '{"t":"ack"'
-
 export function encodeAck(rx: number): string {
-  return `${ACK_START},"rx":${rx}}`
-}
-
-/** Whether a frame of ours is an ack: of several that leave in one turn only the last is needed. */
-export function isAck(frame: unknown): frame is string {
-  // The first character alone rules out almost all.
-  return typeof frame === 'string' && frame.charCodeAt(0) === 0x7b && frame.startsWith(ACK_START)
+  return `{"t":"ack","rx":${rx}}`
 }

@@ -170,10 +170,11 @@ export class Inbox {
   /** Notes that the other side has something to hear; returns whether it has to hear it now. */
   tell(limits: WindowLimits, now: number): boolean {
     const state = this.state
-    if (state.rx === state.told) return false
-    const every = Math.max(1, Math.min(ACK_MESSAGES, limits.maxMessages >> 1))
-    if (state.rx - state.told >= every) return true
-    if (state.untoldBytes >= Math.min(ACK_BYTES, limits.maxBytes / 2)) return true
+    const untold = state.rx - state.told
+    if (untold === 0) return false
+    // Half a limit, where that is less; of messages rounded down.
+    if (untold >= ACK_MESSAGES || untold * 2 >= limits.maxMessages - 1) return true
+    if (state.untoldBytes >= ACK_BYTES || state.untoldBytes * 2 >= limits.maxBytes) return true
     if (state.tellAt === NOT_DUE) state.tellAt = now + ACK_DELAY_MS
     return state.tellAt <= now
   }

@@ -243,6 +243,13 @@ export class Peer {
     return true
   }
 
+  /** The text frame of message `number` came in: the same as `receive` of it. Returns how it broke the protocol. */
+  receiveText(number: number, text: string, now: number): string | undefined {
+    const { heartbeat } = this.state
+    if (heartbeat) heard(heartbeat, now)
+    return this.#take(number, TEXT, text, now)
+  }
+
   /** A frame came in on the current connection. */
   receive(frame: Frame, now: number): Unhandled {
     const { state } = this
@@ -309,7 +316,7 @@ export class Peer {
     state.sid = record.sid
     state.limits = record.limits
     this.#reset(
-      restoredInbox(record.rx, record.done, record.limits.maxMessages),
+      restoredInbox(record.rx, record.done, suspectsOf(record)),
       restoredOutbox(record.acked, record.messages),
     )
     for (const { seq } of record.messages) state.seq = Math.max(state.seq, seq)
@@ -367,7 +374,7 @@ export class Peer {
     this.#outbox = new Outbox(outbox)
   }
 
-  #take(number: number, stream: number, payload: Payload, now: number): Unhandled {
+  #take(number: number, stream: number, payload: Payload, now: number): string | undefined {
     const { state } = this
     // The other side measured UTF-8; units are close enough to notice who does not keep to the limit at all.
     const bytes = payload.length
@@ -473,6 +480,14 @@ export class Peer {
   #tell(now: number): void {
     // Without a connection the next `resume` or `opened` says it.
     if (this.state.link === 'down') return
-    if (this.#inbox.tell(this.state.limits, now)) this.#host.send(encodeAck(this.#inbox.told()))
+    if (!this.#inbox.tell(this.state.limits, now)) return
+    const rx = this.#inbox.told()
+    if (this.#host.acknowledge) this.#host.acknowledge(rx)
+    else this.#host.send(encodeAck(rx))
   }
+}
+
+/** How many messages above `rx` may have been begun with by a process before. */
+function suspectsOf({ rx, suspect, limits }: SessionRecord): number {
+  return suspect === undefined ? limits.maxMessages : Math.max(0, suspect - rx)
 }

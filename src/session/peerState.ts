@@ -13,6 +13,10 @@ import { newWaiting, type WaitingState } from './waiting.ts'
 export interface PeerHost {
   /** Puts a frame on the current connection. */
   send(frame: Frame): void
+  /**
+   * Puts `encodeAck` of this there, before the turn is over: it makes up for those before it. Absent: it is sent at once.
+   */
+  acknowledge?(rx: number): void
   /** Puts the frame of a reliable text there, where that is cheaper than `send` of `encodeReliable`. */
   transmit?(number: number, text: string): void
   /** Starts the handler of a message. When it has settled, `settled` is to be called with the same `sid` and number. */

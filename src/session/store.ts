@@ -4,6 +4,7 @@
 
 import type { Entry } from './entry.ts'
 import type { WindowLimits } from './limits.ts'
+import type { SharedSessions } from './sharedSessions.ts'
 
 /** A fact to record. All but `accept` and `drop` belong to the session `sid`. */
 export type Write =
@@ -25,6 +26,12 @@ export type Write =
   | { readonly kind: 'epoch'; readonly sid: string; readonly epoch: number }
   /** The session is over: `requeue` takes the numbers from its messages, else they go with it. */
   | { readonly kind: 'end'; readonly sid: string; readonly requeue: boolean }
+
+/** What a server's store records besides, where it is shared. */
+export type SessionWrite =
+  | Write
+  /** A message that another process had posted is taken over: in one batch with what was made of it. */
+  | { readonly kind: 'took'; readonly sid: string; readonly id: string }
 
 /** A session as it is when it begins. */
 export interface SessionHead {
@@ -49,6 +56,11 @@ export interface SessionRecord extends SessionHead {
   readonly acked: number
   /** From `acked + 1` on, without a gap. A void has an empty text. */
   readonly messages: readonly Entry[]
+  /**
+   * Handlers of messages up to here may have begun in another process. Only when that one has let go of it in order; else all that the
+   * window allowed may have.
+   */
+  readonly suspect?: number
 }
 
 /** A session, and the messages that wait behind its window. */
@@ -107,11 +119,16 @@ export interface SessionStore {
    * the session is unknown (but for a `begin`). An `epoch` write among them is refused unless it is above the store's.
    * @throws or rejects with CommsError `STORAGE` when it cannot
    */
-  write(sid: string, epoch: number, writes: readonly Write[]): WriteResult | Promise<WriteResult>
-  /** All sessions, so that a server that starts again can take them up and let them expire. */
+  write(sid: string, epoch: number, writes: readonly SessionWrite[]): WriteResult | Promise<WriteResult>
+  /**
+   * All sessions, so that a server that starts again can take them up and let them expire. With several processes: those that no
+   * other owns.
+   */
   list(): Iterable<StoredSession> | AsyncIterable<StoredSession>
   /** Only where handlers can join in. */
   readonly transact?: Transact
+  /** Only where several processes work on it at the same time. */
+  readonly shared?: SharedSessions
   /** Lets go of it. Never rejects. */
   close(): void | Promise<void>
 }

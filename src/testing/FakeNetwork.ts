@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../core/clock.ts'
 import type { Random } from '../core/random.ts'
 import type { WebSocketClass } from '../GuruConnection.ts'
-import type { WebSocketServerLike } from '../server/SessionServer.ts'
+import type { WebSocketServerLike } from '../server/carrier.ts'
 
 type Data = string | ArrayBuffer | ArrayBufferView<ArrayBuffer>
 

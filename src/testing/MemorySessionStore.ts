@@ -3,7 +3,7 @@
 
 import type { Entry } from '../session/entry.ts'
 import { TEXT } from '../session/frames.ts'
-import type { SessionHead, SessionStore, StoredSession, Write, WriteResult } from '../session/store.ts'
+import type { SessionHead, SessionStore, SessionWrite, StoredSession, WriteResult } from '../session/store.ts'
 import { recordedTwice, refusePromise } from '../storage/outboxHead.ts'
 import { StorageError } from '../storage/StorageError.ts'
 
@@ -63,7 +63,7 @@ export class MemorySessionStore implements SessionStore {
     })
   }
 
-  async write(sid: string, epoch: number, writes: readonly Write[]): Promise<WriteResult> {
+  async write(sid: string, epoch: number, writes: readonly SessionWrite[]): Promise<WriteResult> {
     const copies = structuredClone(writes)
     return this.#do(() => {
       if (this.#isStale(sid, epoch, copies)) return 'stale'
@@ -111,7 +111,7 @@ export class MemorySessionStore implements SessionStore {
     return run()
   }
 
-  #isStale(sid: string, held: number, writes: readonly Write[]): boolean {
+  #isStale(sid: string, held: number, writes: readonly SessionWrite[]): boolean {
     const kept = this.#disk.sessions.get(sid)
     if (writes[0]?.kind === 'begin') return kept !== undefined
     if (!kept || kept.epoch > held) return true
@@ -124,7 +124,7 @@ export class MemorySessionStore implements SessionStore {
     return false
   }
 
-  #record(sid: string, write: Write): void {
+  #record(sid: string, write: SessionWrite): void {
     const { sessions } = this.#disk
     if (write.kind === 'begin') {
       sessions.set(sid, {

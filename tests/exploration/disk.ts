@@ -8,6 +8,10 @@ import type { SessionRecord, Write } from '../../src/session/store.ts'
 export interface Box {
   session: SessionRecord | undefined
   waiting: Entry[]
+  /** With a fence: the node that found it last. */
+  owner?: number | undefined
+  /** The lease of that node has run out: whoever comes may have it. */
+  free?: boolean
 }
 
 /** A server's sessions. */

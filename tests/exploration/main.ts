@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util'
 import { loadEngine } from './engine.ts'
 import type { Scenario } from './scenario.ts'
-import { deepScenarios, scenarios } from './scenarios.ts'
+import { brokenScenarios, deepScenarios, scenarios } from './scenarios.ts'
 import { explore, type Report } from './search.ts'
 import { World } from './world.ts'
 
@@ -22,7 +22,7 @@ const { values, positionals } = parseArgs({
 })
 
 const engine = await loadEngine(values.engine)
-const known = [...scenarios, ...deepScenarios]
+const known = [...scenarios, ...deepScenarios, ...brokenScenarios]
 for (const name of positionals)
   if (!known.some((one) => one.name === name)) throw new Error(`there is no scenario "${name}"`)
 const chosen =

@@ -45,7 +45,7 @@ export function clientMenu(process: ClientProcess, budget: Partial<Budget>): Cho
 
 /** What a server can do whatever the rest of the world is like. */
 export function serverMenu(process: ServerProcess, budget: Partial<Budget>): Choice<ServerEvent>[] {
-  const { running, table, lookUps, checks } = process
+  const { running, table, lookUps, checks, stale } = process
   const menu: Choice<ServerEvent>[] = []
   const add = (event: ServerEvent, code: string, label: string, spend?: keyof Budget) => {
     if (spend === undefined || budget[spend]) menu.push({ code, event, label, spend })
@@ -53,6 +53,11 @@ export function serverMenu(process: ServerProcess, budget: Partial<Budget>): Cho
   running.forEach(({ message }, index) => {
     add({ do: 'settle', index }, `settle ${index}`, `has handled ${message}`)
   })
+  // What it would do by itself waits until it knows.
+  if (stale) {
+    add({ do: 'notice' }, 'notice', 'finds out that its lease has run out')
+    return menu
+  }
   lookUps.forEach(({ read, conn }, index) => {
     if (read)
       add({ do: 'found', index }, `found ${index}`, `has looked up the session for connection ${conn}`)
@@ -63,6 +68,8 @@ export function serverMenu(process: ServerProcess, budget: Partial<Budget>): Cho
   })
   if ([...table.connections.values()].some(({ phase }) => phase === 'fresh'))
     add({ do: 'firstFrameIsLate' }, 'late', 'closes those who have said nothing', 'lateFirsts')
+  if (table.sessions.size > 0)
+    add({ do: 'lapse' }, 'lapse', 'stands still until its lease has run out', 'lapses')
   for (const [sid, { peer, phase }] of table.sessions) {
     if (peer.inbox.tellAt !== -1 && peer.link !== 'down')
       add({ do: 'ackIsDue', sid }, `ack ${sid}`, `finds its ack due in ${sid}`)

@@ -12,6 +12,12 @@ describe('exploring finds an engine that', { timeout: 600_000 }, () => {
     expect(trace).not.toEqual([])
   })
 
+  it('finds a store that takes the writes of a node whose lease has run out', async () => {
+    const { violation, trace } = await run('leaseUnfenced')
+    expect(violation).not.toBe('')
+    expect(trace).not.toEqual([])
+  })
+
   it('finds nothing in a copy that nobody has touched', async () => {
     const directory = await mutated([])
     const { violation, states } = await run('memory', directory)

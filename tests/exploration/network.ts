@@ -1,7 +1,7 @@
 // What connections do: frames arrive, and ends notice that it is over.
 
 import { CHANGE, type Connection } from './connections.ts'
-import { CONNS, type Parts, type Visit } from './parts.ts'
+import { CONNS, NODE, type Parts, type Visit } from './parts.ts'
 
 export class Network {
   readonly #parts: Parts
@@ -16,7 +16,8 @@ export class Network {
     const { up, down, clientOpen, serverOpen, node, client } = connection
     if (serverOpen) {
       const [item] = up
-      if (item !== undefined && item > 0 && !this.#parts.isBusy(row, node, slot + 1))
+      const { stale } = this.#parts.servers.all.get(row[NODE + node] as number)
+      if (item !== undefined && item > 0 && !stale && !this.#parts.isBusy(row, node, slot + 1))
         this.#toServer(row, slot, item, visit)
       const said = up.length === 1 && item !== undefined && item < 0 ? item : 0
       if (!clientOpen && (said !== 0 || !up.includes(-1009))) this.serverNotices(row, slot, true, said, visit)

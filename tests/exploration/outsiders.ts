@@ -79,7 +79,8 @@ export class Outsiders {
   /** A node that has been asked for a session by another gives it up, once its handlers have settled and all is recorded. */
   #letGo(row: Int32Array, node: number, visit: Visit): void {
     const other = this.#parts.servers.all.get(row[NODE + 1 - node] as number)
-    const { table } = this.#parts.servers.all.get(row[NODE + node] as number)
+    const { table, stale } = this.#parts.servers.all.get(row[NODE + node] as number)
+    if (stale) return
     for (const { sid, read } of other.lookUps) {
       if (read || !table.sessions.has(sid)) continue
       const next = this.#parts.begin(row)

@@ -136,15 +136,22 @@ export class Parts {
   }
 
   /** What the servers' store holds after a write of a process, which still holds the epoch it had then. */
-  shelfAfter(before: number, process: number, index: number): number {
+  shelfAfter(before: number, process: number, index: number, node: number): number {
     if (before === UNREAD) return UNREAD
-    const key = (before * 2 ** 22 + process) * 16 + index
+    const key = ((before * 2 ** 22 + process) * 16 + index) * 2 + node
     let after = this.#shelvesAfter.get(key)
     if (after === undefined) {
       const { sid, epoch, write } = this.servers.all.get(process).queue[index] as ServerWrite
       const { [sid]: box = emptyBox(), ...others } = this.shelves.get(before)
-      const fits = write.kind === 'begin' || (box.session !== undefined && box.session.epoch <= epoch)
-      const left = fits ? recorded(box, write) : undefined
+      const { fence } = this.scenario
+      const isOwner = fence !== 'kept' || box.owner === node
+      const fits =
+        write.kind === 'begin' || (box.session !== undefined && box.session.epoch <= epoch && isOwner)
+      const made = fits ? recorded(box, write) : undefined
+      const left =
+        made && fence !== 'none'
+          ? { ...made, owner: write.kind === 'begin' ? node : box.owner, ...(box.free && { free: true }) }
+          : made
       after = left ? this.shelves.id(left.session ? { ...others, [sid]: left } : others) : REFUSED
       this.#shelvesAfter.set(key, after)
     }
@@ -226,6 +233,27 @@ export class Parts {
       copies = 0,
     } = this.scenario.budget
     return this.isShared || expiries + ends + closes + disposals + strangers + copies > 0
+  }
+
+  /** With a fence: whoever has read a session owns it. */
+  claim(next: Int32Array, sid: string, node: number): void {
+    if (this.scenario.fence === 'none' || next[SHELF] === UNREAD) return
+    const { [sid]: box, ...others } = this.shelves.get(next[SHELF] as number)
+    if (!box) return
+    next[SHELF] = this.shelves.id({
+      ...others,
+      [sid]: { session: box.session, waiting: box.waiting, owner: node },
+    })
+  }
+
+  /** The lease of a node has run out. */
+  free(next: Int32Array, node: number): void {
+    if (next[SHELF] === UNREAD) return
+    const shelf = Object.entries(this.shelves.get(next[SHELF] as number)).map(([sid, box]) => [
+      sid,
+      box.owner === node ? { ...box, free: true } : box,
+    ])
+    next[SHELF] = this.shelves.id(Object.fromEntries(shelf))
   }
 
   boxOf(row: Int32Array, who: number): Box {

@@ -40,6 +40,8 @@ export interface Budget {
   readonly storeFailures: number
   /** The client's token is refused. */
   readonly refusals: number
+  /** A node stands still, or is cut off, until its lease has run out; then it goes on, and finds out. */
+  readonly lapses: number
 }
 
 export interface Scenario {
@@ -54,6 +56,8 @@ export interface Scenario {
   readonly clients: 1 | 2
   /** Server processes that share one store. */
   readonly nodes: 1 | 2
+  /** Whether their store knows whose a session is: who has found it last; and refuses the writes of all others, or should and does not. */
+  readonly fence: 'none' | 'kept' | 'broken'
   readonly maxMessages: number
   readonly maxQueueMessages: number
   readonly overflow: 'drop-oldest' | 'drop-newest' | 'reject'
@@ -80,6 +84,7 @@ const defaults: Omit<Scenario, 'name' | 'about' | 'budget'> = {
   onSessionLost: 'report',
   clients: 1,
   nodes: 1,
+  fence: 'none',
   maxMessages: 8,
   maxQueueMessages: 8,
   overflow: 'drop-oldest',

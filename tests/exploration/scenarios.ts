@@ -2,6 +2,7 @@
 
 import { type Scenario, scenario } from './scenario.ts'
 
+const fenced = { clientDurable: true, serverDurable: true, nodes: 2, fence: 'kept' } as const
 const durable = { clientDurable: true, serverDurable: true } as const
 
 export const scenarios: readonly Scenario[] = [
@@ -208,6 +209,42 @@ export const scenarios: readonly Scenario[] = [
     ...durable,
     nodes: 2,
     budget: { sends: 1, pushes: 1, cuts: 1 },
+  }),
+  scenario({
+    name: 'leaseUp',
+    about:
+      'a node that stands still loses its lease, and the other takes its session: two messages to the server',
+    ...fenced,
+    budget: { sends: 2, cuts: 1, lapses: 1 },
+  }),
+  scenario({
+    name: 'leaseDown',
+    about: 'the same with messages to the client',
+    ...fenced,
+    budget: { pushes: 2, lapses: 1 },
+  }),
+  scenario({
+    name: 'leaseTwice',
+    about: 'the same twice: each node in its turn, or one of them again',
+    ...fenced,
+    budget: { sends: 1, cuts: 1, lapses: 2 },
+  }),
+  scenario({
+    name: 'leaseDies',
+    about: 'a node stands still, and either dies',
+    ...fenced,
+    budget: { sends: 1, lapses: 1, serverDeaths: 1 },
+  }),
+]
+
+/** Worlds that are broken on purpose: exploring has to find it. */
+export const brokenScenarios: readonly Scenario[] = [
+  scenario({
+    name: 'leaseUnfenced',
+    about: 'a node that stands still loses its lease, and the store takes its writes all the same',
+    ...fenced,
+    fence: 'broken',
+    budget: { sends: 2, cuts: 1, lapses: 1 },
   }),
 ]
 

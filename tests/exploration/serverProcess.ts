@@ -29,6 +29,8 @@ export interface ServerProcess {
   checks: { conn: number; auth: string | undefined }[]
   /** Sessions that it let go of because another process had asked for them. */
   owed: string[]
+  /** Its lease has run out, and it does not know yet: it says nothing, and hears nothing. */
+  stale: boolean
   /** Sessions that this server ever began: names are never made twice, whatever dies. */
   made: number
 }
@@ -47,6 +49,8 @@ export type ServerEvent =
   | { readonly do: 'read'; readonly index: number; readonly box: Box | undefined }
   | { readonly do: 'found' | 'checked' | 'refused'; readonly index: number }
   | { readonly do: 'firstFrameIsLate' }
+  /** Its lease has run out; it finds out. */
+  | { readonly do: 'lapse' | 'notice' }
   | { readonly do: 'restart'; readonly shelf: Shelf }
   | { readonly do: 'takeUp'; readonly box: Box }
 
@@ -75,7 +79,9 @@ export class ServerProcesses {
       return { next: from, effects, violation }
     }
     tidy(process)
-    return { next: this.all.id(process), effects, violation: '' }
+    // Before anything is put on the wire, it looks whether its lease still holds.
+    const said = process.stale ? effects.filter((effect) => effect.do !== 'send') : effects
+    return { next: this.all.id(process), effects: said, violation: '' }
   }
 
   /** Whether the frames of a connection have to wait. */
@@ -106,6 +112,7 @@ export class ServerProcesses {
       lookUps: [],
       checks: [],
       owed: [],
+      stale: false,
       made,
     }
   }
@@ -157,6 +164,16 @@ export class ServerProcesses {
         this.#letGo(process, table, sid)
         return
       }
+      case 'lapse':
+        process.stale = true
+        return
+      case 'notice':
+        process.stale = false
+        for (const sid of [...process.table.sessions.keys()]) {
+          table.sessions.get(sid)?.fenced()
+          this.#letGo(process, table, sid)
+        }
+        return
       case 'ackIsDue':
         table.sessions.get(event.sid)?.wake(ACK_AT)
         return
@@ -315,10 +332,10 @@ export class ServerProcesses {
 }
 
 /** Equal for processes that are alike: maps hold the same, in whatever order they were filled. */
-function keyOf({ table, running, queue, names, lookUps, checks, owed, made }: ServerProcess): string {
+function keyOf({ table, running, queue, names, lookUps, checks, owed, stale, made }: ServerProcess): string {
   const connections = [...table.connections].sort(([a], [b]) => a - b)
   const sessions = [...table.sessions].sort(([a], [b]) => (a < b ? -1 : 1))
-  return JSON.stringify([connections, sessions, running, queue, names, lookUps, checks, owed, made])
+  return JSON.stringify([connections, sessions, running, queue, names, lookUps, checks, owed, stale, made])
 }
 
 /**

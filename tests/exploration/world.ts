@@ -12,7 +12,7 @@
 import type { Write } from '../../src/session/store.ts'
 import type { ClientEvent } from './clientProcess.ts'
 import { CHANGE, type Connection } from './connections.ts'
-import { emptyBox } from './disk.ts'
+import { type Box, emptyBox } from './disk.ts'
 import type { Engine } from './engine.ts'
 import { clientMenu, serverMenu } from './menus.ts'
 import { unanswered } from './monitor.ts'
@@ -286,7 +286,7 @@ export class World {
 
   #ofNode(row: Int32Array, node: number, visit: Visit): void {
     const id = row[NODE + node] as number
-    const { queue, table, lookUps } = this.#parts.servers.all.get(id)
+    const { queue, table, lookUps, stale } = this.#parts.servers.all.get(id)
     let menu = this.#serverMenus[id]
     if (menu === undefined) {
       menu = serverMenu(this.#parts.servers.all.get(id), this.#parts.scenario.budget).map((one) => ({
@@ -298,17 +298,31 @@ export class World {
     for (const item of menu) this.#nodeDoes(row, node, item, visit)
     for (let index = 0; index < queue.length; index += 1)
       if (index === 0 || queue[index - 1]?.sid !== queue[index]?.sid) this.#record(row, node, index, visit)
+    if (stale) {
+      if (this.#parts.left(row, 'serverDeaths') > 0) this.#nodeDies(row, node, 'serverDeaths', visit)
+      return
+    }
     lookUps.forEach(({ sid, read }, index) => {
-      // It is read after all that this process had written of it.
-      if (read || this.#isHeldElsewhere(row, node, sid) || queue.some((one) => one.sid === sid)) return
       const box = this.#parts.shelfOf(row)[sid]
+      // It is read after all that this process had written of it.
+      if (read || queue.some((one) => one.sid === sid)) return
+      if (box?.free) {
+        this.#claimFree(row, node, index, sid, box, visit)
+        return
+      }
+      if (this.#isHeldElsewhere(row, node, sid)) return
       const code = this.#parts.events.id(`read ${index} ${box ? this.#parts.boxes.id(box) : -1}`)
-      const event: ServerEvent = { do: 'read', index, box }
+      const event: ServerEvent = {
+        do: 'read',
+        index,
+        box: box && { session: box.session, waiting: box.waiting },
+      }
       this.#nodeDoes(
         row,
         node,
         { code, event, label: `has ${sid} read from the store`, spend: undefined },
         visit,
+        (next) => this.#parts.claim(next, sid, node),
       )
     })
     const left = this.#parts.left(row, 'pushes')
@@ -342,15 +356,44 @@ export class World {
         node,
         { code, event: { do: 'takeUp', box }, label: `takes ${sid} up`, spend: undefined },
         visit,
+        (next) => this.#parts.claim(next, sid, node),
       )
     }
   }
 
-  #nodeDoes(row: Int32Array, node: number, item: Item<ServerEvent>, visit: Visit): void {
+  /** A session whose owner's lease has run out, whatever that one is still at: from now on it does not count. */
+  #claimFree(row: Int32Array, node: number, index: number, sid: string, box: Box, visit: Visit): void {
+    const rx = JSON.stringify(rxOf(this.#parts.shelfOf(row)))
+    const code = this.#parts.events.id(`read ${index} ${this.#parts.boxes.id(box)}`)
+    const event: ServerEvent = { do: 'read', index, box: { session: box.session, waiting: box.waiting } }
+    const next = this.#parts.begin(row)
+    this.#parts.claim(next, sid, node)
+    const violation =
+      this.#parts.witness(next, this.#parts.facts.id(`letGo node0 ${rx} ${sid}`)) ||
+      this.#parts.witness(next, this.#parts.facts.id(`letGo node1 ${rx} ${sid}`)) ||
+      this.#parts.serverStep(next, node, code, () => event)
+    this.#parts.tell(
+      visit,
+      next,
+      true,
+      () => `node ${node} takes ${sid}, whose owner's lease has run out`,
+      violation,
+    )
+  }
+
+  #nodeDoes(
+    row: Int32Array,
+    node: number,
+    item: Item<ServerEvent>,
+    visit: Visit,
+    also: (next: Int32Array) => void = () => {},
+  ): void {
     const { event, label, spend, code } = item
     if (spend && this.#parts.left(row, spend) === 0) return
     const next = this.#parts.begin(row)
     if (spend) this.#parts.spend(next, spend)
+    if (event.do === 'lapse') this.#parts.free(next, node)
+    also(next)
     const violation = this.#parts.serverStep(next, node, code, () => event)
     this.#parts.tell(visit, next, spend === undefined, () => `node ${node} ${label}`, violation)
   }
@@ -360,7 +403,7 @@ export class World {
     const { write } = queue[index] as ServerWrite
     const next = this.#parts.begin(row)
     const before = row[SHELF] as number
-    const shelf = this.#parts.shelfAfter(before, row[NODE + node] as number, index)
+    const shelf = this.#parts.shelfAfter(before, row[NODE + node] as number, index, node)
     const after = shelf !== REFUSED
     if (after) next[SHELF] = shelf
     const outcome = after ? 'stored' : 'stale'
