@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { nextSocket } from '../tests/support/fakeSockets.ts'
+import { RecordingTransport } from '../tests/support/recordingTransport.ts'
 import { Endpoint, type EndpointOptions } from './Endpoint.ts'
 import { FakeWebSocket } from './testing/FakeWebSocket.ts'
 import { VirtualClock } from './testing/VirtualClock.ts'
-import type { HttpExchange, HttpReceiver, HttpRequest, HttpTransport } from './transport/HttpTransport.ts'
 
 let clock: VirtualClock
 const endpoints: Endpoint[] = []
@@ -14,44 +15,6 @@ beforeEach(() => {
 afterEach(() => {
   for (const endpoint of endpoints.splice(0)) endpoint.dispose()
 })
-
-/** A transport that keeps every request and answers it with an empty object. */
-class Recorder implements HttpTransport {
-  readonly requests: HttpRequest[] = []
-  readonly acceptEncoding = undefined
-  readonly capabilities = {
-    tellsSent: true,
-    connectTimeout: true,
-    manualRedirects: true,
-    boundedHeaders: true,
-    boundedEncodings: true,
-    uploadStreams: true,
-    uploadProgress: true,
-    cookies: true,
-    ownsConnections: true,
-  }
-
-  send(request: HttpRequest, receiver: HttpReceiver): HttpExchange {
-    this.requests.push(request)
-    queueMicrotask(() => {
-      receiver.onSent()
-      receiver.onResponse({
-        status: 200,
-        headers: { 'content-type': 'application/json' },
-        finalUrl: undefined,
-        setCookie: undefined,
-        body: new TextEncoder().encode('{}'),
-      })
-    })
-    return { cancel() {} }
-  }
-
-  decodeText(bytes: Uint8Array): string {
-    return new TextDecoder().decode(bytes)
-  }
-
-  dispose(): void {}
-}
 
 function make(options: Partial<EndpointOptions> = {}): Endpoint {
   const endpoint = new Endpoint({
@@ -72,12 +35,6 @@ async function makeOpen(options: Partial<EndpointOptions> = {}): Promise<Endpoin
   FakeWebSocket.latest.accept()
   await clock.advance(0)
   return endpoint
-}
-
-/** Lets time pass until the next attempt is made. */
-async function nextSocket(): Promise<void> {
-  const before = FakeWebSocket.all.length
-  while (FakeWebSocket.all.length === before) await clock.advance(100)
 }
 
 const say = (id: string, content: string, more: object = {}) =>
@@ -131,10 +88,10 @@ describe('ask', () => {
     const endpoint = make()
     const reply = endpoint.ask('What?')
     for (let attempt = 0; attempt < 3; attempt += 1) {
-      await nextSocket()
+      await nextSocket(clock)
       FakeWebSocket.latest.cut()
     }
-    await nextSocket()
+    await nextSocket(clock)
     FakeWebSocket.latest.accept()
     await clock.advance(0)
     expect(FakeWebSocket.latest.messages.map(({ id }) => id)).toEqual([reply.id])
@@ -148,7 +105,7 @@ describe('ask', () => {
     say(reply.id, 'one')
     FakeWebSocket.latest.cut()
     expect(await failure(reply.text())).toMatchObject({ code: 'CONNECTION' })
-    await nextSocket()
+    await nextSocket(clock)
     FakeWebSocket.latest.accept()
     await clock.advance(0)
     expect(FakeWebSocket.latest.messages).toEqual([])
@@ -283,7 +240,7 @@ describe('messages', () => {
 
 describe('the HTTP side', () => {
   it('calls the routes of the contract, or those it was given, with the token in a header', async () => {
-    const transport = new Recorder()
+    const transport = new RecordingTransport()
     const endpoint = make({ token: async () => 'secret', routes: { models: '/models' }, api: { transport } })
     await endpoint.getHealth()
     await endpoint.getSettings()

@@ -1,6 +1,7 @@
 // GuruConnection on made-up sockets and virtual time: what burned the users of others, and what the contract promises.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { nextSocket } from '../tests/support/fakeSockets.ts'
 import { GuruConnection, type GuruConnectionOptions } from './GuruConnection.ts'
 import { FakeWebSocket } from './testing/FakeWebSocket.ts'
 import { VirtualClock } from './testing/VirtualClock.ts'
@@ -36,12 +37,6 @@ async function makeOpen(options: Partial<GuruConnectionOptions> = {}): Promise<G
   FakeWebSocket.latest.accept()
   await clock.advance(0)
   return connection
-}
-
-async function nextSocket(): Promise<FakeWebSocket> {
-  const before = FakeWebSocket.all.length
-  while (FakeWebSocket.all.length === before) await clock.advance(50)
-  return FakeWebSocket.latest
 }
 
 const live = () => FakeWebSocket.all.filter(({ readyState }) => readyState <= 1).length
@@ -81,7 +76,7 @@ describe('connecting', () => {
       },
     })
     connection.on('error', (error) => errors.push(error))
-    const socket = await nextSocket()
+    const socket = await nextSocket(clock)
     expect(socket.url).toBe('ws://h/ws?ticket=2')
     expect(errors[0]).toMatchObject({
       code: 'CONNECTION',
@@ -129,7 +124,7 @@ describe('one socket at a time', () => {
     const connection = await makeOpen()
     const old = FakeWebSocket.latest
     old.cut()
-    await nextSocket()
+    await nextSocket(clock)
     FakeWebSocket.latest.accept()
     const seen: unknown[] = []
     connection.on('message', (message) => seen.push(message))
@@ -199,7 +194,7 @@ describe('the queue', () => {
     await clock.advance(0)
     FakeWebSocket.latest.accept()
     FakeWebSocket.latest.cut(1009)
-    const socket = await nextSocket()
+    const socket = await nextSocket(clock)
     socket.accept()
     await clock.advance(0)
     expect(dropped).toEqual([['refused', 'x'.repeat(1000)]])
@@ -246,7 +241,7 @@ describe('requests', () => {
     FakeWebSocket.latest.cut()
     expect(await sent).toMatchObject({ code: 'CONNECTION' })
     const queued = connection.request({ q: 2, id: 'q2' })
-    const socket = await nextSocket()
+    const socket = await nextSocket(clock)
     socket.accept()
     await clock.advance(0)
     socket.receive({ request_id: 'q2', fine: true })
@@ -431,7 +426,7 @@ describe('the heartbeat', () => {
     FakeWebSocket.latest.receive({ type: 'pong' })
     await clock.advance(1000)
     FakeWebSocket.latest.cut()
-    await nextSocket()
+    await nextSocket(clock)
     FakeWebSocket.latest.accept()
     await clock.advance(700)
     expect(connection.connected).toBe(true)
@@ -508,7 +503,7 @@ describe('options', () => {
     expect(FakeWebSocket.latest.messages).toMatchObject([{ type: 'ping' }])
     connection.url = 'ws://other/ws'
     FakeWebSocket.latest.cut()
-    expect((await nextSocket()).url).toBe('ws://other/ws')
+    expect((await nextSocket(clock)).url).toBe('ws://other/ws')
   })
 })
 

@@ -1,30 +1,11 @@
-// client.fetch against real servers: the manners of fetch, the policies of the client.
+import { describe, expect, it } from 'vitest'
+import { closedPort } from '../../tests/support/misbehavingServer.ts'
+import { serveClient } from '../../tests/support/servedClients.ts'
+import type { ApiClientOptions } from '../ApiClient.ts'
 
-import type { ServerResponse } from 'node:http'
-import { afterEach, describe, expect, it } from 'vitest'
-import { closedPort, type ReadRequest, startServer } from '../../tests/support/misbehavingServer.ts'
-import { ApiClient, type ApiClientOptions } from '../ApiClient.ts'
-
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
-})
-
-async function setUp(
-  handle: (request: ReadRequest, response: ServerResponse, count: number) => void,
-  options: ApiClientOptions = {},
-) {
-  let count = 0
-  const server = await startServer((request, response) => {
-    count += 1
-    handle(request, response, count)
-  })
-  const client = new ApiClient({ retryDelay: 1, ...options })
-  cleanups.push(
-    () => server.close(),
-    () => client.dispose(),
-  )
-  return { server, client, fetch: client.fetch }
+async function setUp(handle: Parameters<typeof serveClient>[0], options: ApiClientOptions = {}) {
+  const served = await serveClient(handle, { baseURL: undefined, ...options })
+  return { ...served, fetch: served.client.fetch }
 }
 
 const failure = (promise: Promise<unknown>) =>

@@ -1,36 +1,14 @@
 // The policies that a client is given: around the call, hedged, coalesced.
 
 import type { ServerResponse } from 'node:http'
-import { afterEach, describe, expect, it } from 'vitest'
-import { type ReadRequest, startServer } from '../../tests/support/misbehavingServer.ts'
-import { ApiClient, type ApiClientOptions } from '../ApiClient.ts'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { serveClient } from '../../tests/support/servedClients.ts'
+import { ApiClient } from '../ApiClient.ts'
 import { bulkhead } from '../policies/bulkhead/bulkhead.ts'
 import { chaos } from '../policies/chaos/chaos.ts'
 import { compose } from '../policies/compose.ts'
 import { fallback } from '../policies/fallback/fallback.ts'
 import { hedge } from '../policies/hedge/hedge.ts'
-
-const cleanups: (() => unknown)[] = []
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
-})
-
-async function setUp(
-  handle: (request: ReadRequest, response: ServerResponse, count: number) => void,
-  options: ApiClientOptions = {},
-) {
-  let count = 0
-  const server = await startServer((request, response) => {
-    count += 1
-    handle(request, response, count)
-  })
-  const client = new ApiClient({ baseURL: server.origin, retryDelay: 1, ...options })
-  cleanups.push(
-    () => server.close(),
-    () => client.dispose(),
-  )
-  return { server, client }
-}
 
 const json = (response: ServerResponse, body: unknown) =>
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body))
@@ -38,7 +16,7 @@ const json = (response: ServerResponse, body: unknown) =>
 describe('a policy around every call', () => {
   it('bulkhead: so many at once, the rest is refused', async () => {
     const open: ServerResponse[] = []
-    const { client } = await setUp((_request, response) => void open.push(response), {
+    const { client } = await serveClient((_request, response) => void open.push(response), {
       policy: bulkhead({ maxConcurrent: 2 }),
     })
     const calls = [client.get('/a'), client.get('/b')]
@@ -50,7 +28,7 @@ describe('a policy around every call', () => {
 
   it('fallback and chaos compose; retries stay inside', async () => {
     const storm = chaos({ enabled: true, fault: { rate: 1, error: () => new Error('injected') } })
-    const { client, server } = await setUp((_request, response) => json(response, 'fresh'), {
+    const { client, server } = await serveClient((_request, response) => json(response, 'fresh'), {
       policy: compose(fallback('stale'), storm),
     })
     expect(await client.get('/')).toBe('stale')
@@ -60,7 +38,7 @@ describe('a policy around every call', () => {
   })
 
   it("works beside the caller's signal, and around fetch", async () => {
-    const { client } = await setUp(
+    const { client } = await serveClient(
       (request, response) => {
         if (request.url === '/answer') response.end('answer')
       },
@@ -77,7 +55,7 @@ describe('a policy around every call', () => {
 describe('hedging', () => {
   it('asks a second time when the first answer is slow, and never hedges a POST', async () => {
     const hedged: number[] = []
-    const { client, server } = await setUp(
+    const { client, server } = await serveClient(
       (request, response, count) => {
         if (request.method === 'POST' || count > 1) json(response, count)
       },
@@ -94,7 +72,7 @@ describe('hedging', () => {
 describe('coalescing', () => {
   it('identical GETs at the same time are one request; other headers make another', async () => {
     const waiting: ServerResponse[] = []
-    const { client, server } = await setUp((_request, response) => void waiting.push(response), {
+    const { client, server } = await serveClient((_request, response) => void waiting.push(response), {
       coalesce: true,
     })
     const same = [client.get('/a'), client.get('/a'), client.get('/a', { params: undefined })]
@@ -109,7 +87,7 @@ describe('coalescing', () => {
 
   it('each caller can abort alone; POSTs and later GETs are requests of their own', async () => {
     let answer: (() => void) | undefined
-    const { client, server } = await setUp(
+    const { client, server } = await serveClient(
       (request, response, count) => {
         if (count === 1) answer = () => json(response, 'shared')
         else json(response, request.method)
@@ -138,7 +116,7 @@ describe('coalescing', () => {
 
 describe('extend', () => {
   it('overlays options, joins headers, keeps interceptors, and shares no breaker', async () => {
-    const { client } = await setUp(
+    const { client } = await serveClient(
       (request, response) => {
         const { 'x-a': a, 'x-b': b, 'x-c': c } = request.headers
         if (request.url === '/fail') response.writeHead(500).end()
@@ -155,7 +133,7 @@ describe('extend', () => {
     })
     client.timeout = 5000
     const other = client.extend({ headers: { 'x-b': '2' }, retries: 1 })
-    cleanups.push(() => other.dispose())
+    onTestFinished(() => other.dispose())
     expect(await other.get('/')).toEqual(['1', '2', '3'])
     expect([other.timeout, other.retries, client.retries]).toEqual([5000, 1, 0])
     await client.get('/fail').catch(() => {})

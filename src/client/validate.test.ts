@@ -1,48 +1,16 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { RecordingTransport } from '../../tests/support/recordingTransport.ts'
 import { ApiClient } from '../ApiClient.ts'
 import { Endpoint } from '../Endpoint.ts'
 import { InputValidator } from '../security/InputValidator.ts'
 import { FakeWebSocket } from '../testing/FakeWebSocket.ts'
-import type { HttpExchange, HttpReceiver, HttpRequest, HttpTransport } from '../transport/HttpTransport.ts'
 
 const ATTACK = '<img src=x onerror=steal()>'
 
-let sent: HttpRequest[]
-/** Keeps every request and answers it with an empty object. */
-const transport = {
-  acceptEncoding: undefined,
-  capabilities: {
-    tellsSent: true,
-    connectTimeout: true,
-    manualRedirects: true,
-    boundedHeaders: true,
-    boundedEncodings: true,
-    uploadStreams: true,
-    uploadProgress: true,
-    cookies: true,
-    ownsConnections: true,
-  },
-  send(request: HttpRequest, receiver: HttpReceiver): HttpExchange {
-    sent.push(request)
-    queueMicrotask(() => {
-      receiver.onSent()
-      receiver.onResponse({
-        status: 200,
-        headers: { 'content-type': 'application/json' },
-        finalUrl: undefined,
-        setCookie: undefined,
-        body: new TextEncoder().encode('{}'),
-      })
-    })
-    return { cancel() {} }
-  },
-  decodeText: (bytes: Uint8Array) => new TextDecoder().decode(bytes),
-  dispose() {},
-} as HttpTransport
-
+let transport: RecordingTransport
 const open: { dispose(): void }[] = []
 beforeEach(() => {
-  sent = []
+  transport = new RecordingTransport()
   FakeWebSocket.reset()
 })
 afterEach(() => {
@@ -65,9 +33,9 @@ it('a call whose texts are refused rejects with the ValidationError, and nothing
   await expect(api.get('/notes', { params: { q: "x' or 1=1 -- " } })).rejects.toMatchObject({
     field: 'params.q',
   })
-  expect(sent).toHaveLength(0)
+  expect(transport.requests).toHaveLength(0)
   await api.post('/notes', { note: 'a < b', html: ATTACK })
-  expect(sent).toHaveLength(1)
+  expect(transport.requests).toHaveLength(1)
 })
 
 it('a client made of another validates once, by its own rules where it has some', async () => {

@@ -2,6 +2,7 @@
 // line and in a session.
 
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { nextSocket } from '../../tests/support/fakeSockets.ts'
 import { GuruConnection, type GuruConnectionOptions } from '../GuruConnection.ts'
 import { FakeWebSocket } from '../testing/FakeWebSocket.ts'
 import { VirtualClock } from '../testing/VirtualClock.ts'
@@ -35,14 +36,7 @@ function make(options: Partial<GuruConnectionOptions> = {}): GuruConnection {
   return connection
 }
 
-async function socket(): Promise<FakeWebSocket> {
-  const before = FakeWebSocket.all.length
-  for (let turn = 0; FakeWebSocket.all.length === before; turn += 1) {
-    if (turn > 2000) throw new Error('no socket was made')
-    await clock.advance(50)
-  }
-  return FakeWebSocket.latest
-}
+const socket = () => nextSocket(clock)
 
 const OPENED = {
   t: 'opened',

@@ -1,6 +1,7 @@
 // Sessions on the client, on made-up sockets and virtual time: the test plays the server, frame by frame.
 
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { nextSocket } from '../../tests/support/fakeSockets.ts'
 import { GuruConnection, type GuruConnectionOptions, type MessageContext } from '../GuruConnection.ts'
 import { FakeWebSocket } from '../testing/FakeWebSocket.ts'
 import { VirtualClock } from '../testing/VirtualClock.ts'
@@ -62,15 +63,7 @@ const OPENED = {
   ping: 0,
 }
 
-/** The next socket, once the session's code has been loaded. */
-async function socket(): Promise<FakeWebSocket> {
-  const before = FakeWebSocket.all.length
-  for (let turn = 0; FakeWebSocket.all.length === before; turn += 1) {
-    if (turn > 2000) throw new Error('no socket was made')
-    await clock.advance(50)
-  }
-  return FakeWebSocket.latest
-}
+const socket = () => nextSocket(clock)
 
 async function begin(connection: GuruConnection, limits = {}): Promise<FakeWebSocket> {
   const line = FakeWebSocket.all.length > 0 ? FakeWebSocket.latest : await socket()

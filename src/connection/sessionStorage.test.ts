@@ -1,6 +1,7 @@
 // A session with a storage, on made-up sockets, a made-up disk and virtual time: what one connection leaves to the next.
 
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { nextSocket } from '../../tests/support/fakeSockets.ts'
 import { GuruConnection } from '../GuruConnection.ts'
 import { FakeWebSocket } from '../testing/FakeWebSocket.ts'
 import { MemoryDisk } from '../testing/MemoryOutbox.ts'
@@ -40,14 +41,7 @@ function make(): GuruConnection {
   return connection
 }
 
-async function socket(): Promise<FakeWebSocket> {
-  const before = FakeWebSocket.all.length
-  for (let turn = 0; FakeWebSocket.all.length === before; turn += 1) {
-    if (turn > 2000) throw new Error('no socket was made')
-    await clock.advance(50)
-  }
-  return FakeWebSocket.latest
-}
+const socket = () => nextSocket(clock)
 
 const LIMITS = { maxMessages: 3, maxBytes: 10_000, maxFrame: 1000 }
 const OPENED = { t: 'opened', rx: 0, ttl: 60_000, ping: 0, ...LIMITS }
