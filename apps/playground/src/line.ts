@@ -281,7 +281,13 @@ export class Line {
     })
     api.on('breaker', ({ state, reason }) => {
       const text = `${breakerName(state)} · ${reason.replaceAll('-', ' ')}`
-      note({ ...now(), kind: 'breaker', subject: 'Breaker', text, routine: false })
+      note({
+        ...now(),
+        kind: state === 'CLOSED' ? 'ok' : 'breaker',
+        subject: 'Breaker',
+        text,
+        routine: false,
+      })
     })
   }
 
