@@ -103,8 +103,11 @@ describe('ask', () => {
     const endpoint = await makeOpen()
     const reply = endpoint.ask('What?')
     say(reply.id, 'one')
-    FakeWebSocket.latest.cut()
-    expect(await failure(reply.text())).toMatchObject({ code: 'CONNECTION' })
+    FakeWebSocket.latest.cut(1012, 'restarting')
+    expect(await failure(reply.text())).toMatchObject({
+      code: 'CONNECTION',
+      message: expect.stringMatching(/lost before the reply ended.*: restarting$/),
+    })
     await nextSocket(clock)
     FakeWebSocket.latest.accept()
     await clock.advance(0)
@@ -171,8 +174,11 @@ describe('ask', () => {
     const givenUp = make({ connection: { maxReconnectAttempts: 0 } })
     const lost = failure(givenUp.ask('What?').text())
     await clock.advance(0)
-    FakeWebSocket.latest.cut()
-    expect(await lost).toMatchObject({ code: 'CONNECTION' })
+    FakeWebSocket.latest.cut(4000, 'not today')
+    expect(await lost).toMatchObject({
+      code: 'CONNECTION',
+      message: 'the line was given up before the question was sent: not today',
+    })
     expect(givenUp.getStats().websocket.queuedMessages).toBe(0)
 
     const disposed = make()
@@ -180,6 +186,17 @@ describe('ask', () => {
     disposed.dispose()
     expect(await ended).toMatchObject({ code: 'DISPOSED' })
     expect(() => disposed.ask('What?')).toThrow(expect.objectContaining({ code: 'DISPOSED' }))
+  })
+
+  it('waits for the line beyond its timeout, and is taken back when the caller aborts', async () => {
+    const endpoint = make()
+    const controller = new AbortController()
+    const waiting = failure(endpoint.ask('What?', { timeout: 1000, signal: controller.signal }).text())
+    await clock.advance(5000)
+    expect(endpoint.getStats().websocket.queuedMessages).toBe(1)
+    controller.abort()
+    expect(await waiting).toMatchObject({ code: 'ABORTED' })
+    expect(endpoint.getStats().websocket.queuedMessages).toBe(0)
   })
 
   it('refuses an id that waits for its answer already', async () => {

@@ -7,6 +7,7 @@ import { AbortError, CommsError, type ErrorCode, TimeoutError } from '../core/er
 import type { LostSession } from './events.ts'
 import { type Reply, ReplyBuffer } from './Reply.ts'
 import type { Receipt } from './receipt.ts'
+import type { CloseInfo } from './reconnect.ts'
 
 /** What the assistant says, as it travels: a piece of the answer to `request_id`. */
 export interface AssistantMessage {
@@ -61,7 +62,11 @@ export class Questions {
     })
     // A question that was under way is not asked again: it might be answered twice.
     const lost = 'the line was lost before the reply ended; ask again if it may be answered twice'
-    line.on('close', () => this.#fail('CONNECTION', lost, ({ sent }) => sent && !line.lossless))
+    let why = ''
+    line.on('close', ({ reason }: CloseInfo) => {
+      why = reason && `: ${reason}`
+      this.#fail('CONNECTION', `${lost}${why}`, ({ sent }) => sent && !line.lossless)
+    })
     line.on('sessionLost', ({ inDoubt, resent }: LostSession) => {
       const asked = new Set(resent ? inDoubt.map(({ id }) => id) : [])
       const message = 'the session was lost before the reply ended; ask again if it may be answered twice'
@@ -70,7 +75,7 @@ export class Questions {
     line.on('connectionState', (state: string) => {
       if (state !== 'failed') return
       for (const { receipt } of this.#waiting.values()) receipt.cancel()
-      this.#fail('CONNECTION', 'the line was given up before the question was sent')
+      this.#fail('CONNECTION', `the line was given up before the question was sent${why}`)
     })
     line.on('dropped', ({ id, reason }: { id: string; reason: string }) => {
       const message = `the question was dropped before it was sent (${reason})`
