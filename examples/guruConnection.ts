@@ -13,9 +13,9 @@ const connection = new GuruConnection({
 })
 connection.on('connectionState', (state) => console.log('line:', state))
 connection.on('reconnecting', ({ attempt, delay }) =>
-  console.log(`attempt ${attempt} in ${Math.round(delay)} ms at the latest`),
+  console.log(`attempt ${attempt} in ${delay} ms at the latest`),
 )
-connection.on('error', () => {}) // said by the states already
+connection.on('error', ({ code, message }) => console.log('error:', code, message))
 
 await new Promise((resolve) => connection.once('open', resolve))
 

@@ -24,7 +24,7 @@ import { CommsError } from './core/errors.ts'
 import { callable, checkOption, checkOptions } from './core/options.ts'
 import { platform } from './transport/platform.ts'
 
-export type { ConnectionEvents, LostSession } from './connection/events.ts'
+export type { ConnectionEvents, LostSession, ReportedError } from './connection/events.ts'
 export type { ConnectionState } from './connection/machine.ts'
 export type { DroppedMessage, DropReason, MessageContext, SendOptions } from './connection/messageLayer.ts'
 export type {

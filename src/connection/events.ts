@@ -6,6 +6,9 @@ import type { DroppedMessage } from './messageLayer.ts'
 import type { CloseInfo } from './reconnect.ts'
 import type { Status } from './status.ts'
 
+/** Ours have a `code`; what a handler or a listener threw may have none. */
+export type ReportedError = Error & { readonly code?: string }
+
 export interface ConnectionEvents<In = unknown> {
   /** The line is open and what was queued has been sent. */
   open: []
@@ -24,7 +27,7 @@ export interface ConnectionEvents<In = unknown> {
   /** All attempts have been used: nothing more happens until `connect()`. */
   max_reconnect_attempts: [used: { attempts: number }]
   /** Something failed. Nobody has to listen. */
-  error: [error: Error]
+  error: [error: ReportedError]
   /** A message will not arrive. */
   dropped: [message: DroppedMessage]
   /** The other side has handled a message (sessions only). */

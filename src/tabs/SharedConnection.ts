@@ -3,7 +3,7 @@
 // same outbox. No timer is needed: who has something unconfirmed sends it again when a new leader says that it leads.
 
 import { encode, snapshot } from '../connection/encoding.ts'
-import { OWN_EVENTS } from '../connection/events.ts'
+import { OWN_EVENTS, type ReportedError } from '../connection/events.ts'
 import type { DropReason, MessageContext, SendOptions } from '../connection/messageLayer.ts'
 import { messageSeq } from '../connection/receipt.ts'
 import { Emitter } from '../core/emitter.ts'
@@ -56,7 +56,7 @@ export interface SharedEvents {
   dropped: [message: { id: string; reason: DropReason }]
   /** It will never be known whether these messages were handled: those of this tab. */
   inDoubt: [message: { id: string; reason: string }]
-  error: [error: Error]
+  error: [error: ReportedError]
 }
 
 /** What there is in the tab that leads. */
