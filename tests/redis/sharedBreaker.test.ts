@@ -2,7 +2,9 @@
 
 import { setTimeout as rest } from 'node:timers/promises'
 import fc from 'fast-check'
+import { Redis } from 'ioredis'
 import { afterEach, describe, expect, it } from 'vitest'
+import { fromIoredis } from '../../src/redis/adapters/fromIoredis.ts'
 import {
   BREAKER,
   type BreakerWord,
@@ -58,7 +60,7 @@ async function agrees({ engine }: OpenedEngine): Promise<void> {
       for (const { who, word, openMs, openings, probes, pauseMs } of steps) {
         if (pauseMs > 0) await rest(pauseMs)
         const request = { word, openMs, openings, probes }
-        const facts = breakerReply(await calls.run(BREAKER, [key], breakerArguments(who, request)))
+        const facts = breakerReply(await calls.run(BREAKER, [key], breakerArguments(who, key, request)))
         const model = answerBreaker(kept, who, request, facts.now)
         expect(facts, `${who} ${word}`).toEqual(model.facts)
         if (model.published) promised.push(`${facts.version} ${facts.state}`)
@@ -107,13 +109,15 @@ async function fleet(server: RedisServer): Promise<SharedCircuitBreaker[]> {
     for (const { end } of engines) await end()
   })
   await Promise.all(breakers.map((breaker) => breaker.ready()))
-  const channel = 'guru:breaker:backend'
+  await listenedTo(server, 'guru:breaker:backend', breakers.length)
+  return breakers
+}
+
+async function listenedTo(server: RedisServer, channel: string, by: number): Promise<void> {
   for (let looks = 0; looks < 1000; looks += 1) {
-    const listeners = await server.command('PUBSUB', 'NUMSUB', channel)
-    if (listeners.endsWith(`:${breakers.length}`)) break
+    if ((await server.command('PUBSUB', 'NUMSUB', channel)).endsWith(`:${by}`)) return
     await rest(5)
   }
-  return breakers
 }
 
 async function fail(breaker: SharedCircuitBreaker): Promise<void> {
@@ -122,6 +126,31 @@ async function fail(breaker: SharedCircuitBreaker): Promise<void> {
 }
 
 describe.skipIf(!can)('a fleet with one breaker', () => {
+  it('hears of changes through a client that prefixes its keys', async () => {
+    const server = await RedisServer.start()
+    cleanups.push(() => server.stop())
+    const clients = [1, 2].map(() => new Redis({ port: server.port, keyPrefix: 'app:' }))
+    const breakers = clients.map(
+      (client) => new SharedCircuitBreaker({ engine: fromIoredis(client), name: 'backend' }),
+    )
+    cleanups.push(async () => {
+      for (const breaker of breakers) await breaker.close()
+      for (const client of clients) client.disconnect()
+    })
+    await Promise.all(breakers.map((breaker) => breaker.ready()))
+    await listenedTo(server, 'guru:breaker:backend', 2)
+    // The first look after listening is over.
+    await Promise.all(breakers.map((breaker) => breaker.ready()))
+    await breakers[0]?.isolate()
+    const runs = async () =>
+      /cmdstat_evalsha:calls=(\d+)/.exec(await server.command('INFO', 'commandstats'))?.[1]
+    const before = await runs()
+    await until(() => breakers[1]?.state === 'OPEN')
+    // By the message: nobody has looked.
+    expect(await runs()).toBe(before)
+    expect(await server.command('EXISTS', 'app:guru:breaker:backend')).toBe('1')
+  }, 30_000)
+
   it('all learn what one learns, one probes, all go on', async () => {
     const server = await RedisServer.start()
     cleanups.push(() => server.stop())

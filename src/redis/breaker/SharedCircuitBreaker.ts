@@ -285,7 +285,9 @@ export class SharedCircuitBreaker implements Layer {
     const request = { word, openMs, openings, probes: this.#values.halfOpenRequests }
     let facts: BreakerFacts
     try {
-      facts = breakerReply(await this.#calls.run(BREAKER, [this.#key], breakerArguments(this.#id, request)))
+      facts = breakerReply(
+        await this.#calls.run(BREAKER, [this.#key], breakerArguments(this.#id, this.#key, request)),
+      )
     } catch (error) {
       const failure = engineError(error, OWNER)
       if (!this.#closed) this.#turn(true, failure)
