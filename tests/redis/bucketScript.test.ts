@@ -52,6 +52,7 @@ function agrees(open: () => OpenedEngine) {
           { tokensPerSecond: 100, burstCapacity: 100 },
           { tokensPerSecond: 1000, burstCapacity: 7.5 },
           { tokensPerSecond: 3, burstCapacity: 40 },
+          { tokensPerSecond: 50, burstCapacity: 1 },
         ),
         async (steps, limit) => {
           run += 1
@@ -131,7 +132,7 @@ async function stateOf({ engine }: OpenedEngine, key: string): Promise<BucketSta
       number,
     ]
     if (texts[index] === '*') state = { tokens: a, at: b, expected: c, probation: d, born: e, members }
-    else members.set(texts[index] as string, { seq: a, held: b, used: c, seen: d })
+    else members.set(texts[index] as string, { seq: a, held: b, used: c, seen: d, waits: e })
   }
   return state
 }

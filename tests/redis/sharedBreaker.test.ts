@@ -2,7 +2,9 @@
 
 import { setTimeout as rest } from 'node:timers/promises'
 import fc from 'fast-check'
+import { Redis } from 'ioredis'
 import { afterEach, describe, expect, it } from 'vitest'
+import { fromIoredis } from '../../src/redis/adapters/fromIoredis.ts'
 import {
   BREAKER,
   type BreakerWord,
@@ -58,7 +60,7 @@ async function agrees({ engine }: OpenedEngine): Promise<void> {
       for (const { who, word, openMs, openings, probes, pauseMs } of steps) {
         if (pauseMs > 0) await rest(pauseMs)
         const request = { word, openMs, openings, probes }
-        const facts = breakerReply(await calls.run(BREAKER, [key], breakerArguments(who, request)))
+        const facts = breakerReply(await calls.run(BREAKER, [key], breakerArguments(who, key, request)))
         const model = answerBreaker(kept, who, request, facts.now)
         expect(facts, `${who} ${word}`).toEqual(model.facts)
         if (model.published) promised.push(`${facts.version} ${facts.state}`)
@@ -107,13 +109,15 @@ async function fleet(server: RedisServer): Promise<SharedCircuitBreaker[]> {
     for (const { end } of engines) await end()
   })
   await Promise.all(breakers.map((breaker) => breaker.ready()))
-  const channel = 'guru:breaker:backend'
+  await listenedTo(server, 'guru:breaker:backend', breakers.length)
+  return breakers
+}
+
+async function listenedTo(server: RedisServer, channel: string, by: number): Promise<void> {
   for (let looks = 0; looks < 1000; looks += 1) {
-    const listeners = await server.command('PUBSUB', 'NUMSUB', channel)
-    if (listeners.endsWith(`:${breakers.length}`)) break
+    if ((await server.command('PUBSUB', 'NUMSUB', channel)).endsWith(`:${by}`)) return
     await rest(5)
   }
-  return breakers
 }
 
 async function fail(breaker: SharedCircuitBreaker): Promise<void> {
@@ -122,6 +126,29 @@ async function fail(breaker: SharedCircuitBreaker): Promise<void> {
 }
 
 describe.skipIf(!can)('a fleet with one breaker', () => {
+  it('hears of changes through a client that prefixes its keys', async () => {
+    const server = await RedisServer.start()
+    cleanups.push(() => server.stop())
+    const client = new Redis({ port: server.port, keyPrefix: 'app:' })
+    const engine = fromIoredis(client)
+    const breaker = new SharedCircuitBreaker({ engine, name: 'backend' })
+    cleanups.push(async () => {
+      await breaker.close()
+      await engine.close()
+      client.disconnect()
+    })
+    const heard: string[] = []
+    await engine.subscribe(
+      'guru:breaker:backend',
+      (message) => heard.push(Buffer.from(message).toString()),
+      () => {},
+    )
+    await breaker.isolate()
+    await until(() => heard.length > 0)
+    expect(heard[0]).toMatch(/ OPEN -1 /)
+    expect(await server.command('EXISTS', 'app:guru:breaker:backend')).toBe('1')
+  }, 30_000)
+
   it('all learn what one learns, one probes, all go on', async () => {
     const server = await RedisServer.start()
     cleanups.push(() => server.stop())

@@ -8,6 +8,8 @@ interface Member {
   held: number
   used: number
   seen: number
+  /** Since when it has waited for what it needs; 0 when it does not. */
+  waits: number
 }
 
 export interface BucketState {
@@ -74,7 +76,7 @@ export function answer(
   const lentToMe = wasHere ? me.held : 0
   const back = (tokensPerSecond / 1000) * partBefore * (now - bucket.at)
   bucket.tokens = Math.max(-burst, bucket.tokens + back)
-  bucket.tokens = Math.min(bucket.tokens, burst * partBefore - lentToOthers - lentToMe)
+  bucket.tokens = Math.min(bucket.tokens, Math.max(1, burst * partBefore) - lentToOthers - lentToMe)
   bucket.at = now
   if (wasHere) bucket.tokens += me.held - (request.used - me.used) - request.held
   if (request.leaving) {
@@ -84,7 +86,7 @@ export function answer(
 
   const processes = Math.max(present.length + missing + 1, bucket.expected)
   const part = (present.length + 1) / processes
-  const capacity = burst * part
+  const capacity = Math.max(1, burst * part)
   const accepted = wasHere
     ? request.held
     : Math.max(0, Math.min(request.held, burst / processes, capacity - lentToOthers))
@@ -98,11 +100,19 @@ export function answer(
     Math.floor(Math.min(request.want, fair, room, Math.max(bucket.tokens, 0) + ahead) + 1e-9),
   )
   if (given < request.need) given = request.need <= room + 1e-9 ? request.need : 0
+  let waits = request.need > 0 ? (wasHere && me.waits > 0 ? me.waits : now) : 0
+  const first = others.filter(
+    ([name, other]) =>
+      members.has(name) && other.waits > 0 && other.waits < waits && now - other.seen <= 1 / perMs + 50,
+  ).length
+  if (first > 0 && given > room - first) given = Math.floor(room - first + 1e-9)
+  if (given < request.need) given = 0
+  else waits = 0
   const ready = Math.min(given, Math.max(0, bucket.tokens))
   const afterMs = Math.max(0, -bucket.tokens) / perMs
   bucket.tokens -= given
-  members.set(id, { seq: request.seq, held: accepted + given, used: request.used, seen: now })
-  const waitMs = given < request.need ? request.need / perMs : 0
+  members.set(id, { seq: request.seq, held: accepted + given, used: request.used, seen: now, waits })
+  const waitMs = given < request.need ? request.need / perMs / 2 : 0
   return {
     state: bucket,
     reply: {

@@ -126,7 +126,8 @@ export class Subscriptions {
     this.#watch(listening)
     if (!this.#missed) return
     this.#missed = false
-    for (const listeners of [...this.#channels.values()]) for (const { onGap } of [...listeners]) onGap()
+    for (const listeners of [...this.#channels.values()])
+      for (const { onGap } of [...listeners]) guarded(onGap)
   }
 
   /** Resolves to whether it listens there. */
@@ -191,7 +192,7 @@ export class Subscriptions {
   }
 
   #deliver(channel: string, message: Uint8Array): void {
-    for (const { onMessage } of [...(this.#channels.get(channel) ?? [])]) onMessage(message)
+    for (const { onMessage } of [...(this.#channels.get(channel) ?? [])]) guarded(() => onMessage(message))
   }
 }
 
@@ -202,4 +203,13 @@ function refuses(error: unknown): boolean {
     isAnswer(error.message) &&
     !/^(?:LOADING|MASTERDOWN|CLUSTERDOWN)/.test(error.message)
   )
+}
+
+/** A listener that throws harms neither the connection nor the others. */
+function guarded(tell: () => void): void {
+  try {
+    tell()
+  } catch (error) {
+    console.error('a listener of a channel threw:', error)
+  }
 }

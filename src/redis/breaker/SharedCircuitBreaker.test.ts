@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { FakeBreakerEngine } from '../../../tests/support/fakeBreakerEngine.ts'
 import { ApiError } from '../../core/errors.ts'
 import { VirtualClock } from '../../testing/VirtualClock.ts'
@@ -221,6 +221,20 @@ describe('a breaker that a fleet shares', () => {
     expect(breaker.getState()).toMatchObject({ state: 'CLOSED', requestCount: 5, failureCount: 0 })
     for (let call = 0; call < 3; call += 1) await failWith(status(503))
     expect(breaker.state).toBe('OPEN')
+  })
+
+  it('a listener that throws does no harm', async () => {
+    const told = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const world = await fleet(2, {
+      onChange: () => {
+        throw new Error('of the app')
+      },
+    })
+    await openIt(world)
+    await world.clock.advance(5)
+    expect(world.states()).toEqual(all(2, 'OPEN'))
+    expect(told).toHaveBeenCalledTimes(2)
+    told.mockRestore()
   })
 
   it('ends without a trace', async () => {

@@ -230,13 +230,7 @@ export class SharedCircuitBreaker implements Layer {
     now: number,
     isProbe: boolean,
   ): void {
-    let permit: number
-    try {
-      permit = this.#machine.acquire(now)
-    } catch (thrownByListener) {
-      ending.reject(thrownByListener)
-      return
-    }
+    const permit = this.#machine.acquire(now)
     if (permit === REFUSED) {
       if (isProbe) void this.#say('ignored').catch(() => {})
       ending.reject(circuitOpenError(this.#machine, now, this.#options.name))
@@ -268,7 +262,7 @@ export class SharedCircuitBreaker implements Layer {
   #onMachine(to: BreakerStateName, reason: BreakerReason): void {
     if (to !== this.#state) {
       this.#state = to
-      this.#options.onChange?.(to, reason)
+      guarded(() => this.#options.onChange?.(to, reason))
     }
     if (this.#adopting || to !== 'OPEN') return
     const { remainingMs } = this.#machine.snapshot(this.#clock.now())
@@ -291,7 +285,9 @@ export class SharedCircuitBreaker implements Layer {
     const request = { word, openMs, openings, probes: this.#values.halfOpenRequests }
     let facts: BreakerFacts
     try {
-      facts = breakerReply(await this.#calls.run(BREAKER, [this.#key], breakerArguments(this.#id, request)))
+      facts = breakerReply(
+        await this.#calls.run(BREAKER, [this.#key], breakerArguments(this.#id, this.#key, request)),
+      )
     } catch (error) {
       const failure = engineError(error, OWNER)
       if (!this.#closed) this.#turn(true, failure)
@@ -331,7 +327,7 @@ export class SharedCircuitBreaker implements Layer {
   #turn(alone: boolean, error: EngineError | undefined): void {
     if (alone === this.#alone) return
     this.#alone = alone
-    this.#options.onEngine?.(error)
+    guarded(() => this.#options.onEngine?.(error))
   }
 
   #listen(): void {
@@ -349,7 +345,7 @@ export class SharedCircuitBreaker implements Layer {
           // Something may have changed between the first look and this.
           else void this.#say('read').catch(() => {})
         },
-        (error: EngineError) => this.#options.onEngine?.(error),
+        (error: EngineError) => guarded(() => this.#options.onEngine?.(error)),
       )
   }
 
@@ -358,5 +354,14 @@ export class SharedCircuitBreaker implements Layer {
     if (this.#closed) return
     const pauseMs = this.#listens && !this.#alone ? LOOK_EVERY_MS : LOOK_OFTEN_MS
     this.#timer = this.#clock.setTimeout(() => void this.#look(), pauseMs, true)
+  }
+}
+
+/** Listeners are the app's: one that throws must not break what is between the fleet and the engine. */
+function guarded(tell: () => void): void {
+  try {
+    tell()
+  } catch (error) {
+    console.error('a listener of a SharedCircuitBreaker threw:', error)
   }
 }

@@ -66,7 +66,7 @@ local function write(changed)
   if state == 'ISOLATED' then redis.call('PERSIST', KEYS[1])
   else redis.call('PEXPIRE', KEYS[1], 3600000 + left()) end
   if changed then
-    redis.call('PUBLISH', KEYS[1], version .. ' ' .. (state == 'CLOSED' and 'CLOSED' or 'OPEN') .. ' ' .. left() .. ' ' .. known)
+    redis.call('PUBLISH', ARGV[6], version .. ' ' .. (state == 'CLOSED' and 'CLOSED' or 'OPEN') .. ' ' .. left() .. ' ' .. known)
   end
 end
 local function open()
@@ -110,11 +110,13 @@ local probing = prober ~= '' and math.max(0, proberTill - now) or 0
 return { version, state == 'OPEN' and 1 or state == 'ISOLATED' and 2 or 0, left(), known, granted, probing, now }`,
 )
 
+/** @param channel where changes are published: not a key, for clients may put something before those */
 export function breakerArguments(
   id: string,
+  channel: string,
   { word, openMs, openings, probes }: BreakerRequest,
 ): RedisArgument[] {
-  return [id, word, ...[Math.ceil(openMs), openings, probes].map(String)]
+  return [id, word, ...[Math.ceil(openMs), openings, probes].map(String), channel]
 }
 
 export function breakerReply(reply: RedisReply): BreakerFacts {

@@ -55,6 +55,19 @@ describe('a fleet of greedy processes', () => {
     expect(engine.commands).toBeLessThan(log.count / 9)
   })
 
+  it('one token for all of them: it goes round', async () => {
+    const { log, counts, greed, dead } = fleet(4, { tokensPerSecond: 10, burstCapacity: 1 })
+    await greed(20_000)
+    expect(log.excess).toBeLessThanOrEqual(1e-6)
+    expect(log.count).toBeGreaterThan(150)
+    expect(Math.min(...counts)).toBeGreaterThan(20)
+    // One that dies does not stop the others.
+    dead.add(3)
+    counts.fill(0)
+    await greed(20_000)
+    expect((counts[0] as number) + (counts[1] as number) + (counts[2] as number)).toBeGreaterThan(80)
+  })
+
   it('the engine dies and forgets: insurance, and no burst when it is back', async () => {
     const { log, greed, engine, limiters } = fleet(8)
     await greed(10_000)

@@ -69,19 +69,19 @@ local me
 local others = {}
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
-  local a, b, c, d, e = string.match(fields[i + 1], '^(%S+) (%S+) (%S+) (%S+) ?(%S*)$')
+  local a, b, c, d, e = string.match(fields[i + 1], '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
   a, b, c, d, e = tonumber(a), tonumber(b), tonumber(c), tonumber(d), tonumber(e)
   if fields[i] == '*' then tokens, at, expected, probation, born = a, b, c, d, e
-  elseif fields[i] == id then me = { seq = a, held = b, used = c, seen = math.min(d, now) }
-  else others[#others + 1] = { id = fields[i], seq = a, held = b, used = c, seen = math.min(d, now) } end
+  elseif fields[i] == id then me = { seq = a, held = b, used = c, seen = math.min(d, now), waits = e }
+  else others[#others + 1] = { id = fields[i], held = b, seen = math.min(d, now), waits = e } end
 end
 if me and seq <= me.seq then return { 0 } end
 -- The clock has been set back.
 at = math.min(at, now)
 probation = math.min(probation, now + 3 * life)
 
-local function keep()
-  redis.call('HSET', KEYS[1], '*', string.format('%.17g %.17g %.17g %.17g %.17g', tokens, now, expected, probation, born))
+local function keep(name, a, b, c, d, e)
+  redis.call('HSET', KEYS[1], name, string.format('%.17g %.17g %.17g %.17g %.17g', a, b, c, d, e))
 end
 
 -- Nobody has been here since this process lost its way: all may have, and live on insurance. What is remembered is worth nothing.
@@ -103,7 +103,9 @@ end
 local out, present, missing = 0, 0, 0
 for _, other in ipairs(others) do
   local age = now - other.seen
-  if age > 3 * life then redis.call('HDEL', KEYS[1], other.id)
+  if age > 3 * life then
+    redis.call('HDEL', KEYS[1], other.id)
+    other.waits = 0
   elseif age > life then missing = missing + 1
   else present = present + 1 out = out + other.held end
 end
@@ -114,18 +116,19 @@ local total = math.max(present + missing + ((me and now - me.seen <= 3 * life) a
 local part = total == 0 and 1 or (present + (here and 1 or 0)) / total
 -- Never deeper in debt than the burst, should the limit have been lowered.
 tokens = math.max(-burst, tokens + rate * part * (now - at))
-tokens = math.min(tokens, burst * part - out - (here and me.held or 0))
+-- Less than one token would let nobody go.
+tokens = math.min(tokens, math.max(1, burst * part) - out - (here and me.held or 0))
 
 if here then tokens = tokens + me.held - (used - me.used) - held end
 if leaving == 1 then
   redis.call('HDEL', KEYS[1], id)
-  keep()
+  keep('*', tokens, now, expected, probation, born)
   return { 0 }
 end
 
 total = math.max(present + missing + 1, expected)
 part = (present + 1) / total
-local cap = burst * part
+local cap = math.max(1, burst * part)
 local accepted = here and held or math.max(0, math.min(held, burst / total, cap - out))
 local room = cap - out - accepted
 tokens = math.min(tokens, room)
@@ -135,15 +138,23 @@ local ahead = rate * (life / 3) / (present + 1)
 local given = math.min(want, math.max(burst / total - accepted, need), room, math.max(tokens, 0) + ahead)
 given = math.max(0, math.floor(given + 1e-9))
 if given < need then given = need <= room + 1e-9 and need or 0 end
+-- Where not everyone's needs have room, who has waited longest goes first; who has not come back for it is passed by.
+local waits = need > 0 and (here and me.waits > 0 and me.waits or now) or 0
+local first = 0
+for _, other in ipairs(others) do
+  if other.waits > 0 and other.waits < waits and now - other.seen <= 1 / rate + 50 then first = first + 1 end
+end
+if first > 0 and given > room - first then given = math.floor(room - first + 1e-9) end
+if given < need then given = 0 else waits = 0 end
 local ready = math.min(given, math.max(0, tokens))
 local after = math.max(0, -tokens) / rate
 tokens = tokens - given
 
-keep()
-redis.call('HSET', KEYS[1], id, string.format('%.17g %.17g %.17g %.17g', seq, accepted + given, used, now))
+keep('*', tokens, now, expected, probation, born)
+keep(id, seq, accepted + given, used, now, waits)
 redis.call('PEXPIRE', KEYS[1], math.ceil(math.min(2592000000, math.max(60000, 10 * life, 2 * burst / rate))))
 local reply = { 1, total }
-for i, value in ipairs({ accepted, ready, given - ready, after, rate, given < need and need / rate or 0, born, now }) do
+for i, value in ipairs({ accepted, ready, given - ready, after, rate, given < need and need / rate / 2 or 0, born, now }) do
   reply[i + 2] = string.format('%.17g', value)
 end
 return reply`,
