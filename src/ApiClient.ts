@@ -14,7 +14,14 @@ import {
 } from './client/options.ts'
 import { Emitter } from './core/emitter.ts'
 import { ahead, lazily } from './core/lazily.ts'
-import { callable, checkOption, checkOptions, plainObject, withDefaults } from './core/options.ts'
+import {
+  callable,
+  checkOption,
+  checkOptions,
+  plainObject,
+  type Resolved,
+  withDefaults,
+} from './core/options.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
 import type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
 import type { CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
@@ -316,7 +323,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
 
   #set<K extends 'timeout' | 'retries' | 'enableLogging'>(
     name: K,
-    value: Required<ApiClientOptions>[K],
+    value: Resolved<ApiClientOptions>[K],
   ): void {
     checkOption('ApiClient', name, value, clientRules[name])
     this.#core.settings[name] = value

@@ -9,7 +9,7 @@ import type { Reply } from './connection/Reply.ts'
 import type { Receipt } from './connection/receipt.ts'
 import type { Clock } from './core/clock.ts'
 import { CommsError } from './core/errors.ts'
-import { checkOption, checkOptions, flag, interval, plainObject, text } from './core/options.ts'
+import { checkOption, checkOptions, flag, interval, plainObject, text, withDefaults } from './core/options.ts'
 import { randomId } from './core/randomId.ts'
 import { systemClock } from './core/systemClock.ts'
 import {
@@ -50,21 +50,21 @@ export interface EndpointOptions {
   /** Where the HTTP API is. */
   API_BASE_URL: string
   /** In `production` plain `ws:` and `http:` are refused to anything but this machine, unless `allowInsecure` is true. */
-  NODE_ENV?: string
+  NODE_ENV?: string | undefined
   /** Permits plain `ws:` and `http:` in production. @default false */
-  allowInsecure?: boolean
-  routes?: Partial<EndpointRoutes>
+  allowInsecure?: boolean | undefined
+  routes?: Partial<EndpointRoutes> | undefined
   /** Sent as `Authorization: Bearer ...` on both lines; a function is asked anew each time. Never in a URL. */
-  token?: Provider<string>
+  token?: Provider<string> | undefined
   /** Further options of the connection. */
-  connection?: Omit<GuruConnectionOptions, 'url' | 'token'>
+  connection?: Omit<GuruConnectionOptions, 'url' | 'token'> | undefined
   /**
    * `{ validator, rules, fields }`: an `InputValidator` looks at every message (`content`) and at the HTTP client's requests
    * before they are sent.
    */
-  validate?: ValidateOptions
+  validate?: ValidateOptions | undefined
   /** Further options of the HTTP client. */
-  api?: Omit<ApiClientOptions, 'baseURL'>
+  api?: Omit<ApiClientOptions, 'baseURL'> | undefined
 }
 
 /** What a user says, as it travels. */
@@ -81,13 +81,13 @@ export interface UserMessage {
 
 export interface AskOptions {
   /** The id of the question. @default random */
-  id?: string
+  id?: string | undefined
   /** An image to go with the question, as `sendUserMessageWithImage` takes it. */
-  image?: string
+  image?: string | undefined
   /** The longest silence before and within the answer, in milliseconds, counted while the line is open. @default 120000 */
-  timeout?: number
+  timeout?: number | undefined
   /** Ends the question: the assistant is told to stop, the reply fails with an AbortError. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** The longest text of a message, in UTF-16 code units. */
@@ -136,17 +136,13 @@ export class Endpoint {
     this.#routes = { ...defaultRoutes, ...routes }
     this.#clock = options.connection?.clock ?? systemClock
     this.#validate = options.validate
-    this.api = new ApiClient({
-      allowInsecure: !mustBeSecure,
-      ...(options.validate && { validate: options.validate }),
-      ...options.api,
-      baseURL: API_BASE_URL,
-    })
+    const apiDefaults: ApiClientOptions = { allowInsecure: !mustBeSecure, validate: options.validate }
+    this.api = new ApiClient({ ...withDefaults(apiDefaults, options.api ?? {}), baseURL: API_BASE_URL })
     if (token !== undefined) this.api.addRequestInterceptor(withToken(token))
     this.connection = new GuruConnection({
       ...options.connection,
       url,
-      ...(token === undefined ? {} : { token }),
+      token,
     })
     this.#questions = new Questions(this.connection as QuestionLine, this.#clock)
   }

@@ -5,7 +5,6 @@ import type { Case, Operation, Suite } from './operations.ts'
 type Session = {
   frames: typeof import('../../src/session/frames.ts')
   control: typeof import('../../src/session/control.ts')
-  peer: typeof import('../../src/session/peer.ts')
   client: typeof import('../../src/session/clientSession.ts')
 }
 
@@ -57,10 +56,11 @@ function hostOf(given: object = {}) {
   return Object.assign(host, given) as never
 }
 
-type Peer = InstanceType<Session['peer']['Peer']>
+type Peer = InstanceType<Session['client']['ClientSession']>['peer']
 
-function peerOf({ peer: { Peer, newPeer } }: Session, given: object = {}): Peer {
-  const peer = new Peer(newPeer(LIMITS), OPTIONS, hostOf(given))
+/** A side with a session; a client's, but it is the same on both. */
+function peerOf({ client: { ClientSession, newClient } }: Session, given: object = {}): Peer {
+  const { peer } = new ClientSession(newClient(), OPTIONS, hostOf(given))
   begin(peer)
   return peer
 }
@@ -185,7 +185,6 @@ export const suite: Suite<Session> = {
   libraries: async (load) => ({
     frames: await load('session/frames.js'),
     control: await load('session/control.js'),
-    peer: await load('session/peer.js'),
     client: await load('session/clientSession.js'),
   }),
 }

@@ -3,10 +3,11 @@
 
 import { fileURLToPath } from 'node:url'
 import type { Case, SuiteName } from '../contestants/operations.ts'
-import { type Child, start } from '../harness/child.ts'
+import { start } from '../harness/child.ts'
 import { type BuiltRevision, buildRevision } from '../harness/revision.ts'
 import { median, type Summary, summarize } from '../harness/statistics.ts'
 import { spread, table } from '../report/markdown.ts'
+import type { Ready } from '../workers/operations.ts'
 import type { Context } from './section.ts'
 
 export interface Cost {
@@ -16,6 +17,8 @@ export interface Cost {
 
 export interface OperationsData {
   costs: Record<string, Cost>
+  /** Absent in figures of earlier days. */
+  failures?: Record<string, string>
   /** With `--compare`: time now over time then, round by round, and the bytes then. */
   compared?: { revision: string; ratios: Record<string, Summary>; bytes: Record<string, number> }
 }
@@ -31,14 +34,17 @@ export async function measureOperations(
   const warmUpMs = quick ? 60 : 200
   const times = new Map<string, { now: number[]; ratios: number[]; bytes: number[]; bytesThen: number[] }>()
   const other: BuiltRevision | undefined = compare ? buildRevision(compare) : undefined
-  const begin = async (dist: string): Promise<{ child: Child; ids: Set<string> }> => {
+  const failures: Record<string, string> = {}
+  const begin = async (dist: string) => {
     const child = await start(new URL('../workers/operations.ts', import.meta.url))
-    return { child, ids: new Set(await child.call<string[]>('setup', { suite, dist, warmUpMs })) }
+    const ready = await child.call<Ready>('setup', { suite, dist, warmUpMs })
+    return { child, ids: new Set(ready.ids), failures: ready.failures }
   }
   try {
     for (let generation = 0; generation < generations; generation += 1) {
       log(`generation ${generation + 1} of ${generations}`)
       const now = await begin(fileURLToPath(new URL('../../dist', import.meta.url)))
+      Object.assign(failures, now.failures)
       const then = other && (await begin(other.dist))
       const ids = [...now.ids].filter((id) => only.length === 0 || only.includes(id) || always.includes(id))
       for (let round = 0; round < rounds; round += 1) {
@@ -61,7 +67,7 @@ export async function measureOperations(
   } finally {
     other?.remove()
   }
-  const data: OperationsData = { costs: {} }
+  const data: OperationsData = { costs: {}, failures }
   for (const [id, { now, bytes }] of times) data.costs[id] = { ns: summarize(now), bytes: median(bytes) }
   if (other) {
     const compared = [...times].filter(([, { ratios }]) => ratios.length)
@@ -74,13 +80,16 @@ export async function measureOperations(
   return data
 }
 
-/** What `--compare` showed; nothing without it. */
-export function comparedParts<Libraries>(
-  { compared, costs }: OperationsData,
+/** What could not run, and what `--compare` showed: nothing, mostly. */
+export function furtherParts<Libraries>(
+  { compared, costs, failures = {} }: OperationsData,
   cases: Record<string, Case<Libraries>>,
 ): string[] {
-  if (!compared) return []
+  const failed = Object.entries(failures).map(([id, why]) => `- ${cases[id]?.name ?? id} did not run: ${why}`)
+  const parts = failed.length ? [failed.join('\n')] : []
+  if (!compared) return parts
   return [
+    ...parts,
     `### Against ${compared.revision}`,
     table(
       ['operation', 'time now / then', 'heap now', 'heap then'],

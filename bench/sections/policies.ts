@@ -4,7 +4,7 @@
 import { cases, DEFAULT_STACK } from '../contestants/policies.ts'
 import { type Bar, barChart } from '../report/charts.ts'
 import { figure, table } from '../report/markdown.ts'
-import { type Cost, comparedParts, measureOperations, type OperationsData } from './operations.ts'
+import { type Cost, furtherParts, measureOperations, type OperationsData } from './operations.ts'
 import type { Gate, Section, Telling } from './section.ts'
 
 /** What the case costs by itself: an awaited one less what awaiting costs anyway. */
@@ -52,7 +52,7 @@ function tell(data: OperationsData): Telling {
       }),
     ),
   ]
-  parts.push(...comparedParts(data, cases))
+  parts.push(...furtherParts(data, cases))
   const bars: Bar[] = ids
     .filter((id) => id !== 'await' && cases[id]?.async && id !== 'bottleneck')
     .map((id) => ({

@@ -15,7 +15,7 @@ const tickBytes = (value: number) =>
     ? `${Math.round(value / 2 ** 20)} MB`
     : value >= 10_000
       ? `${Math.round(value / 1000)} KB`
-      : `${value} B`
+      : `${whole(value)} B`
 
 interface Point {
   count: number
@@ -101,7 +101,7 @@ function connectionParts({ connections, tooMany }: ScaleData, charts: Telling['c
       series('an idle second', ({ idleUs }) => idleUs),
     ],
     formatX: short,
-    formatY: (value) => `${value} µs`,
+    formatY: (value) => `${whole(value)} µs`,
   })
   return [
     '### Connections',

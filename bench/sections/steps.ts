@@ -3,7 +3,7 @@
 import { cases } from '../contestants/steps.ts'
 import { barChart } from '../report/charts.ts'
 import { figure, table } from '../report/markdown.ts'
-import { type Cost, comparedParts, measureOperations, type OperationsData } from './operations.ts'
+import { type Cost, furtherParts, measureOperations, type OperationsData } from './operations.ts'
 import type { Section, Telling } from './section.ts'
 
 function tell(data: OperationsData): Telling {
@@ -32,7 +32,7 @@ function tell(data: OperationsData): Telling {
         return [nameOf(id), figure(ns.median), figure(ns.min), figure(ns.max), `${Math.round(bytes)} B`]
       }),
     ),
-    ...comparedParts(data, cases),
+    ...furtherParts(data, cases),
   ]
   return { markdown: parts.join('\n\n'), charts: { steps: chart }, gates: [] }
 }

@@ -36,7 +36,8 @@ const plain: Listen = (server, { onMessage }) => {
   sockets.on('connection', (socket, request) => {
     const speaker = speakerFor(request.url ?? '/', '')
     for (const text of speaker.greeting) socket.send(text)
-    clients.set(socket, (n) => socket.send(speaker.wrap(`{"n":${n}}`)))
+    const reachable = () => clients.set(socket, (n) => socket.send(speaker.wrap(`{"n":${n}}`)))
+    if (!speaker.handshakes) reachable()
     answered.add(socket)
     const { heartbeat, heartbeatMs } = speaker
     const timer = heartbeat ? setInterval(() => socket.send(heartbeat), heartbeatMs) : undefined
@@ -49,6 +50,7 @@ const plain: Listen = (server, { onMessage }) => {
     socket.on('message', (data: Buffer) => {
       const { messages, replies } = speaker.read(data.toString())
       for (const reply of replies) socket.send(reply)
+      if (speaker.handshakes && replies.length > 0) reachable()
       for (const message of messages) onMessage(counterOf(message))
     })
   })

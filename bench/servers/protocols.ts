@@ -16,6 +16,8 @@ export interface Speaker {
   blocks?(json: string, count: number): () => Buffer
   /** What keeps the client content while nothing happens. */
   readonly heartbeat: string | undefined
+  /** The client speaks first, and wants an answer to that before anything else. */
+  readonly handshakes?: true
   /** Milliseconds between them, as its own server has it by default. */
   readonly heartbeatMs?: number
 }
@@ -88,6 +90,7 @@ function signalR(): Speaker {
   return {
     greeting: NONE,
     heartbeat: '{"type":6}\x1e',
+    handshakes: true,
     heartbeatMs: 15_000,
     wrap: (json) => `{"type":1,"target":"message","arguments":[${json}]}\x1e`,
     read(text) {

@@ -32,13 +32,19 @@ class Way {
   received = 0
   #last = 0
 
-  next(): { type: string; n: number; text: string } {
-    this.sent += 1
+  /** The next message, whether it can be sent or not. */
+  peek(): object {
     return {
       type: 'note',
-      n: this.sent,
+      n: this.sent + 1,
       text: 'a few words of an answer that is being streamed to its reader',
     }
+  }
+
+  next(): object {
+    const message = this.peek()
+    this.sent += 1
+    return message
   }
 
   arrived(n: number): void {
@@ -187,21 +193,30 @@ answer({
       await clock.advance(5000)
     }
 
+    // What nobody was there for is made up for later: the day has its number of messages.
+    let owed = 0
+    const push = () => {
+      while (owed > 0 && line.push(down.peek())) {
+        down.next()
+        owed -= 1
+      }
+    }
+
     const began = performance.now()
     await clock.advance(1000)
     nextFault()
     day.heaps.push(await settledHeap())
-    const bursts = messages / HOURS / BURST / 2
+    const bursts = Math.ceil(messages / HOURS / BURST / 2)
     for (let hour = 1; hour <= HOURS; hour += 1) {
       for (let burst = 0; burst < bursts; burst += 1) {
         if (clock.now() >= faultAt) breakSomething()
-        for (let left = BURST; left > 0; left -= 1) {
-          connection.send(up.next())
-          // What cannot be pushed is made up for later: the day has its number of messages.
-          if (!line.push(down.next())) down.sent -= 1
-        }
+        for (let left = BURST; left > 0; left -= 1) connection.send(up.next())
+        owed += BURST
+        push()
         await clock.advance(HOUR_MS / bursts)
       }
+      await quiet()
+      push()
       await quiet()
       day.heaps.push(await settledHeap())
     }

@@ -3,6 +3,7 @@
 import { pathToFileURL } from 'node:url'
 import { type Load, type Operation, type SuiteName, suites } from '../contestants/operations.ts'
 import { answer } from '../harness/child.ts'
+import { reason } from '../harness/reason.ts'
 import { meterAllocation } from '../harness/usage.ts'
 
 const operations = new Map<
@@ -25,20 +26,28 @@ async function timed(loop: (count: number) => Promise<unknown>, count: number): 
   return Number(process.hrtime.bigint() - before)
 }
 
+export interface Ready {
+  ids: string[]
+  /** What could not be made, and why. */
+  failures: Record<string, string>
+}
+
 answer({
   /** Loads the build and readies what can be made of it; returns the cases that can run. */
-  async setup(options: { suite: SuiteName; dist: string; warmUpMs: number }): Promise<string[]> {
+  async setup(options: { suite: SuiteName; dist: string; warmUpMs: number }): Promise<Ready> {
     const { suite, dist, warmUpMs } = options
     const load: Load = (path) => import(new URL(path, `${pathToFileURL(dist).href}/`).href).catch(() => ({}))
     const { cases, libraries: loadLibraries } = await suites[suite]()
+    const failures: Record<string, string> = {}
     const libraries = await loadLibraries(load)
     for (const [id, { async, make }] of Object.entries(cases)) {
       let operation: Operation
       try {
         operation = await make(libraries)
         await operation()
-      } catch {
+      } catch (error) {
         // Another revision may not have it.
+        failures[id] = reason(error)
         continue
       }
       const loop = loopOf(operation, async)
@@ -50,7 +59,7 @@ answer({
       }
       operations.set(id, { operation, loop, count })
     }
-    return [...operations.keys()]
+    return { ids: [...operations.keys()], failures }
   },
   /** Nanoseconds per operation, once. */
   async time({ id }: { id: string }): Promise<number> {

@@ -14,6 +14,7 @@ import {
   loggerRule,
   optionError,
   plainObject,
+  type Resolved,
   type Rule,
   type Rules,
   text,
@@ -37,92 +38,92 @@ import type { FieldValidator, ValidateOptions } from './guardCalls.ts'
 /** How a client is configured. Everything has a default. */
 export interface ApiClientOptions {
   /** What relative URLs are appended to. Requests then go to its origin only. @default none: every URL is absolute */
-  baseURL?: string
+  baseURL?: string | undefined
   /** Milliseconds one attempt may take, through the last byte of the body; `Infinity` for no limit. @default 12000 */
-  timeout?: number
+  timeout?: number | undefined
   /** Milliseconds a whole call may take, waits and retries included. @default Infinity */
-  deadline?: number
+  deadline?: number | undefined
   /** Milliseconds connecting may take (Node). @default 10000 */
-  connectTimeout?: number
+  connectTimeout?: number | undefined
   /** Milliseconds a stream may be silent while it is being read. @default 120000 */
-  idleTimeout?: number
+  idleTimeout?: number | undefined
   /** How many times a failed attempt is repeated. @default 2 */
-  retries?: number
+  retries?: number | undefined
   /** Milliseconds before the first retry; doubles from one to the next. @default 500 */
-  retryDelay?: number
+  retryDelay?: number | undefined
   /** The longest wait between attempts, in milliseconds. @default 30000 */
-  maxRetryDelay?: number
+  maxRetryDelay?: number | undefined
   /** How delays are spread. @default [1, 1.5]: up to half is added */
-  jitter?: Jitter
+  jitter?: Jitter | undefined
   /** A server that asks to wait longer than this is not retried, in milliseconds. @default 60000 */
-  maxRetryAfter?: number
+  maxRetryAfter?: number | undefined
   /** Statuses worth a retry. @default [408, 429, 500, 502, 503, 504] */
-  retryStatusCodes?: readonly number[]
+  retryStatusCodes?: readonly number[] | undefined
   /** Repeats POST and PATCH like the others: only for servers where doing it twice does no harm. @default false */
-  retryUnsafe?: boolean
+  retryUnsafe?: boolean | undefined
   /** Has the last word on an error that would be retried. */
-  shouldRetry?: (error: unknown, attempt: number) => boolean | PromiseLike<boolean>
+  shouldRetry?: ((error: unknown, attempt: number) => boolean | PromiseLike<boolean>) | undefined
   /**
    * How many retries and hedges all calls together may afford; a `RetryBudget` is shared with whoever else has it.
    * @default { ratio: 0.2, reservePerSecond: 10 }: a fifth of the calls and ten a second
    */
-  retryBudget?: RetryBudget | RetryBudgetOptions
+  retryBudget?: RetryBudget | RetryBudgetOptions | undefined
   /** Whether the circuit breaker is in force. @default true */
-  circuitBreaker?: boolean
+  circuitBreaker?: boolean | undefined
   /** @default { threshold: 5, timeout: 60000, volumeThreshold: 10 } and more */
-  circuitBreakerOptions?: CircuitBreakerOptions
+  circuitBreakerOptions?: CircuitBreakerOptions | undefined
   /** Whether the rate limiter is in force. @default true */
-  rateLimiter?: boolean
+  rateLimiter?: boolean | undefined
   /** @default { limits: { api: { tokensPerSecond: 20, burstCapacity: 30 } } } and more */
-  rateLimiterOptions?: RateLimiterOptions
+  rateLimiterOptions?: RateLimiterOptions | undefined
   /** Over the limit, a call is refused or waits for its turn. @default 'reject' */
-  rateLimitMode?: 'reject' | 'wait'
+  rateLimitMode?: 'reject' | 'wait' | undefined
   /** `learnRateLimits()` of `guru-comms/policies`: the limiter keeps to what the server says of its own limits. */
-  learnRateLimits?: RateLimitLearner
+  learnRateLimits?: RateLimitLearner | undefined
   /**
    * Around every call, outside of everything else: a bulkhead, a fallback, an adaptive throttle, chaos, or several of them
    * through `compose` (see `guru-comms/policies`).
    */
-  policy?: Policy
+  policy?: Policy | undefined
   /** `hedge(...)` of `guru-comms/policies`: a slow call is made a second time, where that may be (never POST or PATCH). */
-  hedge?: Policy
+  hedge?: Policy | undefined
   /**
    * `{ validator, rules, fields }`: an `InputValidator` looks at the texts of every request's data and query first. A call that
    * it refuses rejects with its ValidationError; nothing is sent.
    */
-  validate?: ValidateOptions
+  validate?: ValidateOptions | undefined
   /** Identical GETs at the same time become one request; they then share the parsed body. @default false */
-  coalesce?: boolean
+  coalesce?: boolean | undefined
   /** Sent with every request. */
-  headers?: HeadersInput
+  headers?: HeadersInput | undefined
   /** Headers that never go to another origin in a redirect, beside Authorization, Cookie and Proxy-Authorization. */
-  sensitiveHeaders?: readonly string[]
+  sensitiveHeaders?: readonly string[] | undefined
   /** Origins that may be reached beside the one of `baseURL`. */
-  allowedOrigins?: readonly string[]
+  allowedOrigins?: readonly string[] | undefined
   /** Whether `http:` is allowed to other hosts than this machine. @default true */
-  allowInsecure?: boolean
+  allowInsecure?: boolean | undefined
   /** The most bytes of a response body, after decompression. @default 64 MiB */
-  maxResponseBytes?: number
+  maxResponseBytes?: number | undefined
   /** The most bytes of response headers. @default 64 KiB */
-  maxHeaderBytes?: number
+  maxHeaderBytes?: number | undefined
   /** Redirects that are followed; with 0 the answer is handed over as it is. @default 10 */
-  maxRedirects?: number
+  maxRedirects?: number | undefined
   /** Logs every decision, without secrets. @default false */
-  enableLogging?: boolean
+  enableLogging?: boolean | undefined
   /** Where logs go. @default console */
-  logger?: Logger
+  logger?: Logger | undefined
   /** Whether timers of the client let the process end. @default false */
-  unref?: boolean
-  clock?: Clock
-  random?: Random
+  unref?: boolean | undefined
+  clock?: Clock | undefined
+  random?: Random | undefined
   /** An undici Dispatcher to send with: a proxy, TLS options, HTTP/2 (Node). It stays yours; `dispose` leaves it open. */
   dispatcher?: unknown
   /** A `fetch` to send with (where the fetch transport is used). */
-  fetch?: typeof globalThis.fetch
+  fetch?: typeof globalThis.fetch | undefined
   /** Whether cookies are sent (browsers). */
-  credentials?: 'omit' | 'same-origin' | 'include'
+  credentials?: 'omit' | 'same-origin' | 'include' | undefined
   /** Carries the requests instead of this platform's transport. */
-  transport?: HttpTransport
+  transport?: HttpTransport | undefined
 }
 
 /** What one call may change. */
@@ -151,7 +152,7 @@ export interface RequestOptions<T = unknown> {
   /** A schema of zod, valibot, arktype or any other library of standardschema.dev: checks the body and gives it its type. */
   schema?: StandardSchema<T> | undefined
   maxResponseBytes?: number | undefined
-  onUploadProgress?: ((sentBytes: number) => void) | undefined
+  onUploadProgress?: (((sentBytes: number) => void) | undefined) | undefined
   onDownloadProgress?: ((receivedBytes: number, totalBytes: number | undefined) => void) | undefined
 }
 
@@ -173,7 +174,7 @@ export interface CallOptions extends RequestOptions {
 export interface RequestConfig<T = unknown> extends RequestOptions<T> {
   url: string | URL
   /** @default 'GET' */
-  method?: string
+  method?: string | undefined
   /** The body: see `prepareBody`. */
   data?: unknown
 }
@@ -220,7 +221,7 @@ export const clientDefaults = {
 } satisfies ApiClientOptions
 
 /** Values in force, gaps filled where there is a default. Changing one takes effect at the next call. */
-export type ClientSettings = ApiClientOptions & Required<Pick<ApiClientOptions, keyof typeof clientDefaults>>
+export type ClientSettings = ApiClientOptions & Resolved<Pick<ApiClientOptions, keyof typeof clientDefaults>>
 
 const bytes = 'a number of bytes >= 1'
 const policyRule = 'an object with execute'

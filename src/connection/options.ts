@@ -24,7 +24,7 @@ import { systemClock } from '../core/systemClock.ts'
 import type { OutboxStore } from '../session/store.ts'
 import { byteLength } from './encoding.ts'
 import type { SendOptions } from './messageLayer.ts'
-import type { CloseInfo, ReconnectDecision } from './reconnect.ts'
+import type { Backoff, CloseInfo, ReconnectDecision } from './reconnect.ts'
 import type { Overflow } from './sendQueue.ts'
 import { type DeriveStatus, deriveStatus } from './status.ts'
 import { toWebSocketUrl } from './url.ts'
@@ -150,7 +150,7 @@ export interface ResolvedConnectionOptions {
   handlerTimeout: number
   storage: OutboxStore | undefined
   /** What a session makes of the end of a connection; set by it. */
-  verdict?: (close: CloseInfo) => ReconnectDecision | undefined
+  verdict?: (close: CloseInfo) => ReconnectDecision | Backoff | undefined
   audioFormat: 'binary' | 'base64'
   maxPayload: number
   WebSocket: WebSocketClass | undefined

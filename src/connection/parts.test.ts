@@ -242,6 +242,32 @@ describe('reconnectDecision', () => {
   })
 })
 
+describe('reconnectDecision with a verdict', () => {
+  const decide = (code: number, atLeastMs: number) =>
+    reconnectDecision(
+      { code, reason: '', wasClean: false },
+      0,
+      {
+        reconnectDelay: 2000,
+        maxReconnectAttempts: 1,
+        jitter: 0,
+        shouldReconnect: () => code !== 1006,
+        verdict: () => ({ action: 'backoff', atLeastMs }),
+      },
+      () => 0,
+    )
+
+  it('waits for the longer of the backoff and what it is told', () => {
+    expect(decide(4000, -5)).toEqual({ action: 'wait', delayMs: 2000 })
+    expect(decide(4000, 9000)).toEqual({ action: 'wait', delayMs: 9000 })
+  })
+
+  it('asks the app about an end that came from elsewhere, never about a goodbye of its own', () => {
+    expect(decide(1006, 0)).toEqual({ action: 'stop' })
+    expect(decide(1000, 0)).toEqual({ action: 'wait', delayMs: 2000 })
+  })
+})
+
 describe('MessageStream', () => {
   it('keeps what comes before it is asked for, and ends in order', async () => {
     const stream = new MessageStream<number>(10, 1000, () => {})

@@ -18,7 +18,7 @@ export interface ReconnectOptions {
   readonly jitter: number
   readonly shouldReconnect: ((close: CloseInfo) => boolean) | undefined
   /** What a session makes of it; `undefined` leaves it to the rest. */
-  readonly verdict?: ((close: CloseInfo) => ReconnectDecision | undefined) | undefined
+  readonly verdict?: ((close: CloseInfo) => ReconnectDecision | Backoff | undefined) | undefined
 }
 
 /** No delay is longer. */
@@ -33,6 +33,12 @@ export type ReconnectDecision =
   /** All attempts have been used. */
   | { readonly action: 'giveUp' }
 
+/** The rest decides, but for what has to be waited at least. */
+export interface Backoff {
+  readonly action: 'backoff'
+  readonly atLeastMs: number
+}
+
 /**
  * @param attempts how many automatic attempts have been made since the last stable line
  */
@@ -43,10 +49,15 @@ export function reconnectDecision(
   random: Random,
 ): ReconnectDecision {
   const verdict = options.verdict?.(close)
-  if (verdict) return verdict
-  if (close.code === 1000) return { action: 'stop' }
-  if (options.shouldReconnect && !options.shouldReconnect(close)) return { action: 'stop' }
+  if (verdict && verdict.action !== 'backoff') return verdict
+  if (close.code === 1000) {
+    // With a verdict it is a goodbye of our own, said in order to come back.
+    if (!verdict) return { action: 'stop' }
+  } else if (options.shouldReconnect && !options.shouldReconnect(close)) return { action: 'stop' }
   if (attempts >= options.maxReconnectAttempts) return { action: 'giveUp' }
   const longest = Math.min(MAX_RECONNECT_DELAY_MS, options.reconnectDelay * 2 ** attempts)
-  return { action: 'wait', delayMs: longest * (1 - options.jitter * random()) }
+  return {
+    action: 'wait',
+    delayMs: Math.max(verdict?.atLeastMs ?? 0, longest * (1 - options.jitter * random())),
+  }
 }

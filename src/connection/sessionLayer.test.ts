@@ -484,6 +484,31 @@ describe('the end of a session', () => {
     expect(controls(line)[0]).toMatchObject({ t: 'resume', epoch: 1 })
   })
 
+  it('goaway at once, on every line: comes back with backoff, and goes on to', async () => {
+    const connection = make({ reconnectDelay: 1000, jitter: 0, shouldReconnect: ({ code }) => code !== 1000 })
+    let line = await begin(connection)
+    const delays: number[] = []
+    for (let epoch = 1; epoch <= 4; epoch += 1) {
+      const before = clock.now()
+      line.receive({ t: 'goaway', after: 0, why: 'restart' })
+      line = await resume(0)
+      delays.push(Math.round((clock.now() - before) / 1000))
+    }
+    expect(delays).toEqual([0, 2, 4, 8])
+  })
+
+  it('a line that breaks after a second goaway is not back before the time that was asked for', async () => {
+    const connection = make({ reconnectDelay: 100, jitter: 0 })
+    let line = await begin(connection)
+    line.receive({ t: 'goaway', after: 0, why: 'restart' })
+    line = await resume(0)
+    const before = clock.now()
+    line.receive({ t: 'goaway', after: 3000, why: 'restart' })
+    line.cut()
+    line = await resume(0)
+    expect(clock.now() - before).toBeGreaterThanOrEqual(3000)
+  })
+
   it('close(): says so to the server and waits for its word; what is unheard by then is in doubt', async () => {
     const connection = make()
     const line = await begin(connection)

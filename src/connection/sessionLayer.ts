@@ -25,7 +25,7 @@ import { Fates } from './fates.ts'
 import type { LayerHost, MessageContext, SendOptions, SessionMessageLayer } from './messageLayer.ts'
 import type { PlainLayer } from './plainLayer.ts'
 import { messageId, rejected } from './receipt.ts'
-import { type CloseInfo, MAX_RECONNECT_DELAY_MS, type ReconnectDecision } from './reconnect.ts'
+import { type Backoff, type CloseInfo, MAX_RECONNECT_DELAY_MS, type ReconnectDecision } from './reconnect.ts'
 import { SessionOutbox } from './sessionOutbox.ts'
 import { LOST, refusal, STOPPED } from './sessionTexts.ts'
 
@@ -66,7 +66,7 @@ export interface SessionLayerOptions {
   readonly storage: OutboxStore | undefined
   readonly jitter: number
   pingInterval: number
-  verdict?: (close: CloseInfo) => ReconnectDecision | undefined
+  verdict?: (close: CloseInfo) => ReconnectDecision | Backoff | undefined
   readonly clock: Clock
   readonly random: Random
 }
@@ -508,7 +508,7 @@ export class SessionLayer implements SessionMessageLayer {
   }
 
   /** What follows the end of a line; `undefined` leaves it to the usual rules. */
-  #decide({ code }: CloseInfo): ReconnectDecision | undefined {
+  #decide({ code }: CloseInfo): ReconnectDecision | Backoff | undefined {
     const spoke = this.#speaks
     const verdict = this.#verdict ?? (spoke === 'session' ? this.#session.closed(code, this.#now) : undefined)
     this.#verdict = undefined
@@ -518,6 +518,8 @@ export class SessionLayer implements SessionMessageLayer {
     switch (verdict?.action) {
       case 'now':
         return { action: 'wait', delayMs: Math.max(0, verdict.notBefore - this.#now) }
+      case 'backoff':
+        return { action: 'backoff', atLeastMs: verdict.notBefore - this.#now }
       case 'longest':
         return {
           action: 'wait',

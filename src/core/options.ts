@@ -21,6 +21,9 @@ export interface CustomRule {
  */
 export type Rule = string | CustomRule
 
+/** Options with every value in place. */
+export type Resolved<Options> = { [Name in keyof Options]-?: Exclude<Options[Name], undefined> }
+
 /** A rule for every option that a class knows. */
 export type Rules<Options> = { readonly [Name in keyof Options]-?: Rule }
 

@@ -2,6 +2,7 @@
 
 import type { Clock } from '../core/clock.ts'
 import { checkOption, checkOptions, clockRule, interval, objectWith } from '../core/options.ts'
+import { sleep } from '../core/sleep.ts'
 import { systemClock } from '../core/systemClock.ts'
 import { EngineError, engineError } from './EngineError.ts'
 import type { RedisArgument, RedisEngine, RedisReply } from './RedisEngine.ts'
@@ -16,6 +17,24 @@ export interface EngineCallsOptions {
 }
 
 export const engineRule = objectWith('command', 'subscribe', 'close')
+
+/** How long a start waits for an engine that is away: clients connect while it does. */
+const START_MS = 3000
+const START_PAUSE_MS = 50
+
+/**
+ * Looks again and again until `look` gives no error. One that another look may mend is waited out for three seconds.
+ * @throws the last EngineError
+ */
+export async function started(clock: Clock, look: () => Promise<EngineError | undefined>): Promise<void> {
+  const until = clock.now() + START_MS
+  for (;;) {
+    const error = await look()
+    if (!error) return
+    if (clock.now() >= until || !/^(?:timeout|unreachable|unavailable)$/.test(error.reason)) throw error
+    await sleep(clock, START_PAUSE_MS, undefined, () => error)
+  }
+}
 
 /** Engines that are known to be new enough, by whoever looked first. */
 const checked = new WeakMap<RedisEngine, Promise<void>>()

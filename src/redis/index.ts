@@ -10,13 +10,9 @@ export { fromIoredis, type IoredisClient } from './adapters/fromIoredis.ts'
 export { fromNodeRedis, type NodeRedisClient } from './adapters/fromNodeRedis.ts'
 export { SharedCircuitBreaker, type SharedCircuitBreakerOptions } from './breaker/SharedCircuitBreaker.ts'
 export { EngineError, type EngineReason, isEngineError } from './EngineError.ts'
+export type { SharedLimiterStats, SharedLimitRequest, SharedLimitResult } from './limits/calls.ts'
 export type { SharedLimiterState, SharedRateLimiterOptions } from './limits/options.ts'
-export {
-  type SharedLimiterStats,
-  type SharedLimitRequest,
-  type SharedLimitResult,
-  SharedRateLimiter,
-} from './limits/SharedRateLimiter.ts'
+export { SharedRateLimiter } from './limits/SharedRateLimiter.ts'
 export type { RedisArgument, RedisEngine, RedisReply } from './RedisEngine.ts'
 export {
   type RedisSessionStore,

@@ -231,7 +231,7 @@ export class SessionServer extends Emitter<SessionServerEvents> {
    * ends every connection with 1001. Sessions in a store live on; without a store they end, as `lost` with the reason
    * `shutdown`. The HTTP server and the store stay open: they are yours. A second call waits for the first.
    */
-  close(options: { graceMs?: number } = {}): Promise<void> {
+  close(options: { graceMs?: number | undefined } = {}): Promise<void> {
     checkOptions('close', options, { graceMs: delay })
     this.#closing ??= this.#close(options.graceMs ?? 2000)
     return this.#closing

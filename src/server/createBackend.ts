@@ -87,7 +87,7 @@ export class Backend {
    * Stops listening, lets answers and requests end for `graceMs` milliseconds (default 2000), says goodbye (1001), and half a
    * second later ends what is left. A second call waits for the first.
    */
-  close(options: { graceMs?: number } = {}): Promise<void> {
+  close(options: { graceMs?: number | undefined } = {}): Promise<void> {
     checkOptions('close', options, { graceMs: delay })
     this.#closing ??= this.#close(options.graceMs ?? 2000)
     return this.#closing

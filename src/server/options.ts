@@ -16,6 +16,7 @@ import {
   plainObject,
   positive,
   positiveCount,
+  type Resolved,
   type Rules,
   text,
   withDefaults,
@@ -34,58 +35,60 @@ export interface Model {
 
 export interface BackendOptions {
   /** The port to listen on; 0 for any free one. @default 8000 */
-  port?: number
+  port?: number | undefined
   /** The address to listen on. @default '127.0.0.1' */
-  host?: string
+  host?: string | undefined
   /** The assistant. @default one that says back what it heard */
-  responder?: Responder
+  responder?: Responder | undefined
   /** Models that `GET /v1/models` lists. */
-  models?: readonly Model[]
+  models?: readonly Model[] | undefined
   /** Settings are kept in this file; without one they live as long as the process. */
-  settingsFile?: string
+  settingsFile?: string | undefined
   /**
    * Who may use it; `undefined` or a throw answers 401, to a session 4401. The token of a session's first frame stands in
    * `headers.authorization`, as those of requests do. @default everyone
    */
-  authenticate?: (request: IncomingMessage) => Principal | undefined | Promise<Principal | undefined>
+  authenticate?:
+    | ((request: IncomingMessage) => Principal | undefined | Promise<Principal | undefined>)
+    | undefined
   /** Origins whose pages may use it, beside those it serves itself. Requests without an `Origin` come from no page. */
-  allowedOrigins?: readonly string[]
+  allowedOrigins?: readonly string[] | undefined
   /** Names that requests may be addressed to, without port. @default this machine's while `host` is loopback, else any */
-  allowedHosts?: readonly string[]
+  allowedHosts?: readonly string[] | undefined
   /** Answers requests to other paths; returns whether it did. */
-  onRequest?: (request: IncomingMessage, response: ServerResponse) => boolean | Promise<boolean>
+  onRequest?: ((request: IncomingMessage, response: ServerResponse) => boolean | Promise<boolean>) | undefined
   /** Permits faults on demand through `POST /__faults`, from this machine only. @default false */
-  faults?: boolean
+  faults?: boolean | undefined
   /** @default 1000 */
-  maxConnections?: number
+  maxConnections?: number | undefined
   /** @default 100 */
-  maxConnectionsPerAddress?: number
+  maxConnectionsPerAddress?: number | undefined
   /** The largest WebSocket message, in bytes. @default 16 MiB: an image of 10 MB in base64 fits */
-  maxPayload?: number
+  maxPayload?: number | undefined
   /** The largest HTTP body, in bytes. @default 1 MiB */
-  maxBodyBytes?: number
+  maxBodyBytes?: number | undefined
   /** What may wait in one socket for a slow reader, in bytes; above, the connection is closed with 1013. @default 4 MiB */
-  maxQueuedBytes?: number
+  maxQueuedBytes?: number | undefined
   /** Questions of one connection that may wait for their turn. @default 100 */
-  maxQuestions?: number
+  maxQuestions?: number | undefined
   /** What these may hold together, in characters of text and base64. @default 32 MiB */
-  maxQuestionBytes?: number
+  maxQuestionBytes?: number | undefined
   /** Messages a connection may send per second, audio included. @default 200, in bursts of twice as many */
-  messagesPerSecond?: number
+  messagesPerSecond?: number | undefined
   /** A reader that takes nothing for so long is given up, in milliseconds. @default 30000 */
-  writeTimeout?: number
+  writeTimeout?: number | undefined
   /** A request must be there, headers and body, after so long, in milliseconds. @default 30000 */
-  requestTimeout?: number
+  requestTimeout?: number | undefined
   /** `authenticate` must have answered after so long, in milliseconds. @default 10000 */
-  authenticateTimeout?: number
+  authenticateTimeout?: number | undefined
   /** How often each WebSocket is pinged, in milliseconds; silent from one to the next, it is ended. @default 30000; `Infinity` for never */
-  pingInterval?: number
+  pingInterval?: number | undefined
   /** Where it says what went wrong. @default nowhere */
-  logger?: Logger
-  clock?: Clock
+  logger?: Logger | undefined
+  clock?: Clock | undefined
 }
 
-export type ResolvedBackendOptions = Required<
+export type ResolvedBackendOptions = Resolved<
   Omit<BackendOptions, 'settingsFile' | 'authenticate' | 'allowedHosts' | 'onRequest' | 'logger'>
 > & {
   settingsFile: string | undefined

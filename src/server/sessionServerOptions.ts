@@ -17,6 +17,7 @@ import {
   objectWith,
   oneOf,
   positiveCount,
+  type Resolved,
   type Rules,
   text,
   withDefaults,
@@ -31,71 +32,73 @@ export type SessionPrincipal = string
 
 export interface SessionServerOptions {
   /** Where sessions are recorded, so that they outlive the process. It stays yours to close. @default memory only */
-  store?: SessionStore
+  store?: SessionStore | undefined
   /**
    * Who is at the other end; `undefined` or a throw closes the connection with 4401. `auth` is the token of the first frame,
    * else the bearer token of the request's `Authorization`; it is never logged. A session belongs to the principal that
    * opened it. @default everyone, by the empty name
    */
-  authenticate?: (
-    request: IncomingMessage,
-    auth: string | undefined,
-  ) => SessionPrincipal | undefined | Promise<SessionPrincipal | undefined>
+  authenticate?:
+    | ((
+        request: IncomingMessage,
+        auth: string | undefined,
+      ) => SessionPrincipal | undefined | Promise<SessionPrincipal | undefined>)
+    | undefined
   /** `authenticate` must have answered after so long, in milliseconds. @default 10000 */
-  authenticateTimeout?: number
+  authenticateTimeout?: number | undefined
   /** Origins whose pages may connect, beside those of the same host. Requests without an `Origin` come from no page. */
-  allowedOrigins?: readonly string[]
+  allowedOrigins?: readonly string[] | undefined
   /** Names that requests may be addressed to, without port. @default any */
-  allowedHosts?: readonly string[]
+  allowedHosts?: readonly string[] | undefined
   /** Takes upgrades that do not offer guru.v1. @default they are refused with 400 */
-  plain?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+  plain?: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined
   /** The address that is counted, where a proxy stands in front. @default the socket's */
-  addressOf?: (request: IncomingMessage) => string
+  addressOf?: ((request: IncomingMessage) => string) | undefined
   /** Messages of one session that may be unacknowledged, each way. @default 1024 */
-  maxMessages?: number
+  maxMessages?: number | undefined
   /** Their payload bytes together, each way. @default 4 MiB */
-  maxBytes?: number
+  maxBytes?: number | undefined
   /** Payload bytes of one message, not above `maxBytes`. @default 1 MiB */
-  maxFrame?: number
+  maxFrame?: number | undefined
   /** Messages of one session that may wait behind its window. @default 10000 */
-  maxQueueMessages?: number
+  maxQueueMessages?: number | undefined
   /** Their payload bytes together. @default 16 MiB */
-  maxQueueBytes?: number
+  maxQueueBytes?: number | undefined
   /** What gives way when that is full. @default 'drop-oldest' */
-  overflow?: 'drop-oldest' | 'drop-newest' | 'reject'
+  overflow?: 'drop-oldest' | 'drop-newest' | 'reject' | undefined
   /** Payload bytes that all sessions may keep for their clients; beyond, sends and new sessions are refused. @default 256 MiB */
-  maxTotalQueueBytes?: number
+  maxTotalQueueBytes?: number | undefined
   /** @default 10000 */
-  maxSessions?: number
+  maxSessions?: number | undefined
   /** Sessions of one principal; without `authenticate`, of one address. @default 100 */
-  maxSessionsPerPrincipal?: number
+  maxSessionsPerPrincipal?: number | undefined
   /** @default 10000 */
-  maxConnections?: number
+  maxConnections?: number | undefined
   /** @default 1000 */
-  maxConnectionsPerAddress?: number
+  maxConnectionsPerAddress?: number | undefined
   /** A handler that has not settled after so long is reported and counts as settled, in milliseconds. @default 300000; `Infinity` for never */
-  handlerTimeout?: number
+  handlerTimeout?: number | undefined
   /**
    * With a store that several processes share: when another process asks for a session, its handlers have so long to settle, in
    * milliseconds; those that have not begin again there, flagged as redelivered. @default 2000
    */
-  handoverTimeout?: number
+  handoverTimeout?: number | undefined
   /** A session outlives its connection so long, in milliseconds, unless its client wishes for less. @default 300000 */
-  ttl?: number
+  ttl?: number | undefined
   /** How often clients are asked to ping, in milliseconds. @default 30000; `Infinity` for never */
-  pingInterval?: number
+  pingInterval?: number | undefined
   /** Silence of so long after a ping of ours means a dead connection, in milliseconds. @default 10000 */
-  pongTimeout?: number
+  pongTimeout?: number | undefined
   /** Where it says what went wrong, when no listener of `error` hears it. Never told keys or tokens. @default nowhere */
-  logger?: Logger
-  clock?: Clock
+  logger?: Logger | undefined
+  clock?: Clock | undefined
   /** Spreads what must not happen at once: 0 to 1. @default Math.random */
-  random?: () => number
+  random?: (() => number) | undefined
 }
 
 type Optional = 'store' | 'authenticate' | 'allowedHosts' | 'plain' | 'logger'
 
-export type ResolvedSessionServerOptions = Required<Omit<SessionServerOptions, Optional>> & {
+export type ResolvedSessionServerOptions = Resolved<Omit<SessionServerOptions, Optional>> & {
   [Name in Optional]: SessionServerOptions[Name] | undefined
 }
 
@@ -175,13 +178,13 @@ export function resolveSessionServerOptions(options: SessionServerOptions): Reso
 /** How one message is sent. */
 export interface SessionSendOptions {
   /** Now or never: not kept, not numbered, not sent again, dropped where there is no connection with room. @default false */
-  volatile?: boolean
+  volatile?: boolean | undefined
   /** A whole number; higher ones go first, among those that wait. @default 0 */
-  priority?: number
+  priority?: number | undefined
   /** Milliseconds after which it is dropped if it still waits. @default Infinity */
-  ttl?: number
+  ttl?: number | undefined
   /** 0 to 255: the stream of a binary message. @default 0 */
-  stream?: number
+  stream?: number | undefined
 }
 
 const sendRules: Rules<SessionSendOptions> = {
@@ -198,7 +201,7 @@ export function checkSendOptions(options: SessionSendOptions): void {
 
 export interface AttachOptions {
   /** The path of the WebSocket. @default '/ws' */
-  path?: string
+  path?: string | undefined
 }
 
 const attachRules: Rules<AttachOptions> = { path: text }
@@ -210,9 +213,9 @@ export function checkAttachOptions(options: AttachOptions): void {
 
 export interface DrainOptions {
   /** Clients leave at random moments within so many milliseconds. @default 10000 */
-  spreadMs?: number
+  spreadMs?: number | undefined
   /** Told to them. @default 'going away' */
-  why?: string
+  why?: string | undefined
 }
 
 const drainRules: Rules<DrainOptions> = { spreadMs: numberRule(0, 3_600_000, 'milliseconds'), why: text }

@@ -31,8 +31,8 @@ export type LossReason =
 
 /** What follows the end of a connection. */
 export type Verdict =
-  /** Backoff as usual. */
-  | { readonly action: 'backoff' }
+  /** Backoff as usual, and not before `notBefore`. */
+  | { readonly action: 'backoff'; readonly notBefore: number }
   /** At once, or at `notBefore`; no failed attempt. */
   | { readonly action: 'now'; readonly notBefore: number }
   /** The longest backoff. */
@@ -95,7 +95,7 @@ export interface ClientState {
 
 export const NOT_LEAVING = -1
 const TOO_EARLY = 'a message before "opened"'
-const BACKOFF: Verdict = { action: 'backoff' }
+const BACKOFF: Verdict = { action: 'backoff', notBefore: 0 }
 const NOW: Verdict = { action: 'now', notBefore: 0 }
 
 export function newClient(): ClientState {
@@ -261,7 +261,7 @@ export class ClientSession {
       case CLOSE.tooMany:
         return { action: 'longest' }
     }
-    return notBefore > now ? { action: 'now', notBefore } : BACKOFF
+    return notBefore > now ? this.#soon(notBefore) : BACKOFF
   }
 
   /** The current connection has been up for long enough to count as a success. */
@@ -300,7 +300,7 @@ export class ClientSession {
     if (state.phase === 'down') return
     if (!alive) this.#hangUp(CLOSE.normal, 'heartbeat timeout', BACKOFF)
     else if (state.leaveAt !== NOT_LEAVING && state.leaveAt <= now)
-      this.#hangUp(CLOSE.normal, 'going away', NOW)
+      this.#hangUp(CLOSE.normal, 'going away', this.#soon())
   }
 
   /** The numbers are used up, and all have arrived: the next session has new ones. */
@@ -392,11 +392,11 @@ export class ClientSession {
     return this.#soon()
   }
 
-  /** At once, but not again and again: a server may open every session, and refuse or lose it right after. */
-  #soon(): Verdict {
-    if (this.state.hurried) return BACKOFF
+  /** Without backoff, but not again and again: a server may open every session, and refuse, lose or send it away right after. */
+  #soon(notBefore = 0): Verdict {
+    const action = this.state.hurried ? 'backoff' : 'now'
     this.state.hurried = true
-    return NOW
+    return { action, notBefore }
   }
 
   #stop(reason: StopReason): Verdict {

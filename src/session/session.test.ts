@@ -182,7 +182,7 @@ describe('a session', () => {
     pair.connect()
     pair.run()
     pair.cut(4400)
-    expect(pair.verdict).toEqual({ action: 'backoff' })
+    expect(pair.verdict).toMatchObject({ action: 'backoff' })
     pair.connect()
     pair.run()
     pair.cut(4400)
@@ -212,12 +212,32 @@ describe('a session', () => {
     pair.advance(400)
     pair.cut()
     expect(pair.verdict).toEqual({ action: 'now', notBefore: 1000 })
+    pair.client.stable()
     pair.connect()
     pair.run()
     pair.session.goAway(1000, 'restart')
     pair.run()
     pair.advance(1000)
     expect(pair.log.at(-1)).toBe('client hangUp 1000 going away')
+    expect(pair.verdict).toEqual({ action: 'now', notBefore: 0 })
+  })
+
+  it('comes back with backoff when it is sent away again before a line has been up for a while', () => {
+    const pair = new SessionPair()
+    const sentAway = (after: number, cutAfter = after) => {
+      pair.connect()
+      pair.run()
+      pair.session.goAway(after, 'restart')
+      pair.run()
+      pair.advance(cutAfter)
+      if (cutAfter < after) pair.cut()
+      return pair.verdict
+    }
+    expect(sentAway(0)).toEqual({ action: 'now', notBefore: 0 })
+    expect(sentAway(0)).toEqual({ action: 'backoff', notBefore: 0 })
+    expect(sentAway(1000, 400)).toEqual({ action: 'backoff', notBefore: 1000 })
+    pair.client.stable()
+    expect(sentAway(0)).toEqual({ action: 'now', notBefore: 0 })
   })
 
   it('is freed by "close" only: a bare close code leaves it', () => {
@@ -313,7 +333,7 @@ describe('a session', () => {
     pair.run()
     pair.session.fenced()
     expect(pair.log).toContain('server hangUp 1001 the session is not here')
-    expect(pair.verdict).toEqual({ action: 'backoff' })
+    expect(pair.verdict).toMatchObject({ action: 'backoff' })
   })
 
   it('is not brought back by a look-up that was read before it ended', () => {

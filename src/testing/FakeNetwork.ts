@@ -15,7 +15,7 @@ export interface FakeNetworkOptions {
   readonly clock: Clock
   readonly random: Random
   /** The least and the most milliseconds that a frame is under way. @default [1, 20] */
-  readonly latencyMs?: readonly [number, number]
+  readonly latencyMs?: readonly [number, number] | undefined
 }
 
 /** One direction of a connection: what is put in comes out later, in order, unless it is cut off. */

@@ -14,7 +14,7 @@ interface Sent {
 
 export interface HistoryOptions {
   /** Handlers record themselves in a transaction of the store: then nothing may be doubled, not even after a death. @default false */
-  readonly exactlyOnce?: boolean
+  readonly exactlyOnce?: boolean | undefined
 }
 
 export class History {

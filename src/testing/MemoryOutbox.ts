@@ -14,9 +14,9 @@ export interface MemoryOutboxOptions {
    * delay: so many milliseconds later, one write after the other.
    * @default 'sync'
    */
-  recording?: 'sync' | 'held' | { readonly clock: Clock; readonly delayMs: number }
+  recording?: 'sync' | 'held' | { readonly clock: Clock; readonly delayMs: number } | undefined
   /** Which calls of `write` fail, counted from 1 over all owners of the disk; nothing of them is recorded. @default none */
-  failWrites?: readonly number[]
+  failWrites?: readonly number[] | undefined
 }
 
 /** What stays when an owner dies. */

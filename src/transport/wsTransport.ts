@@ -7,6 +7,7 @@ import type { Payload } from '../connection/encoding.ts'
 import type { LineSocket, SocketSink } from '../connection/Line.ts'
 import { CommsError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
+import { readTexts } from './readTexts.ts'
 import { openStandardWebSocket } from './standardWebSocket.ts'
 import { LONGEST_TEXT, TextFrames } from './TextFrames.ts'
 import type { OpenWebSocket, SocketRequest } from './WebSocketTransport.ts'
@@ -27,6 +28,9 @@ class NodeSocket extends WebSocket implements LineSocket {
   /** The connection beneath, once there is one. */
   tcp: Duplex | undefined
   gathering = false
+  maxPayload = 0
+  /** What `ws` reads with: a field of its own. */
+  declare readonly _receiver: unknown
 
   override send(payload: Payload): void {
     this.flush()
@@ -87,7 +91,11 @@ function release(socket: NodeSocket): void {
 }
 
 function onOpen(this: WebSocket): void {
-  ;(this as NodeSocket).sink?.opened(this.protocol)
+  const socket = this as NodeSocket
+  const { protocol } = socket
+  // Only a session selects a subprotocol.
+  if (protocol !== '') readTexts(socket._receiver, socket.maxPayload, (text) => socket.sink?.frame(text))
+  socket.sink?.opened(protocol)
 }
 
 function onUpgrade(this: WebSocket, response: IncomingMessage): void {
@@ -141,6 +149,7 @@ export const openWebSocket: OpenWebSocket = (request, sink) => {
   if (request.WebSocket) return openStandardWebSocket(request, sink)
   const socket = new NodeSocket(request.url, request.protocols, requestOptions(request))
   socket.sink = sink
+  socket.maxPayload = request.maxPayload
   socket.on('upgrade', onUpgrade)
   socket.on('open', onOpen)
   socket.on('message', onMessage)

@@ -3,7 +3,9 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as rest } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { SharedCircuitBreaker } from '../../src/redis/breaker/SharedCircuitBreaker.ts'
 import { EngineCalls } from '../../src/redis/EngineCalls.ts'
+import { SharedRateLimiter } from '../../src/redis/limits/SharedRateLimiter.ts'
 import { Script } from '../../src/redis/Script.ts'
 import {
   canRunGlide,
@@ -76,6 +78,26 @@ function works(open: () => Promise<OpenedEngine> | OpenedEngine): void {
     )
     await opened.engine.command(['SET', 'text', 'x'], 'text')
     await expect(opened.engine.command(['LPUSH', 'text', 'x'], 'text')).rejects.toThrow(/^WRONGTYPE /)
+  })
+
+  it('carries a shared limit and a shared breaker', async () => {
+    const { engine } = opened
+    const name = `here ${Math.random()}`
+    // GLIDE's own first command to a cluster may take its time.
+    const limit = { engine, name, tokensPerSecond: 1000, burstCapacity: 50, timeout: 3000 }
+    const limiters = [new SharedRateLimiter(limit), new SharedRateLimiter(limit)]
+    await Promise.all(limiters.map((limiter) => limiter.ready()))
+    await Promise.all(limiters.flatMap((limiter) => Array.from({ length: 40 }, () => limiter.acquire())))
+    expect(limiters.map(({ state }) => state)).toEqual(['shared', 'shared'])
+    await Promise.all(limiters.map((limiter) => limiter.close()))
+
+    const breakers = [1, 2].map(() => new SharedCircuitBreaker({ engine, name, engineTimeout: 3000 }))
+    await Promise.all(breakers.map((breaker) => breaker.ready()))
+    await breakers[0]?.isolate()
+    await until(() => breakers[1]?.state === 'OPEN')
+    await breakers[1]?.reset()
+    await until(() => breakers[0]?.state === 'CLOSED')
+    await Promise.all(breakers.map((breaker) => breaker.close()))
   })
 
   it('hears what is published on its channels, and no more after it has left', async () => {

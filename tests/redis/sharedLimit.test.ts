@@ -10,7 +10,10 @@ import { canRunRedis, RedisServer } from '../support/redisServers.ts'
 import type { FleetReport } from './limiterProcess.ts'
 
 const can = canRunRedis('a rate limit shared by processes')
-const SECONDS = process.env.GURU_FAULTS === 'long' ? 30 : 9
+const isLong = process.env.GURU_FAULTS === 'long'
+const SECONDS = isLong ? 30 : 9
+/** How far a process may be from its fair share. Tokens are lent a dozen at a time: in 9 s that is a tenth of what one gets. */
+const UNFAIR = isLong ? 0.2 : 0.4
 const RATE = 100
 const BURST = 100
 const PROCESSES = 8
@@ -86,7 +89,7 @@ describe.skipIf(!can)('a limit shared by eight processes', () => {
     )
     expect(excess).toBeLessThanOrEqual(1e-6)
     expect(within).toBeGreaterThanOrEqual(0.97 * (BURST + RATE * SECONDS))
-    for (const count of counts) expect(Math.abs(count / (times.length / PROCESSES) - 1)).toBeLessThan(0.2)
+    for (const count of counts) expect(Math.abs(count / (times.length / PROCESSES) - 1)).toBeLessThan(UNFAIR)
   }, 90_000)
 
   it('the server killed in between: insurance holds, nothing is too much when it is back', async () => {

@@ -56,11 +56,8 @@ async function degrades(
   { limiter, breaker }: ReturnType<typeof share>,
   reasons: readonly string[],
 ): Promise<void> {
-  for (const ready of [limiter.ready(), breaker.ready()]) {
-    const error = (await ready.then(
-      () => undefined,
-      (reason) => reason,
-    )) as EngineError | undefined
+  for (const ready of await Promise.allSettled([limiter.ready(), breaker.ready()])) {
+    const error = (ready as PromiseRejectedResult).reason as EngineError | undefined
     expect(error).toMatchObject({ code: 'ENGINE' })
     expect(reasons).toContain(error?.reason)
   }

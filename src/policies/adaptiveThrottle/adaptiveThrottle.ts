@@ -12,13 +12,13 @@ import { SlidingWindow } from '../slidingWindow.ts'
 
 export interface AdaptiveThrottleOptions {
   /** How many requests it sends per request that the backend accepts; lower is stricter. @default 2 */
-  k?: number
+  k?: number | undefined
   /** What it remembers, in milliseconds. @default 120000 */
-  window?: number
+  window?: number | undefined
   /** Whether an error means that the backend refused for overload. @default 429, 503, timeouts and network errors do */
-  isOverload?: (error: unknown) => boolean
-  clock?: Clock
-  random?: Random
+  isOverload?: ((error: unknown) => boolean) | undefined
+  clock?: Clock | undefined
+  random?: Random | undefined
 }
 
 const defaults = { k: 2, window: 120_000 }

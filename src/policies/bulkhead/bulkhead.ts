@@ -11,11 +11,11 @@ import { type AttemptContext, firstAttempt, type Operation } from '../Policy.ts'
 
 export interface BulkheadOptions {
   /** Operations that may run at once. @default 10 */
-  maxConcurrent?: number
+  maxConcurrent?: number | undefined
   /** Operations that may wait for their turn. @default 0: none, they are refused */
-  maxQueue?: number
+  maxQueue?: number | undefined
   /** For deadlines of those who wait. */
-  clock?: Clock
+  clock?: Clock | undefined
 }
 
 const defaults = { maxConcurrent: 10, maxQueue: 0 }

@@ -18,17 +18,17 @@ import { type AttemptContext, firstAttempt, type Operation, type Policy } from '
 
 export interface ChaosOptions {
   /** Whether anything is injected; `policy.enabled` changes it. @default false */
-  enabled?: boolean
+  enabled?: boolean | undefined
   /** Which calls are eligible. @default all */
-  when?: (context: AttemptContext) => boolean
+  when?: ((context: AttemptContext) => boolean) | undefined
   /** Waits before the operation. */
-  latency?: { rate: number; ms: number | (() => number) }
+  latency?: { rate: number; ms: number | (() => number) } | undefined
   /** Throws instead of running the operation. */
-  fault?: { rate: number; error: (context: AttemptContext) => unknown }
+  fault?: { rate: number; error: (context: AttemptContext) => unknown } | undefined
   /** Answers instead of running the operation. */
-  outcome?: { rate: number; value: (context: AttemptContext) => unknown }
-  clock?: Clock
-  random?: Random
+  outcome?: { rate: number; value: (context: AttemptContext) => unknown } | undefined
+  clock?: Clock | undefined
+  random?: Random | undefined
 }
 
 const rules = {

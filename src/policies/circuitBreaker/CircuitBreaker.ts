@@ -24,10 +24,10 @@ import { checkSnapshot } from './snapshot.ts'
 
 export interface CircuitBreakerPolicyOptions extends CircuitBreakerOptions {
   /** How an error counts. @default an abort is ignored, everything else is a failure */
-  classify?: (error: unknown) => Outcome
+  classify?: ((error: unknown) => Outcome) | undefined
   /** Told after every change of state. */
-  onChange?: (to: BreakerStateName, reason: BreakerReason) => void
-  clock?: Clock
+  onChange?: ((to: BreakerStateName, reason: BreakerReason) => void) | undefined
+  clock?: Clock | undefined
 }
 
 /** What `getState()` tells. */

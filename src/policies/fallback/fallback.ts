@@ -5,9 +5,9 @@ import { type AttemptContext, firstAttempt, type Operation, type Policy } from '
 
 export interface FallbackOptions {
   /** Which errors are answered by the fallback. @default all but an abort */
-  handle?: (error: unknown) => boolean
+  handle?: ((error: unknown) => boolean) | undefined
   /** Told whenever it steps in. */
-  onFallback?: (error: unknown) => void
+  onFallback?: ((error: unknown) => void) | undefined
 }
 
 /**

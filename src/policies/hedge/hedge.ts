@@ -21,20 +21,20 @@ import { LatencyWindow } from './latencyWindow.ts'
 
 export interface HedgeOptions {
   /** A fixed wait before each hedge, in milliseconds. @default learned: see `quantile` */
-  delay?: number
+  delay?: number | undefined
   /** The wait is what this share of recent operations stayed under. @default 0.95 */
-  quantile?: number
+  quantile?: number | undefined
   /** Operations to have seen before the first hedge is sent by quantile. @default 20 */
-  minSamples?: number
+  minSamples?: number | undefined
   /** Hedges beyond the first call. @default 1 */
-  maxHedges?: number
+  maxHedges?: number | undefined
   /** Shared with retries: a hedge is paid from it like one. @default none */
-  budget?: RetryBudget
+  budget?: RetryBudget | undefined
   /** Which errors let the others go on; any other ends the call. @default all */
-  handle?: (error: unknown) => boolean
+  handle?: ((error: unknown) => boolean) | undefined
   /** Told of every hedge sent. */
-  onHedge?: (event: { attempt: number; afterMs: number }) => void
-  clock?: Clock
+  onHedge?: ((event: { attempt: number; afterMs: number }) => void) | undefined
+  clock?: Clock | undefined
 }
 
 const defaults = { quantile: 0.95, minSamples: 20, maxHedges: 1 }

@@ -23,20 +23,20 @@ import type { BucketInfo } from './TokenBucket.ts'
 
 export interface RateLimiterOptions {
   /** Whether it limits at all; see `enable` and `disable`. @default true */
-  enabled?: boolean
+  enabled?: boolean | undefined
   /** Limits by category; they join the known ones (`api` 20/s burst 30, `heavy` 5/10, `streaming` 100/150, `control` 10/15). */
-  limits?: Record<string, Partial<Limit>>
+  limits?: Record<string, Partial<Limit>> | undefined
   /** With `maxRequests`: a short way to set the limit of `api` to that many per so many milliseconds. */
-  windowMs?: number
+  windowMs?: number | undefined
   /** With `windowMs`: how many requests it allows. */
-  maxRequests?: number
+  maxRequests?: number | undefined
   /** Told of every refusal. */
-  onRateLimited?: (endpoint: string, info: BucketInfo) => void
+  onRateLimited?: ((endpoint: string, info: BucketInfo) => void) | undefined
   /** Told of everything let through. */
-  onRequestAllowed?: (endpoint: string, info: BucketInfo) => void
+  onRequestAllowed?: ((endpoint: string, info: BucketInfo) => void) | undefined
   /** Keys that get a bucket of their own; more share one per category. @default 10000 */
-  maxEndpoints?: number
-  clock?: Clock
+  maxEndpoints?: number | undefined
+  clock?: Clock | undefined
 }
 
 export const rateLimiterRules: Rules<RateLimiterOptions> = {
@@ -53,9 +53,9 @@ export const rateLimiterRules: Rules<RateLimiterOptions> = {
 /** What a request is: which limit it falls under, and how many tokens it takes. */
 export interface RateLimitRequest {
   /** @default 'api' */
-  category?: string
+  category?: string | undefined
   /** @default 1 */
-  cost?: number
+  cost?: number | undefined
 }
 
 /** What was decided. */

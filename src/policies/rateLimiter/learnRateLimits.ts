@@ -7,7 +7,7 @@ import { type ServerAnswer, type ServerLimit, serverLimit } from './serverLimit.
 
 export interface LearnRateLimitsOptions {
   /** The longest a server's word holds calls back, in milliseconds; then one is let through to ask again. @default 3600000 */
-  maxHold?: number
+  maxHold?: number | undefined
 }
 
 /** What is told after an answer has been looked at. */

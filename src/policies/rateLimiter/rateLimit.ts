@@ -10,16 +10,16 @@ import { TokenQueue } from './TokenQueue.ts'
 
 export interface RateLimitPolicyOptions {
   /** A limiter to share, or the options of a new one. */
-  limiter?: RateLimiter | RateLimiterOptions
+  limiter?: RateLimiter | RateLimiterOptions | undefined
   /** What is limited. @default 'default' */
-  endpoint?: string
+  endpoint?: string | undefined
   /** @default 'api' */
-  category?: string
+  category?: string | undefined
   /** Tokens per call. @default 1 */
-  cost?: number
+  cost?: number | undefined
   /** What happens over the limit: an error at once, or a wait for the tokens. @default 'reject' */
-  mode?: 'reject' | 'wait'
-  clock?: Clock
+  mode?: 'reject' | 'wait' | undefined
+  clock?: Clock | undefined
 }
 
 const rules = {
@@ -38,7 +38,8 @@ export function rateLimit(options: RateLimitPolicyOptions = {}): Policy {
   const { limiter: given = {}, ...rest } = options
   checkOptions('rateLimit', rest, rules)
   const { endpoint = 'default', category = 'api', cost = 1, mode = 'reject', clock = systemClock } = rest
-  const limiter = given instanceof RateLimiter ? given : new RateLimiter({ clock, ...given })
+  const limiter =
+    given instanceof RateLimiter ? given : new RateLimiter({ ...given, clock: given.clock ?? clock })
   const queue = mode === 'wait' ? new TokenQueue(limiter, clock) : undefined
   const layer: Layer = {
     execute: (operation, context = firstAttempt) => runWithin(layer, operation, context),

@@ -19,19 +19,19 @@ export type Jitter = 'none' | 'full' | 'equal' | 'decorrelated' | JitterRange
 
 export interface RetryOptions {
   /** How many times to try again after the first attempt. @default 2 */
-  retries?: number
+  retries?: number | undefined
   /** Delay before the first retry, in milliseconds; it doubles from retry to retry. @default 500 */
-  retryDelay?: number
+  retryDelay?: number | undefined
   /** The longest backoff, jitter included, in milliseconds. @default 30000 */
-  maxRetryDelay?: number
+  maxRetryDelay?: number | undefined
   /** The spread of the delays. @default [1, 1.5]: up to half of the delay is added */
-  jitter?: Jitter
+  jitter?: Jitter | undefined
   /** A server that asks to wait longer than this (`Retry-After`) is not retried, in milliseconds. @default 60000 */
-  maxRetryAfter?: number
+  maxRetryAfter?: number | undefined
   /** Has the last word on an error that would be retried; return false to give up. */
-  shouldRetry?: (error: unknown, attempt: number) => boolean | PromiseLike<boolean>
+  shouldRetry?: ((error: unknown, attempt: number) => boolean | PromiseLike<boolean>) | undefined
   /** Shared between calls: how many retries they may afford together. @default none */
-  budget?: RetryBudget
+  budget?: RetryBudget | undefined
 }
 
 /** Options with every gap filled. */

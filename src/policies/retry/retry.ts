@@ -14,11 +14,11 @@ import { retryDecision } from './retryDecision.ts'
 
 export interface RetryPolicyOptions extends RetryOptions {
   /** Which errors are worth a retry. @default every error but an abort and what has not been tried: an open breaker, a spent limit */
-  handle?: (error: unknown) => boolean
+  handle?: ((error: unknown) => boolean) | undefined
   /** Told before every wait. */
-  onRetry?: (event: { error: unknown; attempt: number; delayMs: number }) => void
-  clock?: Clock
-  random?: Random
+  onRetry?: ((event: { error: unknown; attempt: number; delayMs: number }) => void) | undefined
+  clock?: Clock | undefined
+  random?: Random | undefined
 }
 
 /** Refusals of other policies are no failures of the operation: repeating them would only add load. */

@@ -7,11 +7,11 @@ import { SlidingWindow } from '../slidingWindow.ts'
 
 export interface RetryBudgetOptions {
   /** Retries allowed per call made. @default 0.2 */
-  ratio?: number
+  ratio?: number | undefined
   /** Retries per second allowed on top, whatever the load. @default 10 */
-  reservePerSecond?: number
+  reservePerSecond?: number | undefined
   /** How long a deposit counts, in milliseconds. @default 10000 */
-  window?: number
+  window?: number | undefined
 }
 
 const defaults = { ratio: 0.2, reservePerSecond: 10, window: 10_000 }

@@ -11,10 +11,10 @@ import { Deadline, Deadlines } from './Deadlines.ts'
 
 export interface TimeoutPolicyOptions {
   /** Inside `retry` it limits an `attempt`; around it, as `deadline`, the whole call. @default 'attempt' */
-  phase?: Extract<TimeoutPhase, 'attempt' | 'deadline'>
+  phase?: Extract<TimeoutPhase, 'attempt' | 'deadline'> | undefined
   /** Whether its timers let the process end. @default false */
-  unref?: boolean
-  clock?: Clock
+  unref?: boolean | undefined
+  clock?: Clock | undefined
 }
 
 /**

@@ -114,8 +114,8 @@ export class Subscriptions {
     this.#listening = listening
     this.#asked = new Map()
     const opened = listening
+    opened.ready.then(() => this.#askAll(opened), onEnd)
     if (ended) this.#again(opened, undefined)
-    else opened.ready.then(() => this.#askAll(opened), onEnd)
   }
 
   async #askAll(listening: Listening): Promise<void> {

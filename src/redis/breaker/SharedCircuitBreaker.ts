@@ -25,7 +25,7 @@ import {
 } from '../../policies/circuitBreaker/options.ts'
 import { type Ending, type Inner, type Layer, type Run, runWithin, within } from '../../policies/layer.ts'
 import { type AttemptContext, firstAttempt, type Operation } from '../../policies/Policy.ts'
-import { EngineCalls, engineRule } from '../EngineCalls.ts'
+import { EngineCalls, engineRule, started } from '../EngineCalls.ts'
 import { type EngineError, engineError } from '../EngineError.ts'
 import { nameRule } from '../limits/options.ts'
 import type { RedisEngine } from '../RedisEngine.ts'
@@ -138,10 +138,15 @@ export class SharedCircuitBreaker implements Layer {
 
   /**
    * Resolves when the engine has answered.
-   * @throws EngineError when it cannot be used; the breaker works on alone, and goes on trying
+   * @throws EngineError when it cannot be used, after three seconds when it is only away; the breaker works on alone, and goes on trying
    */
-  async ready(): Promise<void> {
-    await this.#say('read')
+  ready(): Promise<void> {
+    return started(this.#clock, () =>
+      this.#say('read').then(
+        () => undefined,
+        (error: EngineError) => error,
+      ),
+    )
   }
 
   /** Runs `operation` if the breaker lets it. @throws CircuitBreakerError without calling it; otherwise what it throws */

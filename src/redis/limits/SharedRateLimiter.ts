@@ -7,9 +7,10 @@ import { checkOption } from '../../core/options.ts'
 import { randomId } from '../../core/randomId.ts'
 import { type Ending, type Inner, type Layer, type Run, runWithin, within } from '../../policies/layer.ts'
 import { type AttemptContext, firstAttempt, type Operation } from '../../policies/Policy.ts'
-import { EngineCalls } from '../EngineCalls.ts'
+import { EngineCalls, started } from '../EngineCalls.ts'
 import { type EngineError, engineError } from '../EngineError.ts'
 import { BUCKET, bucketArguments, bucketReply, type LeaseRequest } from './bucketScript.ts'
+import type { SharedLimiterStats, SharedLimitRequest, SharedLimitResult } from './calls.ts'
 import { LeaseMachine, nobodyWaits } from './LeaseMachine.ts'
 import {
   type ResolvedSharedLimiterOptions,
@@ -17,38 +18,6 @@ import {
   type SharedLimiterState,
   type SharedRateLimiterOptions,
 } from './options.ts'
-
-/** What a call asks for. */
-export interface SharedLimitRequest {
-  /** Tokens. @default 1 */
-  cost?: number
-  signal?: AbortSignal | undefined
-  /** When the caller must be done, on the limiter's clock. @default Infinity */
-  deadlineAt?: number
-}
-
-/** What was decided. */
-export interface SharedLimitResult {
-  allowed: boolean
-  /** Milliseconds until the same request would be let through, as far as is known; 0 when it was. */
-  retryAfter: number
-}
-
-/** Counts since the start. */
-export interface SharedLimiterStats {
-  state: SharedLimiterState
-  /** Calls that were let through, and refused. */
-  allowed: number
-  limited: number
-  /** Calls that wait. */
-  waiting: number
-  /** Questions to the engine. */
-  roundTrips: number
-  /** How many processes share the bucket, itself included; 0 before it knows. */
-  processes: number
-  /** What it could spend now without asking. */
-  tokens: number
-}
 
 interface Waiter {
   readonly cost: number
@@ -71,7 +40,7 @@ const MAX_WAITERS = 10_000
  * `burstCapacity + tokensPerSecond * t` calls go in any time t, over all processes together. A process takes several tokens at
  * once, so that few calls wait for the network; while the engine is away it keeps to its share of the limit.
  *
- * A policy for `compose` or an ApiClient's `policy`, too.
+ * Also a policy, for `compose` or an ApiClient's `policy`.
  */
 export class SharedRateLimiter implements Layer {
   readonly #options: ResolvedSharedLimiterOptions
@@ -113,12 +82,14 @@ export class SharedRateLimiter implements Layer {
   }
 
   /**
-   * Resolves when the engine has answered for the first time: to be told at the start that it cannot be used.
-   * @throws EngineError saying why not. The limiter goes on trying all the same
+   * Resolves when the engine has answered: to be told at the start that it cannot be used.
+   * @throws EngineError saying why not; after three seconds when it is only away. The limiter goes on trying all the same
    */
-  async ready(): Promise<void> {
-    if (this.#machine.mode === 'joining') await this.#asking
-    if (this.#machine.mode === 'insured') throw this.#error
+  ready(): Promise<void> {
+    return started(this.clock, async () => {
+      if (this.state === 'joining') await this.#asking
+      return this.state === 'shared' ? undefined : this.#error
+    })
   }
 
   /** Takes tokens that this process holds already: no network, no promise. What is refused is asked for. */

@@ -217,11 +217,22 @@ describe('the engine away', () => {
     engine.weather = 'down'
     const ready = limiter.ready()
     ready.catch(() => {})
-    await clock.advance(10)
+    await clock.advance(4000)
     await expect(ready).rejects.toBeInstanceOf(EngineError)
     engine.weather = 'fine'
     await clock.advance(2000)
     await limiter.ready()
+  })
+
+  it('ready() waits for a client that is connecting still', async () => {
+    const { clock, engine, limiter } = alone()
+    engine.weather = 'silent'
+    const ready = ending(clock, limiter.ready())
+    await clock.advance(1500)
+    expect([limiter.state, ready.outcome]).toEqual(['insured', undefined])
+    engine.weather = 'fine'
+    await clock.advance(1000)
+    expect(ready.outcome).toBeTypeOf('number')
   })
 
   it('a process that has slept asks before it spends', async () => {
