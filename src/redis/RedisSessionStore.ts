@@ -201,6 +201,7 @@ class Store implements RedisSessionStore {
     const credentials = shown ? [shown.key, shown.principal, `${shown.epoch}`] : []
     let dead = ''
     const asks = deadline === undefined ? ['', ''] : this.#mail.wantNote(sid)
+    let indexedFor = ''
     for (;;) {
       const { node } = this.#lease
       const expecting = this.#mail.expect(sid)
@@ -208,8 +209,9 @@ class Store implements RedisSessionStore {
         const facts: RedisArgument[] = [node, dead, ...asks, ...credentials]
         const [reply] = await Promise.all([
           this.#retries.until(deadline, () => this.#link.run(claim, this.#keys(sid), facts)),
-          this.#index.add(node, sid),
+          indexedFor === node ? undefined : this.#index.add(node, sid),
         ])
+        indexedFor = node
         if (node !== this.#lease.node || !this.#lease.holds) {
           // It is not known whose it is now. The name that has gone leaves it to the next.
           if (deadline === undefined) return undefined
