@@ -1,7 +1,7 @@
 // Scale: whether the cost of one stays the same when there are many. Connections, endpoints of a limiter, messages in a queue; and a
 // whole day of them.
 
-import { start } from '../harness/child.ts'
+import { type Child, start } from '../harness/child.ts'
 import { median, seededRandom, shuffled } from '../harness/statistics.ts'
 import type { Day } from '../workers/day.ts'
 import type { ItemCost } from '../workers/scaleItems.ts'
@@ -56,26 +56,34 @@ async function connections({ quick, log }: Context, data: ScaleData): Promise<vo
   await server.stop()
 }
 
-/** All sizes in a new order each round, in a process of their own. */
+/** Every kind has a process of its own; all take turns at every size, so that what else the machine does meets them alike. */
 async function itemCosts({ quick, seed, log }: Context, data: ScaleData): Promise<void> {
   const random = seededRandom(seed)
+  const kinds = Object.keys(items) as Item[]
   const sizes = [1, 10, 100, 1000, 10_000, 100_000]
   const rounds = quick ? 3 : 9
-  for (const item of Object.keys(items) as Item[]) {
-    log(items[item])
-    const child = await start(new URL('../workers/scaleItems.ts', import.meta.url), EXPOSE_GC)
-    const samples = new Map<number, ItemCost[]>(sizes.map((count) => [count, []]))
-    for (const count of sizes) await child.call(item, { count })
-    for (let round = 0; round < rounds; round += 1) {
-      for (const count of shuffled(sizes, random)) {
-        samples.get(count)?.push(await child.call<ItemCost>(item, { count }))
+  const children = new Map<Item, Child>()
+  const samples = new Map<string, ItemCost[]>()
+  for (const item of kinds) {
+    children.set(item, await start(new URL('../workers/scaleItems.ts', import.meta.url), EXPOSE_GC))
+  }
+  // The first round warms up.
+  for (let round = 0; round <= rounds; round += 1) {
+    log(`endpoints and messages, round ${round} of ${rounds}`)
+    for (const count of shuffled(sizes, random)) {
+      for (const item of shuffled(kinds, random)) {
+        const cost = await (children.get(item) as Child).call<ItemCost>(item, { count })
+        if (round > 0) samples.set(`${item} ${count}`, [...(samples.get(`${item} ${count}`) ?? []), cost])
       }
     }
+  }
+  for (const item of kinds) {
     data.items[item] = sizes.map((count) => {
-      const of = (what: keyof ItemCost) => median((samples.get(count) ?? []).map((cost) => cost[what]))
+      const costs = samples.get(`${item} ${count}`) ?? []
+      const of = (what: keyof ItemCost) => median(costs.map((cost) => cost[what]))
       return { count, ns: of('ns'), allocated: of('allocated'), held: of('held') }
     })
-    await child.stop()
+    await children.get(item)?.stop()
   }
 }
 
