@@ -226,7 +226,7 @@ async function measure({ quick, log }: Context): Promise<NodesData> {
   for (const count of quick ? [100, 1000] : [100, 1000, 3000, 10_000]) {
     await fleet.client.call('openMany', { ports: fleet.ports, count: count - had })
     had = count
-    weights.push(await measureWeight(fleet, quick ? 5000 : 20_000))
+    weights.push(await measureWeight(fleet, quick ? 5000 : 10_000))
   }
   log('what a message asks of the engine')
   const loads = await measureLoads(fleet, had)

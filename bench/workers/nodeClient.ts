@@ -30,11 +30,13 @@ function hear(socket: WebSocket, t: string): Promise<Record<string, unknown>> {
   })
 }
 
-/** Acknowledges each message at once. */
+/** Acknowledges each message at once, and says that it lives when it is asked. */
 function acknowledge(socket: WebSocket): void {
   socket.on('message', (data: Buffer) => {
-    const [number] = data.toString('latin1', 0, 12).split(':', 1)
+    const text = data.toString('latin1')
+    const [number] = text.split(':', 1)
     if (number && /^\d+$/.test(number)) socket.send(`{"t":"ack","rx":${number}}`)
+    else if (text.startsWith('{"t":"ping"')) socket.send(text.replace('ping', 'pong'))
   })
 }
 

@@ -5,13 +5,13 @@ import { randomBytes } from 'node:crypto'
 import { sleep } from '../core/sleep.ts'
 import type { Credentials, SharedSessions, TakeResult } from '../session/sharedSessions.ts'
 import type { SessionStore, SessionWrite, StoredSession, WriteResult } from '../session/store.ts'
-import { isStorageError, StorageError } from '../storage/StorageError.ts'
-import { EngineLink, isHopeless } from './EngineLink.ts'
+import { StorageError } from '../storage/StorageError.ts'
+import { EngineLink } from './EngineLink.ts'
 import { NodeLease } from './NodeLease.ts'
 import { Orphans } from './Orphans.ts'
 import { type Own, Owned } from './Owned.ts'
 import type { RedisArgument, RedisReply } from './RedisEngine.ts'
-import type { Script } from './Script.ts'
+import { Retries } from './Retries.ts'
 import { SessionIndex } from './SessionIndex.ts'
 import { SessionMail } from './SessionMail.ts'
 import { SharedRedisSessions } from './SharedRedisSessions.ts'
@@ -65,8 +65,6 @@ export function redisSessionStore(options: RedisSessionStoreOptions): RedisSessi
 const ANSWER_MS = 100
 /** How often it is asked again. */
 const ASK_AGAIN_MS = 150
-const RETRY_MS = 20
-const MAX_RETRY_MS = 500
 
 type Refusal = 'superseded' | 'unsure'
 /** What the numbers mean that a claim is refused with. */
@@ -83,7 +81,7 @@ class Store implements RedisSessionStore {
   readonly #turns = new Map<string, Promise<unknown>>()
   #askedFor = 0
   #inherited = 0
-  #isAway = false
+  readonly #retries: Retries
   #closed = false
 
   constructor(settings: StoreSettings) {
@@ -96,6 +94,7 @@ class Store implements RedisSessionStore {
       this.#owned.clear()
       this.shared.lapsed()
     })
+    this.#retries = new Retries(settings, this.#link, this.#lease, (error) => this.shared.report(error))
     this.#mail = new SessionMail(
       this.#link,
       clock,
@@ -159,6 +158,7 @@ class Store implements RedisSessionStore {
     if (this.#closed) return
     this.#closed = true
     this.shared.stop()
+    this.#retries.stop()
     // What was asked for before is done first.
     await Promise.allSettled([...this.#turns.values()])
     this.#owned.clear()
@@ -201,15 +201,17 @@ class Store implements RedisSessionStore {
     const credentials = shown ? [shown.key, shown.principal, `${shown.epoch}`] : []
     let dead = ''
     const asks = deadline === undefined ? ['', ''] : this.#mail.wantNote(sid)
+    let indexedFor = ''
     for (;;) {
       const { node } = this.#lease
       const expecting = this.#mail.expect(sid)
       try {
         const facts: RedisArgument[] = [node, dead, ...asks, ...credentials]
         const [reply] = await Promise.all([
-          this.#patiently(deadline, () => this.#link.run(claim, this.#keys(sid), facts)),
-          this.#index.add(node, sid),
+          this.#retries.until(deadline, () => this.#link.run(claim, this.#keys(sid), facts)),
+          indexedFor === node ? undefined : this.#index.add(node, sid),
         ])
+        indexedFor = node
         if (node !== this.#lease.node || !this.#lease.holds) {
           // It is not known whose it is now. The name that has gone leaves it to the next.
           if (deadline === undefined) return undefined
@@ -228,7 +230,7 @@ class Store implements RedisSessionStore {
         if (deadline !== undefined) this.#askedFor += 1
         if (deadline !== undefined && (await expecting.within(ANSWER_MS))) continue
         const holder = textOf(reply)
-        if (!(await this.#patiently(deadline, () => this.#index.lives(holder)))) {
+        if (!(await this.#retries.until(deadline, () => this.#index.lives(holder)))) {
           dead = holder
           continue
         }
@@ -291,7 +293,7 @@ class Store implements RedisSessionStore {
     const isDue = clock.now() - own.keptAt > keep / 4
     const facts = [node, `${own.fence}`, `${own.seq + 1}`, `${epoch}`, `${isDue ? own.keepMs : -own.keepMs}`]
     const [answer] = await Promise.all([
-      this.#persistently(node, grows ? grow : shrink, this.#keys(sid), [...facts, ...args]),
+      this.#retries.whileOwner(node, grows ? grow : shrink, this.#keys(sid), [...facts, ...args]),
       begins ? this.#index.add(node, sid) : undefined,
     ])
     if (!answer) return 'stale'
@@ -327,66 +329,10 @@ class Store implements RedisSessionStore {
     if (node === '') return
     const facts: RedisArgument[] = [node, own ? `${own.fence}` : '', `${own?.seq ?? 0}`, `${suspect ?? ''}`]
     facts.push(...this.#mail.freeNote(by, sid))
-    const answer = await this.#persistently(node, release, this.#keys(sid), facts)
+    const answer = await this.#retries.whileOwner(node, release, this.#keys(sid), facts)
     if (own && this.#owned.get(sid) === own) this.#owned.delete(sid)
     this.#index.remove(node, sid)
     if (answer?.reply === -2) this.shared.report(forgotten(sid))
-  }
-
-  /** Tries again until it works or the deadline has passed; without a deadline once. */
-  async #patiently<T>(deadline: number | undefined, run: () => Promise<T>): Promise<T> {
-    for (let tries = 0; ; tries += 1) {
-      try {
-        const result = await run()
-        this.#isAway = false
-        return result
-      } catch (error) {
-        if (deadline === undefined || this.#closed || isHopeless(error)) throw error
-        if (this.#settings.clock.now() >= deadline) throw error
-        await this.#pause(tries)
-      }
-    }
-  }
-
-  /**
-   * Tries again for as long as the lease holds: after that nothing is ours to write, and `undefined` says so. A full engine is
-   * waited for a while only.
-   * @returns the answer, and whether it may be that of an attempt which had been done before
-   */
-  async #persistently(
-    node: string,
-    script: Script,
-    keys: readonly string[],
-    args: readonly RedisArgument[],
-  ): Promise<{ reply: RedisReply; again: boolean } | undefined> {
-    const { clock, patience, lease } = this.#settings
-    const began = clock.now()
-    for (let tries = 0; ; tries += 1) {
-      if (node === '' || this.#lease.node !== node || !this.#lease.holds) return undefined
-      try {
-        const reply = await this.#link.run(script, keys, args)
-        this.#isAway = false
-        return { reply, again: tries > 0 }
-      } catch (error) {
-        if (isHopeless(error)) throw error
-        const waited = clock.now() - began
-        if (isStorageError(error) && error.reason === 'full') {
-          if (waited >= patience) throw error
-        } else {
-          if (!this.#isAway) this.shared.report(error)
-          this.#isAway = true
-          // The lease lies elsewhere in a cluster, and may hold for ever.
-          if (waited >= lease) return undefined
-        }
-        await this.#pause(tries)
-      }
-    }
-  }
-
-  #pause(tries: number): Promise<void> {
-    const { clock, random } = this.#settings
-    const ms = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** tries) * (0.5 + random() / 2)
-    return sleep(clock, ms, undefined, () => undefined, true)
   }
 
   #keys(sid: string): readonly string[] {

@@ -87,7 +87,10 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
   /** Sessions that are over while the store does not know it yet. */
   readonly #ending = new Map<string, Promise<void>>()
   /** Sessions that another process has asked for, until they are over here. */
-  readonly #moving = new Map<string, Promise<number | undefined>>()
+  readonly #moving = new Map<
+    string,
+    { readonly host: SessionHost; readonly moved: Promise<number | undefined> }
+  >()
   readonly #shared: SharedSessions | undefined
   readonly #restored = Promise.withResolvers<void>()
   #started = false
@@ -363,7 +366,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
     await this.restored.catch(() => {})
     // One that has just ended here may not be recorded as such yet.
     await this.#ending.get(sid)
-    await this.#moving.get(sid)
+    await this.#moving.get(sid)?.moved
     const stored = await (this.#shared ? this.#take(this.#shared, conn, sid) : this.#options.store?.find(sid))
     return stored && onOwnClock(stored, this.#options.clock)
   }
@@ -526,7 +529,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
 
   letGo(sid: string): Promise<number | undefined> {
     const known = this.#moving.get(sid)
-    if (known) return known
+    if (known) return known.moved
     const host = this.#hosts.get(sid)
     // Found for a connection that had gone, and not taken up.
     if (!host) return Promise.resolve(this.#ending.get(sid)).then(() => undefined)
@@ -548,7 +551,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
         this.rested()
         return suspect
       })
-    this.#moving.set(sid, moved)
+    this.#moving.set(sid, { host, moved })
     return moved
   }
 
@@ -623,7 +626,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
   /** Whether nothing is to be handled, recorded, sent or told any more. */
   get isIdle(): boolean {
     for (const host of this.#hosts.values()) if (host.busy) return false
-    return this.#ending.size === 0
+    return this.#ending.size === 0 && this.#moving.size === 0
   }
 
   /** Ends every session (those in a store live on) and every connection. */
@@ -635,6 +638,8 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
       if (this.#options.store) host.leave()
       else host.lose('shutdown')
     }
+    // Who has asked for them does not wait for what there is no time for.
+    for (const { host } of this.#moving.values()) host.takenOver('takenOver')
     for (const conn of [...this.#sockets.keys()])
       this.hangUp(conn, CLOSE.goingAway, 'the server is going away')
   }

@@ -3,12 +3,13 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as rest } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { RedisEngine } from '../../src/redis/RedisEngine.ts'
 import { redisSessionStore } from '../../src/redis/RedisSessionStore.ts'
 import { until } from '../support/misbehavingServer.ts'
-import { ioredis, type OpenedEngine } from '../support/redisClients.ts'
-import { canRunRedis, type RedisConfiguration, RedisServer } from '../support/redisServers.ts'
+import { ioredis, ioredisSentinel, type OpenedEngine } from '../support/redisClients.ts'
+import { canRunRedis, type RedisConfiguration, RedisServer, startSentinel } from '../support/redisServers.ts'
 import { Node, type NodeOptions } from '../support/sessionNodes.ts'
 
 const DURABLE = { appendonly: 'yes', appendfsync: 'always' } as const
@@ -220,6 +221,34 @@ describe.skipIf(!canRunRedis('sessions in bad weather'))('sessions, when the eng
     expect(node.errors).toContainEqual(failure('corrupt'))
     expect(await client.closing()).toMatchObject({ code: 4410 })
   })
+
+  it('fails over (Sentinel): what had reached the replica goes on there', async () => {
+    const primary = await startServer()
+    const replica = await startServer({ replicaof: `${primary.host} ${primary.port}` })
+    const sentinel = await startSentinel(primary)
+    servers.push(sentinel)
+    while (!(await primary.command('INFO', 'replication')).includes('state=online')) await rest(50)
+    while (!(await sentinel.command('SENTINEL', 'REPLICAS', 'main')).includes(`${replica.port}`))
+      await rest(50)
+    const node = await startNode(primary, {
+      open: () => ioredisSentinel(sentinel.port),
+      store: { lease: 30_000, timeout: 2000 },
+    })
+    const client = node.client()
+    await client.open()
+    client.say('1:before')
+    await client.acked(1)
+    const kept = node.session.send('kept')
+    await kept.stored
+    await primary.command('WAIT', '1', '1000')
+    await primary.kill()
+    client.say({ t: 'ack', rx: 1 }, '2:after')
+    const later = node.session.send('later')
+    await until(() => (client.control('ack')?.rx as number) >= 2, 'the acknowledgement comes', 25_000)
+    await later.stored
+    expect([node.handled, node.ends, client.closed]).toEqual([['before', 'after'], [], undefined])
+    expect(await client.heard(2)).toEqual(['1:kept', '2:later'])
+  }, 60_000)
 
   it('lets its user do no more than docs/scale-out.md says: all works', async () => {
     const page = readFileSync(join(import.meta.dirname, '../../docs/scale-out.md'), 'utf8')

@@ -416,7 +416,7 @@ export class FleetWorld {
     if (queuedMessages + unacknowledgedMessages > 0) found.push('the client still has messages to send')
     const owned = this.#nodes.filter(({ server }) => server.sessions.has(this.#sid)).length
     if (this.#sid !== '' && owned !== 1) found.push(`${owned} nodes have the session`)
-    if (this.#engine.size > 3) found.push(`the engine keeps ${this.#engine.size} sessions`)
+    if (this.#engine.size > 20) found.push(`the engine keeps ${this.#engine.size} sessions`)
     return found
   }
 }
