@@ -230,6 +230,8 @@ function ask(port: number, args: readonly string[]): Promise<string> {
       if (kind === '-') reject(new Error(first))
       else resolve(kind === '$' || kind === '*' ? body.replace(/\r\n$/, '') : first)
     })
+    // One that is just starting may take a connection and never answer on it.
+    socket.setTimeout(5000, () => socket.destroy())
     socket.on('close', () => reject(new Error(`port ${port} was closed`)))
   })
 }
