@@ -220,7 +220,8 @@ export class Line implements SocketSink {
     clock.clearTimeout(this.#timer)
     this.#armedAt = at
     if (at === Infinity) return
-    const delay = Math.max(0, at - clock.now())
+    // In whole milliseconds, as timers are: the smallest fraction of one added to the time may not change it.
+    const delay = Math.max(0, Math.ceil(at - clock.now()))
     this.#armedWall = clock.wallNow() + delay
     this.#timer = clock.setTimeout(() => this.#onTimer(), delay, unref)
   }
