@@ -41,6 +41,10 @@ class PostReceipt extends LiveReceipt {
 interface Pending {
   readonly receipt: PostReceipt
   readonly givenUpAt: number
+  /** It lies in the store. */
+  posted: boolean
+  /** Word of its fate may have been missed. */
+  doubtful: boolean
 }
 
 /** Messages that are on their way into the store at the same time, when all sessions get one. */
@@ -71,9 +75,7 @@ export class SessionSender {
     this.#timeoutMs = receiptTimeout
     this.#deaf = this.#shared.hearFates({
       fate: (token, fate) => this.#fate(token, fate),
-      missed: () => {
-        for (const token of [...this.#pending.keys()]) this.#fate(token, 'unknown')
-      },
+      missed: () => this.#missed(),
     })
   }
 
@@ -128,7 +130,7 @@ export class SessionSender {
     this.#closed = true
     this.#deaf()
     this.#clock.clearTimeout(this.#timer)
-    for (const token of [...this.#pending.keys()]) this.#fate(token, 'unknown')
+    this.#missed()
   }
 
   #send(sid: string, payload: Payload, options: SessionSendOptions): SessionReceipt {
@@ -143,17 +145,34 @@ export class SessionSender {
     this.#count += 1
     const receipt = new PostReceipt(this.#count, () => false)
     const token = `${this.#count}`
-    this.#pending.set(token, { receipt, givenUpAt: this.#clock.now() + this.#timeoutMs })
+    const givenUpAt = this.#clock.now() + this.#timeoutMs
+    this.#pending.set(token, { receipt, givenUpAt, posted: false, doubtful: false })
     this.#plan()
     const expiresAt = ttl === Infinity ? NEVER : this.#clock.wallNow() + ttl
     this.#shared.post(sid, { stream, payload, priority, expiresAt, token }).then(
       (result) => {
-        if (result === 'posted') receipt.accept()
+        if (result === 'posted') this.#posted(token, receipt)
         else this.#fail(token, refusals[result](payloadBytes(payload)))
       },
       (error) => this.#fail(token, error as CommsError),
     )
     return receipt
+  }
+
+  #posted(token: string, receipt: PostReceipt): void {
+    receipt.accept()
+    const pending = this.#pending.get(token)
+    if (!pending) return
+    pending.posted = true
+    if (pending.doubtful) this.#fate(token, 'unknown')
+  }
+
+  /** Of what lies in the store nobody knows any more whether it arrives; what is on its way there may still say that it does not. */
+  #missed(): void {
+    for (const [token, pending] of [...this.#pending]) {
+      if (pending.posted) this.#fate(token, 'unknown')
+      else pending.doubtful = true
+    }
   }
 
   #fate(token: string, fate: PostFate): void {

@@ -28,6 +28,8 @@ interface Listener {
   readonly onGap: () => void
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
+  /** `missing`: it did listen, and its connection is gone. */
+  state: 'new' | 'listening' | 'missing'
 }
 
 const FIRST_PAUSE_MS = 50
@@ -43,7 +45,6 @@ export class Subscriptions {
   #asked = new Map<string, Promise<unknown>>()
   #timer: TimerHandle | undefined
   #pauseMs = 0
-  #missed = false
 
   constructor(open: OpenListening) {
     this.#open = open
@@ -57,7 +58,7 @@ export class Subscriptions {
   ): Promise<() => Promise<void>> {
     let listener!: Listener
     const subscribed = new Promise<void>((resolve, reject) => {
-      listener = { onMessage, onGap, resolve, reject }
+      listener = { onMessage, onGap, resolve, reject, state: 'new' }
     })
     const isNew = !this.#channels.has(channel)
     const listeners = this.#channels.get(channel) ?? new Set()
@@ -95,7 +96,6 @@ export class Subscriptions {
     this.#timer = undefined
     const listening = this.#listening
     this.#listening = undefined
-    this.#missed = false
     this.#pauseMs = 0
     listening?.close()
   }
@@ -124,10 +124,15 @@ export class Subscriptions {
     if (!(await Promise.all(asked)).every(Boolean) || listening !== this.#listening) return
     this.#pauseMs = 0
     this.#watch(listening)
-    if (!this.#missed) return
-    this.#missed = false
-    for (const listeners of [...this.#channels.values()])
-      for (const { onGap } of [...listeners]) guarded(onGap)
+    for (const listener of this.#listeners()) {
+      if (listener.state !== 'missing') continue
+      listener.state = 'listening'
+      guarded(listener.onGap)
+    }
+  }
+
+  #listeners(): Listener[] {
+    return [...this.#channels.values()].flatMap((listeners) => [...listeners])
   }
 
   /** Resolves to whether it listens there. */
@@ -138,7 +143,11 @@ export class Subscriptions {
       const asked = this.#asked.get(channel) ?? listening.subscribe(channel)
       this.#asked.set(channel, asked)
       await asked
-      for (const { resolve } of this.#channels.get(channel) ?? []) resolve()
+      for (const listener of this.#channels.get(channel) ?? []) {
+        if (listener.state !== 'new') continue
+        listener.state = 'listening'
+        listener.resolve()
+      }
       return true
     } catch (error) {
       if (listening === this.#listening) {
@@ -162,7 +171,7 @@ export class Subscriptions {
     if (refuses(error)) for (const channel of [...this.#channels.keys()]) this.#refuse(channel, error)
     if (this.#timer !== undefined) systemClock.clearTimeout(this.#timer)
     this.#listening = undefined
-    this.#missed = true
+    for (const listener of this.#listeners()) if (listener.state === 'listening') listener.state = 'missing'
     listening.close()
     this.#pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * this.#pauseMs || FIRST_PAUSE_MS)
     const pauseMs = this.#pauseMs * (0.5 + systemRandom() / 2)
