@@ -18,6 +18,8 @@ function start(c) {
     healthUrl: false,
     reconnectDelay: 100,
     stableAfter: 0,
+    // What a client has lost without its server knowing ends soon, and with it the wait for what is queued there.
+    sessionTtl: 20_000,
     ...JSON.parse(HEARTBEAT),
   })
   connection.handle(({ name }, { redelivered }) => {
