@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { VirtualClock } from '../../testing/VirtualClock.ts'
 import { type Listening, Subscriptions } from './Subscriptions.ts'
 
 /** A connection that a test opens, answers and ends. */
@@ -29,16 +30,15 @@ class Line implements Listening {
 }
 
 describe('subscriptions', () => {
-  beforeEach(() => void vi.useFakeTimers())
-  afterEach(() => void vi.useRealTimers())
-
   function make() {
     const lines: Line[] = []
-    const subscriptions = new Subscriptions((_onMessage, onEnd) => {
+    const clock = new VirtualClock()
+    const open = (_onMessage: unknown, onEnd: (error?: unknown) => void) => {
       const line = new Line(onEnd)
       lines.push(line)
       return line
-    })
+    }
+    const subscriptions = new Subscriptions(open, clock, () => 0.5)
     const gaps: string[] = []
     const listen = (channel: string) =>
       subscriptions.subscribe(
@@ -47,15 +47,15 @@ describe('subscriptions', () => {
         () => gaps.push(channel),
       )
     const latest = () => lines.at(-1) as Line
-    return { subscriptions, lines, gaps, listen, latest }
+    return { clock, subscriptions, lines, gaps, listen, latest }
   }
 
   it('missed nothing before they first listened, however often that was tried', async () => {
-    const { subscriptions, lines, gaps, listen, latest } = make()
+    const { clock, subscriptions, lines, gaps, listen, latest } = make()
     const listening = Promise.all([listen('a'), listen('b')])
     for (let tries = 0; tries < 3; tries += 1) {
       latest().end(new Error('refused'))
-      await vi.advanceTimersByTimeAsync(5000)
+      await clock.advance(5000)
     }
     latest().open()
     await listening
@@ -66,24 +66,24 @@ describe('subscriptions', () => {
   })
 
   it('may have missed something whenever they listened before: each is told once it listens again', async () => {
-    const { subscriptions, gaps, listen, latest } = make()
+    const { clock, subscriptions, gaps, listen, latest } = make()
     const first = listen('a')
     latest().open()
     await first
     latest().end()
     const late = listen('late')
-    await vi.advanceTimersByTimeAsync(5000)
+    await clock.advance(5000)
     latest().end()
-    await vi.advanceTimersByTimeAsync(5000)
+    await clock.advance(5000)
     expect(gaps).toEqual([])
     latest().open()
     await late
-    await vi.advanceTimersByTimeAsync(0)
+    await clock.advance(0)
     expect(gaps).toEqual(['a'])
     latest().end()
-    await vi.advanceTimersByTimeAsync(5000)
+    await clock.advance(5000)
     latest().open()
-    await vi.advanceTimersByTimeAsync(0)
+    await clock.advance(0)
     expect(gaps).toEqual(['a', 'a', 'late'])
     subscriptions.close()
     expect(latest().closed).toBe(true)

@@ -1,8 +1,8 @@
 // Channels over one connection that is opened anew, on whichever node there is, for as long as somebody listens.
 
-import type { TimerHandle } from '../../core/clock.ts'
+import type { Clock, TimerHandle } from '../../core/clock.ts'
 import { CommsError } from '../../core/errors.ts'
-import { systemRandom } from '../../core/random.ts'
+import { type Random, systemRandom } from '../../core/random.ts'
 import { systemClock } from '../../core/systemClock.ts'
 import { isAnswer } from '../EngineError.ts'
 
@@ -39,6 +39,8 @@ const PING_EVERY_MS = 5000
 
 export class Subscriptions {
   readonly #open: OpenListening
+  readonly #clock: Clock
+  readonly #random: Random
   readonly #channels = new Map<string, Set<Listener>>()
   #listening: Listening | undefined
   /** What has been asked for on the connection there is: some clients would deliver twice what is asked for twice. */
@@ -46,8 +48,10 @@ export class Subscriptions {
   #timer: TimerHandle | undefined
   #pauseMs = 0
 
-  constructor(open: OpenListening) {
+  constructor(open: OpenListening, clock: Clock = systemClock, random: Random = systemRandom) {
     this.#open = open
+    this.#clock = clock
+    this.#random = random
   }
 
   /** Resolves once it listens; goes on trying while nobody answers. @throws what the engine refused it with */
@@ -92,7 +96,7 @@ export class Subscriptions {
   }
 
   #drop(): void {
-    if (this.#timer !== undefined) systemClock.clearTimeout(this.#timer)
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
     this.#timer = undefined
     const listening = this.#listening
     this.#listening = undefined
@@ -169,13 +173,13 @@ export class Subscriptions {
       return
     }
     if (refuses(error)) for (const channel of [...this.#channels.keys()]) this.#refuse(channel, error)
-    if (this.#timer !== undefined) systemClock.clearTimeout(this.#timer)
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer)
     this.#listening = undefined
     for (const listener of this.#listeners()) if (listener.state === 'listening') listener.state = 'missing'
     listening.close()
     this.#pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * this.#pauseMs || FIRST_PAUSE_MS)
-    const pauseMs = this.#pauseMs * (0.5 + systemRandom() / 2)
-    this.#timer = systemClock.setTimeout(() => this.#connect(), pauseMs)
+    const pauseMs = this.#pauseMs * (0.5 + this.#random() / 2)
+    this.#timer = this.#clock.setTimeout(() => this.#connect(), pauseMs)
   }
 
   /** Signs of life. */
@@ -195,9 +199,9 @@ export class Subscriptions {
         },
         () => {},
       )
-      this.#timer = systemClock.setTimeout(look, PING_EVERY_MS, true)
+      this.#timer = this.#clock.setTimeout(look, PING_EVERY_MS, true)
     }
-    this.#timer = systemClock.setTimeout(look, PING_EVERY_MS, true)
+    this.#timer = this.#clock.setTimeout(look, PING_EVERY_MS, true)
   }
 
   #deliver(channel: string, message: Uint8Array): void {
