@@ -41,6 +41,8 @@ export interface NodesData {
 const NODES = 3
 /** Messages that are unacknowledged at a resume, and their bytes. */
 const KEPT = 1000
+/** Resumes that are not counted. */
+const WARM_UP = 40
 const SIZE = 1024
 
 /** An engine of its own, that writes to the disk each second. */
@@ -145,9 +147,9 @@ async function measureResumes(
     let at = 0
     let rx = 0
     let epoch = 0
-    const rest = full ? Math.ceil(rounds / 4) : rounds
+    const rest = full ? Math.ceil(rounds / 16) : rounds
     // The first of each warm the processes up. In turns: the same node, then another.
-    for (let round = -4; round < rest * 2; round += 1) {
+    for (let round = full ? -4 : -WARM_UP; round < rest * 2; round += 1) {
       const moves = round % 2 !== 0
       const count = full ? KEPT : 0
       if (count > 0) {
@@ -217,7 +219,7 @@ async function measureLoads({ engine, nodes, client }: Fleet, sessions: number):
 async function measure({ quick, log }: Context): Promise<NodesData> {
   log('resumes on the same node and on another')
   let fleet = await startFleet()
-  const resumes = await measureResumes(fleet, quick ? 20 : 100)
+  const resumes = await measureResumes(fleet, quick ? 100 : 400)
   await fleet.end()
   log('sessions over three nodes')
   fleet = await startFleet()

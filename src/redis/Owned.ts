@@ -7,7 +7,7 @@ export interface Own {
   fence: number
   /** Milliseconds that the engine keeps it without a word. */
   readonly keepMs: number
-  /** Recorded as it was taken; 0 for none. */
+  /** The highest that is known to be recorded; 0 for none. */
   epoch: number
   /** Batches that are recorded. */
   seq: number
@@ -58,6 +58,16 @@ export class Owned {
       keptAt: now,
       hasPosts: known.hasPosts || posted > 0,
     })
+  }
+
+  /** Somebody takes the messages of its inbox from now on. Who did so before may have gone with some of them: all that lie there are read. */
+  collect(sid: string): Own | undefined {
+    const known = this.#all.get(sid)
+    if (!known) return undefined
+    const own = known.collects ? { ...known, ...blank, hasPosts: true } : known
+    own.collects = true
+    this.#all.set(sid, own)
+    return own
   }
 
   delete(sid: string): void {

@@ -13,15 +13,15 @@ import { type Own, Owned } from './Owned.ts'
 import type { RedisArgument, RedisReply } from './RedisEngine.ts'
 import { Retries } from './Retries.ts'
 import { SessionIndex } from './SessionIndex.ts'
-import { SessionMail } from './SessionMail.ts'
-import { SharedRedisSessions } from './SharedRedisSessions.ts'
+import { SessionMail, type Want } from './SessionMail.ts'
+import { type Left, SharedRedisSessions } from './SharedRedisSessions.ts'
 import { claim, grow, release, write as shrink } from './sessionScripts.ts'
 import {
   type RedisSessionStoreOptions,
   resolveStoreOptions,
   type StoreSettings,
 } from './sessionStoreOptions.ts'
-import { type Claimed, decodeClaim, decodePost, encodeWrites, textOf } from './sessionWire.ts'
+import { type Claimed, decodeClaim, decodePost, encodeWrites, textOf, unpack } from './sessionWire.ts'
 
 /** What a store has done since it was made. */
 export interface RedisSessionStoreStats {
@@ -100,7 +100,7 @@ class Store implements RedisSessionStore {
       clock,
       { ...names, timeoutMs: settings.timeout },
       {
-        wanted: (sid, by) => this.shared.wanted(sid, by),
+        wanted: (sid, want) => this.shared.wanted(sid, want),
         posted: (sid) => this.shared.cameIn(sid),
         fate: (...fate) => this.shared.fate(...fate),
         whispered: (...whisper) => this.shared.whispered(...whisper),
@@ -117,7 +117,7 @@ class Store implements RedisSessionStore {
       orphans: new Orphans(this.#index, this.#lease, (sid) => this.#inherit(sid)),
       enter: () => this.#enter(),
       take: (sid, shown) => this.#find(sid, shown),
-      giveUp: (sid, suspect, by) => this.#inTurn(sid, () => this.#release(sid, suspect, by)),
+      giveUp: (sid, left, to) => this.#inTurn(sid, () => this.#release(sid, left, to)),
       isBusy: (sid) => this.#turns.get(sid),
       store: names.store,
     })
@@ -200,12 +200,13 @@ class Store implements RedisSessionStore {
     const { clock } = this.#settings
     const credentials = shown ? [shown.key, shown.principal, `${shown.epoch}`] : []
     let dead = ''
-    const asks = deadline === undefined ? ['', ''] : this.#mail.wantNote(sid)
     let indexedFor = ''
     for (;;) {
       const { node } = this.#lease
       const expecting = this.#mail.expect(sid)
       try {
+        const want = { node, ask: expecting.ask, epoch: shown?.epoch }
+        const asks = deadline === undefined ? ['', ''] : this.#mail.wantNote(sid, want)
         const facts: RedisArgument[] = [node, dead, ...asks, ...credentials]
         const [reply] = await Promise.all([
           this.#retries.until(deadline, () => this.#link.run(claim, this.#keys(sid), facts)),
@@ -228,7 +229,13 @@ class Store implements RedisSessionStore {
           return this.#take(sid, node, reply, shown?.epoch ?? 0)
         }
         if (deadline !== undefined) this.#askedFor += 1
-        if (deadline !== undefined && (await expecting.within(ANSWER_MS))) continue
+        const heard = deadline !== undefined && (await expecting.within(ANSWER_MS))
+        if (heard) {
+          const isOurs = heard.length > 0 && node === this.#lease.node && this.#lease.holds
+          const given = isOurs ? unpack(heard) : undefined
+          if (given) return this.#take(sid, node, given, shown?.epoch ?? 0)
+          continue
+        }
         const holder = textOf(reply)
         if (!(await this.#retries.until(deadline, () => this.#index.lives(holder)))) {
           dead = holder
@@ -276,7 +283,7 @@ class Store implements RedisSessionStore {
     const { clock, keep } = this.#settings
     const known = this.#owned.get(sid)
     const taken = known?.epoch ?? 0
-    // The epoch of a client was recorded as its session was taken for it.
+    // The epoch of a client may have been recorded as its session was taken for it.
     const [first] = asked
     const isRecorded = first?.kind === 'epoch' && first.epoch <= taken && first.epoch > held
     const writes = isRecorded ? asked.slice(1) : asked
@@ -308,6 +315,7 @@ class Store implements RedisSessionStore {
     switch (reply) {
       case 1:
         own.seq += 1
+        for (const one of writes) if (one.kind === 'epoch') own.epoch = Math.max(own.epoch, one.epoch)
         if (isDue || begins) own.keptAt = clock.now()
         if (begins) this.#owned.begun(sid, own)
         return 'stored'
@@ -323,16 +331,18 @@ class Store implements RedisSessionStore {
     }
   }
 
-  async #release(sid: string, suspect: number | undefined, by: string): Promise<void> {
+  async #release(sid: string, { fence, suspect }: Left, to: Want): Promise<boolean> {
     const own = this.#owned.get(sid)
     const { node } = this.#lease
-    if (node === '') return
+    if (own?.fence !== fence) return false
+    if (node === '') return true
     const facts: RedisArgument[] = [node, own ? `${own.fence}` : '', `${own?.seq ?? 0}`, `${suspect ?? ''}`]
-    facts.push(...this.#mail.freeNote(by, sid))
+    facts.push(...this.#mail.freeNote(to, sid), to.node, `${to.epoch ?? ''}`)
     const answer = await this.#retries.whileOwner(node, release, this.#keys(sid), facts)
     if (own && this.#owned.get(sid) === own) this.#owned.delete(sid)
     this.#index.remove(node, sid)
     if (answer?.reply === -2) this.shared.report(forgotten(sid))
+    return true
   }
 
   #keys(sid: string): readonly string[] {

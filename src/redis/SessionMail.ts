@@ -11,21 +11,30 @@ import { storeOf } from './NodeLease.ts'
 import { decodeNote, encodeNote, payloadOf } from './sessionWire.ts'
 
 type Note =
-  /** Another store wants a session that this one owns. */
-  | { readonly t: 'want'; readonly sid: string; readonly by: string }
-  /** A session that was asked for is free. */
-  | { readonly t: 'free'; readonly sid: string }
+  | ({ readonly t: 'want'; readonly sid: string } & Want)
+  /** A session that was asked for is free; or is the asker's already, if all of it follows. */
+  | { readonly t: 'free'; readonly sid: string; readonly ask?: number }
   /** Something lies in a session's inbox. */
   | { readonly t: 'posted'; readonly sid: string }
   | { readonly t: 'fate'; readonly token: string; readonly fate: PostFate }
   | { readonly t: 'whisper'; readonly sid?: string; readonly stream: number }
+
+/** Another store wants a session that this one owns. */
+export interface Want {
+  /** The store that asks, its node, and which of its questions this is. */
+  readonly by: string
+  readonly node: string
+  readonly ask: number
+  /** What it has it for; none where no client has come. */
+  readonly epoch?: number | undefined
+}
 
 /** A note that cannot be sent is tried again so often, after so many milliseconds. */
 const TRIES = 4
 const AGAIN_MS = 300
 
 export interface MailReader {
-  wanted(sid: string, by: string): void
+  wanted(sid: string, want: Want): void
   posted(sid: string): void
   fate(token: string, fate: PostFate): void
   whispered(sid: string | undefined, stream: number, payload: Payload): void
@@ -35,10 +44,19 @@ export interface MailReader {
 
 /** Waits for word that a session is free. */
 export interface Expecting {
-  /** Resolves when it is, or after `ms`, to whether it is. Once only. */
-  within(ms: number): Promise<boolean>
+  /** The question that the word may answer. */
+  readonly ask: number
+  /** Resolves when it is, or after `ms`: to nothing if it is not, to all of it (or nothing of it) if it is. Once only. */
+  within(ms: number): Promise<Uint8Array | undefined>
   stop(): void
 }
+
+interface Waiting {
+  readonly ask: number
+  readonly hear: (all: Uint8Array) => void
+}
+
+const NOTHING = new Uint8Array()
 
 export class SessionMail {
   readonly #link: EngineLink
@@ -47,7 +65,8 @@ export class SessionMail {
   readonly #store: string
   readonly #timeoutMs: number
   readonly #reader: MailReader
-  readonly #waiting = new Map<string, Set<() => void>>()
+  readonly #waiting = new Map<string, Set<Waiting>>()
+  #asks = 0
   #opening: Promise<void> | undefined
   #closers: (() => Promise<void>)[] = []
   #closed = false
@@ -95,8 +114,8 @@ export class SessionMail {
   }
 
   /** How the channels of stores begin, and what the owner of a session is told there when it is asked for it. */
-  wantNote(sid: string): [channels: string, note: Uint8Array] {
-    const note: Note = { t: 'want', sid, by: this.#store }
+  wantNote(sid: string, want: Omit<Want, 'by'>): [channels: string, note: Uint8Array] {
+    const note: Note = { t: 'want', sid, by: this.#store, ...want }
     return [this.#channel(''), encodeNote(note)]
   }
 
@@ -104,25 +123,20 @@ export class SessionMail {
   expect(sid: string): Expecting {
     const waiting = this.#waiting.get(sid) ?? new Set()
     this.#waiting.set(sid, waiting)
-    let hear = () => {}
-    const heard = new Promise<void>((resolve) => {
-      hear = resolve
-    })
-    let isFree = false
-    const listener = () => {
-      isFree = true
-      hear()
-    }
-    waiting.add(listener)
+    const { promise, resolve } = Promise.withResolvers<Uint8Array | undefined>()
+    this.#asks += 1
+    const one: Waiting = { ask: this.#asks, hear: resolve }
+    waiting.add(one)
     return {
+      ask: one.ask,
       within: async (ms) => {
-        const timer = this.#clock.setTimeout(hear, ms, true)
-        await heard
+        const timer = this.#clock.setTimeout(() => resolve(undefined), ms, true)
+        const heard = await promise
         this.#clock.clearTimeout(timer)
-        return isFree
+        return heard
       },
       stop: () => {
-        waiting.delete(listener)
+        waiting.delete(one)
         if (waiting.size === 0 && this.#waiting.get(sid) === waiting) this.#waiting.delete(sid)
       },
     }
@@ -132,9 +146,9 @@ export class SessionMail {
     this.#tell(by, { t: 'free', sid })
   }
 
-  /** The channel of a store, and what is said there of a session that is free. */
-  freeNote(by: string, sid: string): [channel: string, note: Uint8Array] {
-    const note: Note = { t: 'free', sid }
+  /** The channel of who has asked, and what is said there of a session that is free. */
+  freeNote({ by, ask }: Want, sid: string): [channel: string, note: Uint8Array] {
+    const note: Note = { t: 'free', sid, ask }
     return [this.#channel(by), encodeNote(note)]
   }
 
@@ -158,7 +172,7 @@ export class SessionMail {
     this.#closed = true
     await Promise.all(this.#closers.map((close) => close().catch(() => {})))
     this.#closers = []
-    for (const waiting of this.#waiting.values()) for (const stop of waiting) stop()
+    for (const waiting of this.#waiting.values()) for (const { hear } of waiting) hear(NOTHING)
   }
 
   get #all(): string {
@@ -206,10 +220,11 @@ export class SessionMail {
     const { note, body } = heard
     switch (note.t) {
       case 'want':
-        this.#reader.wanted(note.sid, note.by)
+        this.#reader.wanted(note.sid, note)
         return
       case 'free':
-        for (const stop of this.#waiting.get(note.sid) ?? []) stop()
+        // What answers an earlier question may have been true then.
+        for (const { ask, hear } of this.#waiting.get(note.sid) ?? []) hear(ask === note.ask ? body : NOTHING)
         return
       case 'posted':
         this.#reader.posted(note.sid)

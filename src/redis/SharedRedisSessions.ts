@@ -22,10 +22,18 @@ import type { Orphans } from './Orphans.ts'
 import type { Own, Owned } from './Owned.ts'
 import type { RedisReply } from './RedisEngine.ts'
 import type { SessionIndex } from './SessionIndex.ts'
-import type { SessionMail } from './SessionMail.ts'
+import type { SessionMail, Want } from './SessionMail.ts'
 import { post, touch } from './sessionScripts.ts'
 import type { StoreSettings } from './sessionStoreOptions.ts'
 import { decodePost, encodePost, textOf } from './sessionWire.ts'
+
+/** How a session was left that is given up. */
+export interface Left {
+  /** Which owner of it this process was, if it was. */
+  readonly fence: number | undefined
+  /** Up to where handlers may have begun, if that is known. */
+  readonly suspect: number | undefined
+}
 
 /** What it is made of. */
 export interface SharedParts {
@@ -41,8 +49,11 @@ export interface SharedParts {
   readonly enter: () => Promise<void>
   /** Finds a session for a client. */
   readonly take: (sid: string, shown: Credentials) => Promise<TakeResult>
-  /** Gives a session up in the engine, after what was asked of it before, and says so to the store `by`. */
-  readonly giveUp: (sid: string, suspect: number | undefined, by: string) => Promise<void>
+  /**
+   * Gives a session up in the engine, after what was asked of it before, and says so to who has asked for it; unless by then it has been
+   * taken here once more, for another client: resolves to whether it has not.
+   */
+  readonly giveUp: (sid: string, left: Left, to: Want) => Promise<boolean>
   /** What is under way of a session. */
   readonly isBusy: (sid: string) => Promise<unknown> | undefined
 }
@@ -97,10 +108,8 @@ export class SharedRedisSessions implements SharedSessions {
   }
 
   collect(sid: string): void {
-    const own = this.#parts.owned.get(sid)
-    if (!own) return
-    own.collects = true
-    if (own.hasPosts) void this.#read(sid, own)
+    const own = this.#parts.owned.collect(sid)
+    if (own?.hasPosts) void this.#read(sid, own)
   }
 
   post(sid: string, message: PostedMessage): Promise<PostResult> {
@@ -170,11 +179,11 @@ export class SharedRedisSessions implements SharedSessions {
 
   // What other processes say.
 
-  wanted(sid: string, by: string): void {
+  wanted(sid: string, want: Want): void {
     const giving = this.#giving.get(sid)
     // The first who asks is told as it is done.
-    if (giving) void giving.then(() => this.#parts.mail.free(by, sid))
-    else this.#giving.set(sid, this.#give(sid, by))
+    if (giving) void giving.then(() => this.#parts.mail.free(want.by, sid))
+    else this.#giving.set(sid, this.#give(sid, want))
   }
 
   cameIn(sid: string): void {
@@ -214,17 +223,28 @@ export class SharedRedisSessions implements SharedSessions {
     return 'posted'
   }
 
-  async #give(sid: string, by: string): Promise<void> {
-    const { isBusy, settings } = this.#parts
-    const busy = isBusy(sid)
-    if (busy) {
-      // Who is about to find it has its turn, and this comes after what follows from that.
-      await busy.catch(() => {})
-      await sleep(settings.clock, 0, undefined, () => undefined, true)
+  async #give(sid: string, to: Want): Promise<void> {
+    const { giveUp, isBusy, owned, settings } = this.#parts
+    for (let isGiven = false; !isGiven; ) {
+      const busy = isBusy(sid)
+      if (busy) {
+        // Who is about to find it has its turn, and this comes after what follows from that.
+        await busy.catch(() => {})
+        await sleep(settings.clock, 0, undefined, () => undefined, true)
+      }
+      const { epoch = 0, fence } = owned.get(sid) ?? {}
+      if (to.epoch !== undefined && to.epoch <= epoch) {
+        // Its client has come here since, and has it: nobody is made to leave for a ghost, which hears so when it looks.
+        this.#parts.mail.free(to.by, sid)
+        break
+      }
+      const suspect = await this.#owner?.letGo(sid)
+      isGiven = await giveUp(sid, { fence, suspect }, to).catch((error) => {
+        this.report(error)
+        return true
+      })
+      if (isGiven) this.counts.given += 1
     }
-    const suspect = await this.#owner?.letGo(sid)
-    this.counts.given += 1
-    await this.#parts.giveUp(sid, suspect, by).catch((error) => this.report(error))
     this.#giving.delete(sid)
   }
 

@@ -123,6 +123,22 @@ export const grow = script('write', '', WRITE)
 /** What does not: acknowledging, resuming, pruning and ending go on when the engine is full. */
 export const write = script('write', ' flags=allow-oom', WRITE)
 
+/** What both ways of getting a session share: what is known of it, all of it, and who owns it from now on. */
+const STATE = `
+local s, m, w, i = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local known = redis.call('HMGET', s, 'owner', 'head', 'epoch', 'rx', 'acked', 'last', 'voids', 'keep', 'suspect', 'fence', 'seq')
+local function contents(before, suspect)
+  local from = string.format('%.0f-0', tonumber(known[5]) + 1)
+  return { tonumber(known[10]) + 1, known[2], before, known[4], known[5], known[6], known[7] or '',
+    redis.call('XRANGE', m, from, '+'), redis.call('HGETALL', w), redis.call('XLEN', i), known[8], suspect }
+end
+local function give(owner, epoch)
+  redis.call('HINCRBY', s, 'fence', 1)
+  redis.call('HSET', s, 'owner', owner, 'seq', '0', 'suspect', '')
+  if epoch then redis.call('HSET', s, 'epoch', epoch) end
+  for k = 1, 4 do redis.call('PEXPIRE', KEYS[k], known[8]) end
+end`
+
 /**
  * Takes a session. ARGV: the new owner, an owner that is known to be dead (or empty), how the channels of stores begin (or empty: the
  * owner is not asked for it) and what its owner is told, and what its client shows, where it is for one: the digest of the key, the
@@ -135,11 +151,9 @@ export const claim = script(
   'claim',
   ' flags=allow-oom',
   `
-local s, m, w, i = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local known = redis.call('HMGET', s, 'owner', 'head', 'epoch', 'rx', 'acked', 'last', 'voids', 'keep', 'suspect')
-local owner = known[1]
+${STATE}
+local owner, before = known[1], known[3]
 if not owner then return nil end
-local before = known[3]
 local epoch = tonumber(ARGV[7])
 if epoch then
   local head = cjson.decode(known[2])
@@ -157,31 +171,51 @@ if owner ~= '' and owner ~= ARGV[1] and owner ~= ARGV[2] then
   if ARGV[3] ~= '' then redis.call('PUBLISH', ARGV[3] .. string.match(owner, '^[^.]*'), ARGV[4]) end
   return owner
 end
-local fence = redis.call('HINCRBY', s, 'fence', 1)
-redis.call('HSET', s, 'owner', ARGV[1], 'seq', '0', 'suspect', '')
-if epoch then redis.call('HSET', s, 'epoch', ARGV[7]) end
-for k = 1, 4 do redis.call('PEXPIRE', KEYS[k], known[8]) end
-local from = string.format('%.0f-0', tonumber(known[5]) + 1)
-return { fence, known[2], before, known[4], known[5], known[6], known[7] or '',
-  redis.call('XRANGE', m, from, '+'), redis.call('HGETALL', w), redis.call('XLEN', i), known[8], known[9] or '' }`,
+local all = contents(before, known[9] or '')
+give(ARGV[1], ARGV[7])
+return all`,
 )
 
+/** Bytes of a session that is handed over with the word that it is free: what is larger is fetched, so that notes stay short. */
+const HANDED_BYTES = 65_536
+
 /**
- * Gives a session up. ARGV: owner, fence (empty: whichever), seq, up to where handlers may have
- * begun (empty: nobody knows), and a channel and what is to be said on it. 1: done; 0: it was another's; -2: the engine has lost writes, and
- * the session with them is removed.
+ * Gives a session up. ARGV: owner, fence (empty: whichever), seq, up to where handlers may have begun (empty: nobody knows), and, when
+ * somebody has asked for it: a channel and what is to be said there, who is to own it, and the epoch that it has it for (or empty). A
+ * small one is that one's at once, and all of it follows what is said, as `claim` would give it: two ways less. 2: so it was;
+ * 1: it is free; 0: it was another's; -2: the engine has lost writes, and the session with them is removed.
  */
 export const release = script(
   'release',
   ' flags=allow-oom',
   `
-local known = redis.call('HMGET', KEYS[1], 'owner', 'fence', 'seq')
-if known[1] ~= ARGV[1] or (ARGV[2] ~= '' and known[2] ~= ARGV[2]) then return 0 end
-if ARGV[2] ~= '' and tonumber(known[3]) < tonumber(ARGV[3]) then
-  redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+${STATE}
+local function pack(value)
+  if type(value) == 'table' then
+    local parts = { '*' .. #value .. '\\n' }
+    for k = 1, #value do parts[k + 1] = pack(value[k]) end
+    return table.concat(parts)
+  end
+  local text = type(value) == 'number' and string.format('%.0f', value) or value
+  return '$' .. #text .. '\\n' .. text
+end
+if known[1] ~= ARGV[1] or (ARGV[2] ~= '' and known[10] ~= ARGV[2]) then return 0 end
+if ARGV[2] ~= '' and tonumber(known[11]) < tonumber(ARGV[3]) then
+  redis.call('DEL', s, m, w, i)
   return -2
 end
-redis.call('HSET', KEYS[1], 'owner', '', 'suspect', ARGV[4])
+if ARGV[7] and redis.call('XLEN', m) + redis.call('HLEN', w) <= 100 then
+  local epoch = tonumber(ARGV[8])
+  if not epoch or epoch > tonumber(known[3]) then
+    local all = pack(contents(known[3], ARGV[4]))
+    if #all <= ${HANDED_BYTES} then
+      give(ARGV[7], epoch and ARGV[8])
+      redis.call('PUBLISH', ARGV[5], ARGV[6] .. all)
+      return 2
+    end
+  end
+end
+redis.call('HSET', s, 'owner', '', 'suspect', ARGV[4])
 if ARGV[5] then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
 return 1`,
 )

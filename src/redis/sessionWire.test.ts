@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { payloadBytes, TEXT } from '../session/frames.ts'
-import { decodeNote, decodePost, encodeNote, encodePost, encodeWrites } from './sessionWire.ts'
+import { decodeNote, decodePost, encodeNote, encodePost, encodeWrites, unpack } from './sessionWire.ts'
 
 const bytes = fc.uint8Array({ maxLength: 50 }).map((one) => new Uint8Array(one))
 const payload = fc.oneof(fc.string({ unit: 'grapheme' }), fc.constant('\ufeff\n \0'), bytes)
@@ -28,6 +28,16 @@ describe('what lies in the engine', () => {
         },
       ),
     )
+  })
+
+  it('reads what a script has packed, and nothing of what is cut short or goes on', () => {
+    const text = (value: string | number) => Buffer.from(`${value}`)
+    const packed = Buffer.from('*4\n$2\n17*2\n$0\n$3\n*1\n*0\n$1\n$')
+    expect(unpack(packed)).toEqual([text(17), [text(''), text('*1\n')], [], text('$')])
+    for (let cut = 0; cut < packed.length; cut += 1) expect(unpack(packed.subarray(0, cut))).toBeUndefined()
+    expect(unpack(Buffer.concat([packed, text('x')]))).toBeUndefined()
+    expect(unpack(text('$1\nx'))).toBeUndefined()
+    fc.assert(fc.property(bytes, (any) => void unpack(any)))
   })
 
   it('takes no notice of what is no note', () => {

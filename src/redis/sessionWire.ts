@@ -11,6 +11,8 @@ const encoder = new TextEncoder()
 // A mark at the beginning of a message is a part of it.
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const LINE = 0x0a
+const LIST = 0x2a
+const TEXT_OR_NUMBER = 0x24
 
 export const textOf = (reply: RedisReply | undefined): string =>
   reply instanceof Uint8Array ? decoder.decode(reply) : String(reply ?? '')
@@ -164,6 +166,31 @@ export function decodeClaim(sid: string, reply: readonly RedisReply[]): Claimed 
     stored: { session, waiting: entries },
     posted: numberOf(posted),
     keepMs: numberOf(keep),
+  }
+}
+
+/**
+ * What a script has packed: a list as `*<how many>` and its items, a text or a number as `$<bytes>` and those bytes, a line end after
+ * each length. @returns `undefined` for what is no such list
+ */
+export function unpack(bytes: Uint8Array): readonly RedisReply[] | undefined {
+  let at = 0
+  const item = (): RedisReply => {
+    const kind = bytes[at]
+    const end = bytes.indexOf(LINE, at)
+    const length = end < 0 ? Number.NaN : Number(decoder.decode(bytes.subarray(at + 1, end)))
+    at = end + 1
+    if (kind === LIST && length <= bytes.length - at) return Array.from({ length }, item)
+    if (kind !== TEXT_OR_NUMBER || !(length <= bytes.length - at))
+      throw new RangeError('not packed by a script')
+    at += length
+    return bytes.subarray(at - length, at)
+  }
+  try {
+    const reply = item()
+    return Array.isArray(reply) && at === bytes.length ? reply : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -315,7 +315,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     this.#engine.fenced()
     this.#writer?.flush()
     this.touched()
-    await within(this.#settling.promise)
+    if (!this.isSettled) await within(this.#settling.promise)
     const { suspect } = this.#engine.state.peer.inbox
     const settled = this.isSettled
     this.takenOver('takenOver')
@@ -586,6 +586,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   }
 
   #failReceipts(why: string): void {
+    if (!this.#receipts && !this.#waiting) return
     const error = lost(why)
     for (const receipt of this.#receipts?.values() ?? []) receipt.fail(error)
     this.#receipts = undefined

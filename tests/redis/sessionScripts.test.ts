@@ -1,10 +1,11 @@
 // Each script of the session store against its model, in random order, right and wrong: the same answer, every time.
 
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { RedisArgument, RedisEngine, RedisReply } from '../../src/redis/RedisEngine.ts'
 import type { Script } from '../../src/redis/Script.ts'
 import * as scripts from '../../src/redis/sessionScripts.ts'
+import { unpack } from '../../src/redis/sessionWire.ts'
 import { VirtualClock } from '../../src/testing/VirtualClock.ts'
 import { ModelServer } from '../support/ModelServer.ts'
 import { ioredis, ioredisCluster, type OpenedEngine } from '../support/redisClients.ts'
@@ -24,6 +25,8 @@ interface Step {
   readonly room: number
   /** What it shows when it comes for a client, if it does. */
   readonly shows: readonly string[]
+  /** The epoch of who has asked for what is released; none where nobody has. */
+  readonly askedFor: string | undefined
   readonly makes: readonly { readonly kind: Kind; readonly value: number }[]
 }
 
@@ -32,7 +35,7 @@ const mostly = (right: number, ...wrong: number[]) => fc.constantFrom(right, rig
 const step: fc.Arbitrary<Step> = fc.record({
   do: fc.constantFrom(
     ...(['begin', 'begin', 'write', 'write', 'write', 'write', 'write', 'end', 'claim'] as const),
-    ...(['claim', 'release', 'touch', 'post', 'post'] as const),
+    ...(['claim', 'release', 'release', 'touch', 'post', 'post'] as const),
   ),
   who: fc.constantFrom(0, 0, 0, 1),
   fence: mostly(0, 1, -1),
@@ -42,6 +45,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   settled: fc.boolean(),
   room: fc.constantFrom(1, 3, 100),
   shows: fc.constantFrom([], [], ['k', 'p', '5'], ['k', 'p', '9'], ['k', 'other', '9'], ['wrong', 'p', '9']),
+  askedFor: fc.constantFrom(undefined, '', '2', '7', '9'),
   makes: fc.array(fc.record({ kind: fc.constantFrom(...kinds), value: fc.integer({ min: 1, max: 8 }) }), {
     minLength: 1,
     maxLength: 5,
@@ -50,6 +54,8 @@ const step: fc.Arbitrary<Step> = fc.record({
 
 const OWNERS = ['one.1', 'two.1'] as const
 const KEEP = 600_000
+/** Where a list begins that a script has packed. */
+const LIST = 0x2a
 
 /** What is asked of both, and what each calls the messages of the inbox. */
 class Pair {
@@ -57,11 +63,57 @@ class Pair {
   readonly #model = new ModelServer(new VirtualClock())
   readonly #keys: readonly string[]
   readonly #ids: { real: string; model: string }[] = []
+  readonly #said = { real: [] as Uint8Array[], model: [] as Uint8Array[] }
+  /** How the channels of stores begin. */
+  readonly channels: string
+  #leave: (() => Promise<void>)[] = []
 
   constructor(real: RedisEngine, name: string) {
     this.#real = real
     const key = `{${name}}`
+    this.channels = `${name} to:`
     this.#keys = [key, `${key}:m`, `${key}:w`, `${key}:i`]
+  }
+
+  /** Hears from now on what is told to the stores. */
+  async listen(): Promise<void> {
+    for (const owner of OWNERS) {
+      const channel = this.channelOf(owner)
+      this.#model.subscribe(channel, (note) => this.#said.model.push(note))
+      const hear = (note: Uint8Array) => this.#said.real.push(note)
+      this.#leave.push(await this.#real.subscribe(channel, hear, () => {}))
+    }
+  }
+
+  /** Both have said the same, to the last word. */
+  async compareNotes(): Promise<void> {
+    const channel = this.channelOf(OWNERS[0])
+    // By the node of a cluster that has said all the others.
+    const [key = ''] = this.#keys
+    await this.#real.command(
+      ['EVAL', "return redis.call('PUBLISH', ARGV[1], ARGV[2])", '1', key, channel, 'the last'],
+      key,
+    )
+    this.#model.execute(['PUBLISH', channel, 'the last'])
+    await vi.waitFor(() => expect(textOf(this.#said.real.at(-1) ?? new Uint8Array())).toBe('the last'), {
+      interval: 1,
+    })
+    expect(this.#notes('real')).toEqual(this.#notes('model'))
+    for (const leave of this.#leave) await leave()
+  }
+
+  channelOf(owner: string): string {
+    return this.channels + owner.slice(0, owner.indexOf('.'))
+  }
+
+  #notes(side: 'real' | 'model'): unknown[] {
+    return this.#said[side].map((note) => {
+      const at = note.indexOf(LIST)
+      if (at < 0) return textOf(note)
+      const all = this.#plain(unpack(note.subarray(at)) as RedisReply, side)
+      sortWaiting(all)
+      return [textOf(note.subarray(0, at)), all]
+    })
   }
 
   id(index: number): { real: string; model: string } {
@@ -110,6 +162,7 @@ let names = 0
 async function compare(engine: RedisEngine, steps: readonly Step[]): Promise<void> {
   names += 1
   const pair = new Pair(engine, `session ${names}`)
+  await pair.listen()
   /** What the rightful owner knows. */
   let fence = 0
   let seq = 0
@@ -184,7 +237,7 @@ async function compare(engine: RedisEngine, steps: readonly Step[]): Promise<voi
         const reply = await pair.ask(scripts.claim, [0, 1, 2, 3], () => [
           owner,
           dead ?? '',
-          one.dead ? '' : 'to:',
+          one.dead ? '' : pair.channels,
           'want',
           ...one.shows,
         ])
@@ -194,13 +247,21 @@ async function compare(engine: RedisEngine, steps: readonly Step[]): Promise<voi
         break
       }
       case 'release': {
+        const other = OWNERS[one.who === 0 ? 1 : 0]
+        const { askedFor } = one
+        const asked = askedFor === undefined ? [] : [pair.channelOf(other), 'free ', other, askedFor]
         const reply = await pair.ask(scripts.release, [0, 1, 2, 3], () => [
           owner,
           one.dead ? '' : `${fence + one.fence}`,
           `${seq + one.seq - 1}`,
           one.settled ? '7' : '',
+          ...asked,
         ])
         if (reply === -2) fence = seq = last = 0
+        if (reply === 2) {
+          fence += 1
+          seq = 0
+        }
         break
       }
       case 'touch':
@@ -214,6 +275,7 @@ async function compare(engine: RedisEngine, steps: readonly Step[]): Promise<voi
         ])
     }
   }
+  await pair.compareNotes()
 }
 
 describe.each([
@@ -242,8 +304,11 @@ describe.each([
     'do what their model does, whatever they are asked',
     async () => {
       await fc.assert(
-        fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), (steps) =>
-          compare(open.engine, steps),
+        fc.asyncProperty(
+          fc.boolean(),
+          fc.array(step, { minLength: 1, maxLength: 30 }),
+          (begins, [first, ...rest]) =>
+            compare(open.engine, [{ ...(first as Step), ...(begins && { do: 'begin' }) }, ...rest]),
         ),
         { numRuns: runs },
       )

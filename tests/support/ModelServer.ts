@@ -255,33 +255,23 @@ export class ModelServer {
         this.execute(['PUBLISH', channels + kept.owner.split('.')[0], note])
       return bulk(kept.owner)
     }
-    const { suspect } = kept
+    const all = contentsOf(kept, before, kept.suspect)
+    this.#give(kept, owner, epoch)
+    return all
+  }
+
+  #give(kept: Kept, owner: string, epoch: string | undefined): void {
     if (epoch !== undefined) kept.epoch = Number(epoch)
     kept.fence += 1
     kept.owner = owner
     kept.seq = 0
     kept.suspect = ''
     kept.expiresAt = this.#clock.now() + kept.keepMs
-    const numbered = [...kept.numbered].filter(([number]) => number > kept.acked)
-    return [
-      kept.fence,
-      bulk(kept.head),
-      bulk(before),
-      bulk(kept.rx),
-      bulk(kept.acked),
-      bulk(kept.last),
-      bulk(kept.voids.join(' ')),
-      numbered.map(([number, blob]) => entryOf({ id: `${number}-0`, blob })),
-      [...kept.waiting].flatMap(([seq, blob]) => [bulk(seq), blob]),
-      kept.inbox.length,
-      bulk(kept.keepMs),
-      bulk(suspect),
-    ]
   }
 
   #release(
     key: string,
-    [owner = '', fence = '', seq = '', suspect = '', channel]: string[],
+    [owner = '', fence = '', seq = '', suspect = '', channel, , to, epoch = '']: string[],
     note?: RedisArgument,
   ): RedisReply {
     const kept = this.#session(key)
@@ -292,6 +282,14 @@ export class ModelServer {
     }
     kept.owner = ''
     kept.suspect = suspect
+    const isNew = epoch === '' || Number(epoch) > kept.epoch
+    const all = pack(contentsOf(kept, kept.epoch, suspect))
+    const isSmall = kept.numbered.size + kept.waiting.size <= 100 && all.length <= 65_536
+    if (to !== undefined && channel !== undefined && note !== undefined && isNew && isSmall) {
+      this.#give(kept, to, epoch === '' ? undefined : epoch)
+      this.execute(['PUBLISH', channel, Buffer.concat([bytes(note), all])])
+      return 2
+    }
     if (channel !== undefined && note !== undefined) this.execute(['PUBLISH', channel, note])
     return 1
   }
@@ -348,6 +346,31 @@ function record(kept: Kept, { what, args }: Op): RedisReply[] | undefined {
     default:
       return undefined
   }
+}
+
+/** All of a session, for its next owner. */
+function contentsOf(kept: Kept, before: number, suspect: string): RedisReply[] {
+  const numbered = [...kept.numbered].filter(([number]) => number > kept.acked)
+  return [
+    kept.fence + 1,
+    bulk(kept.head),
+    bulk(before),
+    bulk(kept.rx),
+    bulk(kept.acked),
+    bulk(kept.last),
+    bulk(kept.voids.join(' ')),
+    numbered.map(([number, blob]) => entryOf({ id: `${number}-0`, blob })),
+    [...kept.waiting].flatMap(([seq, blob]) => [bulk(seq), blob]),
+    kept.inbox.length,
+    bulk(kept.keepMs),
+    bulk(suspect),
+  ]
+}
+
+function pack(value: RedisReply): Uint8Array {
+  if (Array.isArray(value)) return Buffer.concat([bulk(`*${value.length}\n`), ...value.map(pack)])
+  const one = value instanceof Uint8Array ? value : bulk(`${value}`)
+  return Buffer.concat([bulk(`$${one.length}\n`), one])
 }
 
 const entryOf = ({ id, blob }: Message): RedisReply => [bulk(id), [bulk('e'), blob]]
