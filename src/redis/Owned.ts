@@ -7,8 +7,10 @@ export interface Own {
   fence: number
   /** Milliseconds that the engine keeps it without a word. */
   readonly keepMs: number
-  /** The highest that is known to be recorded; 0 for none. */
+  /** Recorded as it was taken; 0 for none. */
   epoch: number
+  /** The highest that is known to be recorded; 0 for none. */
+  latest: number
   /** Batches that are recorded. */
   seq: number
   /** When the engine was last told to keep it, on the clock's scale. */
@@ -40,7 +42,7 @@ export class Owned {
 
   /** One that is about to begin. */
   fresh(keepMs: number): Own {
-    return { ...blank, fence: 1, keepMs, epoch: 0, seq: 0, keptAt: 0 }
+    return { ...blank, fence: 1, keepMs, epoch: 0, latest: 0, seq: 0, keptAt: 0 }
   }
 
   begun(sid: string, own: Own): void {
@@ -49,11 +51,12 @@ export class Owned {
 
   /** It was taken, perhaps once more: two connections may have asked for it. */
   set(sid: string, { fence, keepMs, posted }: Claimed, epoch: number, now: number): void {
-    const known = this.#all.get(sid) ?? { ...blank, fence, keepMs, epoch, seq: 0, keptAt: now }
+    const known = this.#all.get(sid) ?? { ...blank, fence, keepMs, epoch, latest: epoch, seq: 0, keptAt: now }
     this.#all.set(sid, known)
     Object.assign(known, {
       fence,
       epoch: Math.max(epoch, known.epoch),
+      latest: Math.max(epoch, known.latest),
       seq: 0,
       keptAt: now,
       hasPosts: known.hasPosts || posted > 0,

@@ -283,7 +283,7 @@ class Store implements RedisSessionStore {
     const { clock, keep } = this.#settings
     const known = this.#owned.get(sid)
     const taken = known?.epoch ?? 0
-    // The epoch of a client may have been recorded as its session was taken for it.
+    // The epoch of a client was recorded as its session was taken for it.
     const [first] = asked
     const isRecorded = first?.kind === 'epoch' && first.epoch <= taken && first.epoch > held
     const writes = isRecorded ? asked.slice(1) : asked
@@ -315,7 +315,7 @@ class Store implements RedisSessionStore {
     switch (reply) {
       case 1:
         own.seq += 1
-        for (const one of writes) if (one.kind === 'epoch') own.epoch = Math.max(own.epoch, one.epoch)
+        for (const one of writes) if (one.kind === 'epoch') own.latest = Math.max(own.latest, one.epoch)
         if (isDue || begins) own.keptAt = clock.now()
         if (begins) this.#owned.begun(sid, own)
         return 'stored'

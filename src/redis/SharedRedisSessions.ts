@@ -232,8 +232,8 @@ export class SharedRedisSessions implements SharedSessions {
         await busy.catch(() => {})
         await sleep(settings.clock, 0, undefined, () => undefined, true)
       }
-      const { epoch = 0, fence } = owned.get(sid) ?? {}
-      if (to.epoch !== undefined && to.epoch <= epoch) {
+      const { latest = 0, fence } = owned.get(sid) ?? {}
+      if (to.epoch !== undefined && to.epoch <= latest) {
         // Its client has come here since, and has it: nobody is made to leave for a ghost, which hears so when it looks.
         this.#parts.mail.free(to.by, sid)
         break
