@@ -38,6 +38,19 @@ function flood(stream: Duplex, speaker: Speaker, count: number): void {
   more()
 }
 
+const gathering = new WeakSet<Duplex>()
+
+/** What a protocol owes in this turn goes out in one write, as servers do it that care. */
+function together(stream: Duplex): void {
+  if (gathering.has(stream)) return
+  gathering.add(stream)
+  stream.cork()
+  setImmediate(() => {
+    gathering.delete(stream)
+    stream.uncork()
+  })
+}
+
 function sameBlock(text: string): () => Buffer {
   const one = frame(text)
   const block = Buffer.concat(Array.from({ length: BLOCK }, () => one))
@@ -67,6 +80,7 @@ server.on('upgrade', (request, stream: Duplex, head) => {
     socket.on('error', () => socket.terminate())
     socket.on('message', (data: Buffer) => {
       const { messages, replies } = speaker.read(data.toString())
+      if (replies.length > 0) together(stream)
       for (const reply of replies) socket.send(reply)
       for (const json of messages) {
         if (!json.includes('"cmd":')) {

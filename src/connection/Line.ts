@@ -14,8 +14,10 @@ import type { CloseInfo } from './reconnect.ts'
 export interface LineSocket {
   /** 1 while it takes frames, as in the WebSocket interface. */
   readonly readyState: number
-  /** Bytes handed over that the network has not taken; those of this turn need not be among them. */
+  /** Bytes handed over that the network has not taken. */
   readonly bufferedAmount: number
+  /** Bytes besides, that wait for the end of this turn. */
+  readonly gatheredBytes?: number
   send(payload: Payload): void
   /** Sends the text `number:text`. Absent where nothing is gained over gluing them together. */
   sendNumbered?(number: number, text: string): void
@@ -35,6 +37,8 @@ export interface SocketSink {
   opened(protocol: string): void
   /** A frame came in: text, or bytes (as they lie in the receive buffer: copied only for who listens). */
   frame(data: Frame): void
+  /** The text `number:text` came in on a line that has selected a protocol; `frame` of it is the same. */
+  numbered(number: number, text: string): void
   /** A ping or pong frame came in. */
   alive(): void
   ended(close: CloseInfo): void
@@ -97,6 +101,7 @@ export interface LineOwner {
   /** What is to be spoken, asked at every attempt; a rejection is a failed attempt. */
   protocol(): Promise<LineProtocol | undefined>
   frame(data: Frame): void
+  numbered(number: number, text: string): void
   changed(state: ConnectionState, before: ConnectionState): void
   /**
    * Something to tell the listeners.
@@ -154,7 +159,8 @@ export class Line implements SocketSink {
   }
 
   get buffered(): number {
-    return this.#socket?.bufferedAmount ?? 0
+    const socket = this.#socket
+    return socket ? socket.bufferedAmount + (socket.gatheredBytes ?? 0) : 0
   }
 
   /** Takes an event of the app: connect, close, dispose, pollNow. */
@@ -239,6 +245,11 @@ export class Line implements SocketSink {
   frame(data: Frame): void {
     this.alive()
     this.#owner.frame(data)
+  }
+
+  numbered(number: number, text: string): void {
+    this.alive()
+    this.#owner.numbered(number, text)
   }
 
   alive(): void {

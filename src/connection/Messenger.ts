@@ -173,8 +173,11 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   frame(data: Frame): void {
-    if (this.session?.frame(data)) return
-    this.receive(data)
+    if (!this.session?.frame(data)) this.receive(data)
+  }
+
+  numbered(number: number, text: string): void {
+    if (!this.session?.numbered(number, text)) this.receive(`${number}:${text}`)
   }
 
   /**

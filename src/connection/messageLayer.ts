@@ -104,6 +104,8 @@ export interface SessionMessageLayer extends MessageLayer {
   greet(protocol: string, auth: string | undefined): boolean
   /** Takes a frame; false when the current line is plain. */
   frame(data: Frame): boolean
+  /** Takes the text frame `number:text`, `number` being a message's; false when the current line is plain. */
+  numbered(number: number, text: string): boolean
   /** The text of a ping; `undefined` when the current line is plain. */
   readonly ping: string | undefined
   /** Says goodbye to the session; false when there is nothing to wait for. */

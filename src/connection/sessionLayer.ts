@@ -296,16 +296,32 @@ export class SessionLayer implements SessionMessageLayer {
 
   frame(data: Frame): boolean {
     if (this.#speaks !== 'session') return false
-    // Frames come many in one turn, for all of which it is the same time: reading a clock costs more than taking a message.
+    const number = typeof data === 'string' ? reliableNumber(data) : 0
+    if (number > 0) return this.numbered(number, textPayload(data as string, number))
+    this.#session.frame(data instanceof ArrayBuffer ? new Uint8Array(data) : data, this.#turn())
+    this.#received()
+    return true
+  }
+
+  numbered(number: number, text: string): boolean {
+    if (this.#speaks !== 'session') return false
+    this.#session.text(number, text, this.#turn())
+    this.#received()
+    return true
+  }
+
+  /** Frames come many in one turn, for all of which it is the same time: reading a clock costs more than taking a message. */
+  #turn(): number {
     if (this.#at === NEVER) {
       this.#at = this.#now
       queueMicrotask(() => {
         this.#at = NEVER
       })
     }
-    const number = typeof data === 'string' ? reliableNumber(data) : 0
-    if (number > 0) this.#session.text(number, textPayload(data as string, number), this.#at)
-    else this.#session.frame(data instanceof ArrayBuffer ? new Uint8Array(data) : data, this.#at)
+    return this.#at
+  }
+
+  #received(): void {
     const { leaveAt, peer } = this.#session.state
     const { inbox, waiting } = peer
     // Only what can have moved the next wake-up is worth looking at: most messages do not.
@@ -315,7 +331,6 @@ export class SessionLayer implements SessionMessageLayer {
       this.#host.line.arm()
     }
     this.#host.settled()
-    return true
   }
 
   get ping(): string | undefined {

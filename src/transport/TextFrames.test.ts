@@ -34,7 +34,11 @@ function read(bytes: Uint8Array): Read[] {
   return all
 }
 
-const number = fc.oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 2 ** 32 - 1 }))
+const number = fc.oneof(
+  fc.constant(0),
+  fc.integer({ min: 1, max: 12 }),
+  fc.integer({ min: 1, max: 2 ** 32 - 1 }),
+)
 const text = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 40 }),
   // Around the length that takes a longer header, in characters of one to four bytes, and the longest there is.
@@ -55,10 +59,19 @@ describe('text frames of one turn', () => {
           frames.append(number, text)
         }
         heard.push(...read(frames.take()).map(({ text }) => text))
-        expect(heard).toEqual(messages.map(([number, text]) => `${number}:${text}`))
+        expect(heard).toEqual(messages.map(([number, text]) => (number === 0 ? text : `${number}:${text}`)))
       }),
       { numRuns: 500 },
     )
+  })
+
+  it('have the digits of every number', () => {
+    const frames = new TextFrames<object>()
+    const numbers = Array.from({ length: 10 }, (_, digits) => 10 ** digits).flatMap((n) => [n - 1, n, n + 1])
+    for (const number of [...numbers, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1]) {
+      frames.append(number, 'x')
+      expect(read(frames.take())[0]?.text).toBe(number === 0 ? 'x' : `${number}:x`)
+    }
   })
 
   it('what has been taken is not touched by what follows', () => {

@@ -1,8 +1,7 @@
 // The text frames of one turn, one behind the other in one buffer: a burst of small messages then costs one write, no
 // string is glued together and no buffer is made for each. Masked, as a client has to (RFC 6455 sections 5.2 and 5.3).
 //
-// `ws` would make of each of them one text from two pieces, its bytes, a header, and two writes: more than all that a session
-// does for a message.
+// `ws` would make of each of them its bytes, a header, and two writes: more than all that is done with a message before.
 
 import { randomFillSync } from 'node:crypto'
 
@@ -17,6 +16,8 @@ const TWO_BYTES = 126
 const SHORT = 125
 const MASKED = 0x80
 const MASK_LENGTH = 4
+const COLON = 0x3a
+const ZERO = 0x30
 
 export class TextFrames<Owner> {
   /** Whose frames are there, and have not been taken. */
@@ -35,15 +36,21 @@ export class TextFrames<Owner> {
     return this.#chunk.length - this.#end >= LONGEST_FRAME
   }
 
-  /** Appends the frame of `number:text`; `text` has `LONGEST_TEXT` units at most, and there is room. */
+  /** Bytes that are there and have not been taken. */
+  get length(): number {
+    return this.#end - this.#start
+  }
+
+  /** Appends the frame of `number:text`, or of `text` for 0; `text` has `LONGEST_TEXT` units at most, and there is room. */
   append(number: number, text: string): void {
     const chunk = this.#chunk
     const at = this.#end
-    const digits = String(number)
-    const guess = digits.length + 1 + text.length
+    const prefix = number === 0 ? 0 : digitsOf(number) + 1
+    const guess = prefix + text.length
     // Right for plain ASCII; else the payload moves.
     let from = at + (guess <= SHORT ? 2 : 4) + MASK_LENGTH
-    const length = this.#writePayload(from, digits, text)
+    if (prefix > 0) this.#writeNumber(number, from + prefix - 1)
+    const length = prefix + chunk.write(text, from + prefix)
     if (guess <= SHORT && length > SHORT) {
       chunk.copyWithin(from + 2, from, from + length)
       from += 2
@@ -72,12 +79,16 @@ export class TextFrames<Owner> {
     return frames
   }
 
-  #writePayload(from: number, digits: string, text: string): number {
+  /** Its digits, which end before `colonAt`, and the colon: making a string of them first costs more than all the rest of a frame. */
+  #writeNumber(number: number, colonAt: number): void {
     const chunk = this.#chunk
-    let to = from
-    for (let index = 0; index < digits.length; index += 1) chunk[to++] = digits.charCodeAt(index)
-    chunk[to++] = 0x3a
-    return to + chunk.write(text, to) - from
+    chunk[colonAt] = COLON
+    let left = number
+    for (let at = colonAt - 1; left > 0; at -= 1) {
+      const rest = (left / 10) >>> 0
+      chunk[at] = ZERO + left - rest * 10
+      left = rest
+    }
   }
 
   /** Writes a fresh mask before the payload and lays it over that: by words where it can, for bytes are four times slower. */
@@ -102,4 +113,10 @@ export class TextFrames<Owner> {
     for (; place + 4 <= to; place += 4) words[place >> 2]! ^= word
     for (; place < to; place += 1) chunk[place]! ^= key[place & 3]!
   }
+}
+
+function digitsOf(number: number): number {
+  let digits = 1
+  for (let least = 10; least <= number; least *= 10) digits += 1
+  return digits
 }

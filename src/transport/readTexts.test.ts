@@ -13,10 +13,11 @@ const { Receiver } = ws as unknown as {
 const MAX_PAYLOAD = 5000
 
 /** Reads the chunks, with or without the shorter way, and tells all that was to be heard. */
-async function hear(chunks: readonly Buffer[], shorter: boolean) {
+async function hear(chunks: readonly Buffer[], way: 'ws' | 'shorter' | 'numbered') {
   const receiver = new Receiver({ isServer: false, maxPayload: MAX_PAYLOAD })
   const heard: string[] = []
   let byTheShorterWay = 0
+  const numbers: number[] = []
   let failed = false
   const say = (what: string) => {
     // What comes after an error is for nobody: `ws` ends the connection.
@@ -32,17 +33,18 @@ async function hear(chunks: readonly Buffer[], shorter: boolean) {
     say(`error ${error.code}`)
     failed = true
   })
-  if (shorter)
-    readTexts(receiver, MAX_PAYLOAD, (text) => {
+  if (way !== 'ws')
+    readTexts(receiver, { maxBytes: MAX_PAYLOAD, numbered: way === 'numbered' }, (text, number) => {
       byTheShorterWay += 1
-      say(`text ${text}`)
+      numbers.push(number)
+      say(number > 0 ? `text ${number}:${text}` : `text ${text}`)
     })
   for (const chunk of chunks) {
     if (!receiver.write(chunk)) await new Promise((resolve) => setImmediate(resolve))
     if (failed) break
   }
   await new Promise((resolve) => setImmediate(resolve))
-  return { heard, byTheShorterWay }
+  return { heard, byTheShorterWay, numbers }
 }
 
 function frame(first: number, payload: Uint8Array, masked = false): Buffer {
@@ -67,6 +69,12 @@ const frames = fc.oneof(
     weight: 2,
     arbitrary: fc.integer({ min: 100, max: 4990 }).map((length) => [text('é'.repeat(length / 2))]),
   },
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(fc.nat({ max: 12_000_000_000 }), fc.constantFrom(':', '', ' :'), fc.string({ maxLength: 130 }))
+      .map(([number, colon, value]) => [text(`${number}${colon}${value}`)]),
+  },
   { weight: 2, arbitrary: bytes.map((payload) => [frame(0x82, payload)]) },
   {
     weight: 2,
@@ -90,6 +98,7 @@ const frames = fc.oneof(
 const endings = fc.constantFrom<Buffer[]>(
   [],
   [frame(0x81, Buffer.from([0x61, 0xff, 0x62]))],
+  [frame(0x81, Buffer.from([0x31, 0x3a, 0xff, 0x62]))],
   [frame(0xc1, Buffer.from('compressed'))],
   [frame(0x81, Buffer.from('masked'), true)],
   [frame(0x83, Buffer.from('no such kind'))],
@@ -122,8 +131,9 @@ describe('texts by the shorter way', () => {
         }),
         async (sent, ending, sizes) => {
           const chunks = cut(Buffer.concat([...sent.flat(), ...ending]), sizes)
-          const { heard } = await hear(chunks, true)
-          expect(heard).toEqual((await hear(chunks, false)).heard)
+          const { heard } = await hear(chunks, 'ws')
+          expect((await hear(chunks, 'shorter')).heard).toEqual(heard)
+          expect((await hear(chunks, 'numbered')).heard).toEqual(heard)
         },
       ),
       { numRuns: 400 },
@@ -134,30 +144,53 @@ describe('texts by the shorter way', () => {
     const flood = Array.from({ length: 1000 }, (_, n) =>
       n === 500 ? frame(0x8a, Buffer.from('x')) : text(`message ${n}`),
     )
-    const { heard, byTheShorterWay } = await hear(cut(Buffer.concat(flood), [1000, 333, 1]), true)
+    const { heard, byTheShorterWay } = await hear(cut(Buffer.concat(flood), [1000, 333, 1]), 'shorter')
     expect(heard).toHaveLength(1000)
     expect(byTheShorterWay).toBe(999)
+  })
+
+  it('are told with their number where texts have one, and only then', async () => {
+    const texts = [
+      '1:a',
+      '999999999:b',
+      '7:',
+      '8:é:9',
+      '0:c',
+      '01:d',
+      '1000000000:e',
+      ':f',
+      'g',
+      '12',
+      '3 :h',
+      '',
+    ]
+    const all = Buffer.concat(texts.map(text))
+    const numbered = await hear([all], 'numbered')
+    expect(numbered.numbers).toEqual([1, 999_999_999, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0])
+    expect(numbered.heard).toEqual(texts.map((value) => `text ${value}`))
+    expect((await hear([all], 'shorter')).numbers).toEqual(texts.map(() => 0))
   })
 
   it('hold no more of a chunk than the frame that is not complete', async () => {
     const receiver = new Receiver({ isServer: false, maxPayload: 1e6 })
     const heard: string[] = []
     receiver.on('message', (data: Buffer) => heard.push(`whole ${data.length}`))
-    readTexts(receiver, 1e6, (value) => heard.push(`short ${value.length}`))
+    readTexts(receiver, { maxBytes: 1e6, numbered: false }, (value) => heard.push(`short ${value.length}`))
     const large = text('x'.repeat(60_000))
     for (const chunk of [...cut(Buffer.concat([text('a'), large]), [100]), text('b')]) receiver.write(chunk)
     expect(heard).toEqual(['short 1', 'whole 60000', 'short 1'])
   })
 
   it('change nothing where `ws` has other fields, or is in the middle of something', () => {
+    const options = { maxBytes: 100, numbered: true }
     const strange = { write: () => true }
     const { write } = strange
-    readTexts(strange, 100, () => {})
-    readTexts(undefined, 100, () => {})
+    readTexts(strange, options, () => {})
+    readTexts(undefined, options, () => {})
     expect(strange.write).toBe(write)
     const busy = new Receiver({ isServer: false, maxPayload: 100 })
     busy.write(Buffer.from([0x81]))
-    readTexts(busy, 100, () => expect.unreachable())
+    readTexts(busy, options, () => expect.unreachable())
     expect(Object.hasOwn(busy, 'write')).toBe(false)
   })
 })

@@ -1,7 +1,6 @@
 // A shorter way in for small text frames: they are read from the chunk as it came, before `ws` takes it apart with a buffer, a
-// state and an event for each. All else (fragments, binary and control frames, what is large, masked, compressed or wrong)
-// is handed to `ws` as ever, in its place. For lines that carry a session: what they spend on numbers and acknowledgements is
-// saved here.
+// state and an event for each, which costs more than all that is done with a message here. All else (fragments, binary and
+// control frames, what is large, masked, compressed or wrong) is handed to `ws` as ever, in its place.
 //
 // Whether `ws` stands between two messages is seen from its own fields. Where they are not found, nothing is changed.
 
@@ -27,6 +26,10 @@ const RESERVED = 0x70
 /** Lengths up to here stand in the second byte; the next says that two more bytes hold it. */
 const SHORT = 125
 const TWO_BYTES = 126
+/** Numbers with more digits are left to who reads texts. */
+const MOST_DIGITS = 9
+const ZERO = 0x30
+const COLON = 0x3a
 /** A longer frame whose end has not come is left to `ws`: it gathers what comes in pieces. */
 const LONGEST_BEGUN = 4096
 
@@ -72,12 +75,39 @@ function textOf(bytes: Buffer, start: number, end: number): string | undefined {
   return text.includes('\ufffd') && !isUtf8(bytes.subarray(start, end)) ? undefined : text
 }
 
+/** Where the colon stands of a payload `number:text`; 0 when it is none. */
+function colonAfterNumber(bytes: Uint8Array, start: number, end: number): number {
+  if (bytes[start] === ZERO) return 0
+  const last = Math.min(end, start + MOST_DIGITS + 1)
+  for (let at = start; at < last; at += 1) {
+    const byte = bytes[at] as number
+    if (byte === COLON) return at > start ? at : 0
+    if (byte < ZERO || byte > ZERO + 9) return 0
+  }
+  return 0
+}
+
+/** The number of the digits from `start` to `end`. */
+function numberOf(bytes: Uint8Array, start: number, end: number): number {
+  let number = 0
+  for (let at = start; at < end; at += 1) number = number * 10 + ((bytes[at] as number) - ZERO)
+  return number
+}
+
+/** Takes a text that came in, without its number where texts have one. `number`: 0 for none. */
+export type TakeText = (text: string, number: number) => void
+
 /**
  * Hands the texts that come in to `take`.
  * @param receiver the receiver of a `ws` that has just opened
- * @param maxBytes longer ones are left to `ws`, which refuses what is too large
+ * @param options `maxBytes`: longer texts are left to `ws`, which refuses what is too large; `numbered`: whether `number:text` is a
+ * text with its number
  */
-export function readTexts(receiver: unknown, maxBytes: number, take: (text: string) => void): void {
+export function readTexts(
+  receiver: unknown,
+  { maxBytes, numbered }: { maxBytes: number; numbered: boolean },
+  take: TakeText,
+): void {
   if (!isReceiver(receiver)) return
   const write = receiver.write.bind(receiver)
   /** The beginning of a frame whose end has not come. */
@@ -97,9 +127,10 @@ export function readTexts(receiver: unknown, maxBytes: number, take: (text: stri
         return goOn
       }
       const isText = bytes[at] === FINAL_TEXT && end - start <= maxBytes
-      const text = isText ? textOf(bytes, start, end) : undefined
+      const colon = isText && numbered ? colonAfterNumber(bytes, start, end) : 0
+      const text = isText ? textOf(bytes, colon > 0 ? colon + 1 : start, end) : undefined
       if (text === undefined) goOn = write(bytes.subarray(at, end)) && goOn
-      else take(text)
+      else take(text, colon > 0 ? numberOf(bytes, start, colon) : 0)
       at = end
     }
     return goOn

@@ -32,9 +32,16 @@ class NodeSocket extends WebSocket implements LineSocket {
   /** What `ws` reads with: a field of its own. */
   declare readonly _receiver: unknown
 
+  get gatheredBytes(): number {
+    return frames.owner === this ? frames.length : 0
+  }
+
   override send(payload: Payload): void {
-    this.flush()
-    super.send(payload)
+    if (typeof payload === 'string' && this.#takesFrame(payload)) this.#append(0, payload)
+    else {
+      this.flush()
+      super.send(payload)
+    }
   }
 
   override close(code?: number, reason?: string): void {
@@ -44,10 +51,15 @@ class NodeSocket extends WebSocket implements LineSocket {
 
   /** Sends the text `number:text`. */
   sendNumbered(number: number, text: string): void {
-    if (text.length > LONGEST_TEXT || this.tcp === undefined) {
-      this.send(`${number}:${text}`)
-      return
-    }
+    if (this.#takesFrame(text)) this.#append(number, text)
+    else this.send(`${number}:${text}`)
+  }
+
+  #takesFrame(text: string): boolean {
+    return text.length <= LONGEST_TEXT && this.tcp !== undefined
+  }
+
+  #append(number: number, text: string): void {
     if (frames.owner !== this || !frames.hasRoom) {
       frames.owner?.flush()
       frames.owner = this
@@ -92,9 +104,13 @@ function release(socket: NodeSocket): void {
 
 function onOpen(this: WebSocket): void {
   const socket = this as NodeSocket
-  const { protocol } = socket
+  const { protocol, maxPayload: maxBytes } = socket
   // Only a session selects a subprotocol.
-  if (protocol !== '') readTexts(socket._receiver, socket.maxPayload, (text) => socket.sink?.frame(text))
+  const numbered = protocol !== ''
+  readTexts(socket._receiver, { maxBytes, numbered }, (text, number) => {
+    if (number > 0) socket.sink?.numbered(number, text)
+    else socket.sink?.frame(text)
+  })
   socket.sink?.opened(protocol)
 }
 
