@@ -7,6 +7,9 @@ import type { EndReason, ServerHost, ServerSession } from '../session/serverSess
 import type { InboxMessage, PostFate } from '../session/sharedSessions.ts'
 import type { SessionWrite, Transact, Write } from '../session/store.ts'
 import type { Sleeper } from './Alarms.ts'
+import { LiveReceipts } from './LiveReceipts.ts'
+import { MessageContext } from './messageContext.ts'
+import { Posts } from './Posts.ts'
 import { decodeMessage, encodeMessage } from './payload.ts'
 import {
   type DroppedSessionMessage,
@@ -16,10 +19,8 @@ import {
   type SessionHandler,
   type SessionLossReason,
   type SessionMessage,
-  type SessionMessageContext,
 } from './Session.ts'
 import {
-  LiveReceipt,
   LOST_VOLATILE,
   messageId,
   SENT_VOLATILE,
@@ -101,17 +102,14 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   readonly #server: HostServer
   #engine!: ServerSession
   #writer: SessionWriter | undefined
-  #receipts: Map<number, LiveReceipt> | undefined
-  #waiting: PromiseWithResolvers<void> | undefined
+  #receipts: LiveReceipts | undefined
   #recorded: PromiseWithResolvers<void> | undefined
   #kept = 0
   #refused = 0
   #lossReason: SessionLossReason | undefined
-  /** Who posted messages, by their `seq` here. */
-  #posts: Map<number, string> | undefined
+  #posts: Posts | undefined
   /** Another process waits for it: resolves when nothing of it is left to be handled or recorded. */
   #settling: PromiseWithResolvers<void> | undefined
-  readonly #withdraw = (seq: number) => this.#cancel(seq)
 
   constructor(sid: string, server: HostServer) {
     this.sid = sid
@@ -218,15 +216,13 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
       return receipt
     }
     const now = server.now()
-    const receipt = new LiveReceipt(peer.state.seq + 1, this.#withdraw)
-    this.#receipts ??= new Map()
-    this.#receipts.set(receipt.seq, receipt)
+    const receipt = this.#live.add(peer.state.seq + 1)
     const expiresAt = ttl === Infinity ? NEVER : now + ttl
     const result = peer.send(on, payload, bytes, now, { priority, expiresAt })
     if (result === 'taken') {
       if (!this.#writer) receipt.accept()
     } else if (result !== 'dropped') {
-      this.#receipts.delete(receipt.seq)
+      this.#live.forget(receipt.seq)
       throw refusalOf(result, bytes, peer.state.limits.maxFrame)
     }
     this.touched()
@@ -238,13 +234,12 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   }
 
   whenReady(): Promise<void> {
-    if (this.over) return heard(Promise.reject(lost('the session is over')))
-    if (this.#engine.peer.waiting === 0) return Promise.resolve()
-    if (!this.#waiting) {
-      this.#waiting = Promise.withResolvers<void>()
-      heard(this.#waiting.promise)
+    if (this.over) {
+      const refused = Promise.reject(lost('the session is over'))
+      refused.catch(() => {})
+      return refused
     }
-    return this.#waiting.promise
+    return this.#engine.peer.waiting === 0 ? Promise.resolve() : this.#live.whenReady()
   }
 
   close(): void {
@@ -268,7 +263,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     this.over = true
     this.#writer?.stop()
     this.#failReceipts('the server has closed: the store keeps the message')
-    this.#forgetPosts()
+    this.#posts?.giveUp()
   }
 
   /** Sends what another process has posted; that one is told what becomes of it. */
@@ -276,17 +271,15 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     if (this.over) return
     const { peer } = this.#engine
     const seq = peer.state.seq + 1
-    const posts = this.#posts ?? new Map<number, string>()
-    this.#posts = posts
-    posts.set(seq, from)
+    this.#posts ??= new Posts((to, fate) => this.#server.tellFate(to, fate))
+    this.#posts.add(seq, from)
     const bytes = payloadBytes(payload)
     const result = this.#server.mayKeep(bytes)
       ? peer.send(stream, payload, bytes, this.#server.now(), { priority, expiresAt })
       : 'rejected'
     if (result !== 'taken' && result !== 'dropped') {
-      posts.delete(seq)
       this.#server.counts.dropped += 1
-      this.#server.tellFate(from, 'dropped')
+      this.#posts.settle(seq, 'dropped')
     }
     this.#server.counts.posted += 1
     // In one batch with what the message has become.
@@ -337,18 +330,6 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     this.#server.ended(this)
   }
 
-  /** Those who posted what is still on its way hear nothing of it from here any more. */
-  #forgetPosts(): void {
-    for (const seq of [...(this.#posts?.keys() ?? [])]) this.#tellFate(seq, 'unknown')
-  }
-
-  #tellFate(seq: number, fate: PostFate): void {
-    const from = this.#posts?.get(seq)
-    if (from === undefined) return
-    this.#posts?.delete(seq)
-    this.#server.tellFate(from, fate)
-  }
-
   #sendVolatile(stream: number, payload: Payload): SessionReceipt {
     const { conn } = this.#engine.state
     if (this.over || !this.#server.hasRoom(conn) || !this.#engine.peer.sendVolatile(stream, payload)) {
@@ -368,12 +349,14 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
 
   #cancel(seq: number): boolean {
     if (this.over || !this.#engine.peer.cancel(seq)) return false
-    this.#receipts
-      ?.get(seq)
-      ?.fail(new CommsError(`message ${messageId(seq)} was cancelled`, { code: 'CANCELLED' }))
-    this.#receipts?.delete(seq)
+    this.#receipts?.cancel(seq)
     this.touched()
     return true
+  }
+
+  get #live(): LiveReceipts {
+    this.#receipts ??= new LiveReceipts((seq) => this.#cancel(seq))
+    return this.#receipts
   }
 
   // What the machine says.
@@ -457,31 +440,23 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   }
 
   accepted(seq: number): void {
-    this.#receipts?.get(seq)?.accept()
+    this.#receipts?.accept(seq)
   }
 
   delivered(seq: number): void {
     this.#server.counts.acked += 1
-    const receipt = this.#receipts?.get(seq)
-    if (receipt) {
-      this.#receipts?.delete(seq)
-      receipt.arrive()
-    }
-    this.#tellFate(seq, 'delivered')
+    this.#receipts?.arrive(seq)
+    this.#posts?.settle(seq, 'delivered')
     if (this.session.listenerCount('delivered') > 0)
       this.#server.notify(this.session, 'delivered', { id: messageId(seq) })
   }
 
   dropped({ seq, payload }: Entry, reason: DroppedSessionMessage['reason']): void {
     this.#server.counts.dropped += 1
-    this.#tellFate(seq, 'dropped')
-    const id = messageId(seq)
-    const receipt = this.#receipts?.get(seq)
-    if (receipt) {
-      this.#receipts?.delete(seq)
-      receipt.fail(new CommsError(`message ${id} was dropped: ${reason}`, { code: 'DROPPED' }))
-    }
-    const tell = () => this.#server.notify(this.session, 'dropped', { id, reason, data: payload })
+    this.#posts?.settle(seq, 'dropped')
+    this.#receipts?.drop(seq, reason)
+    const told = { id: messageId(seq), reason, data: payload }
+    const tell = () => this.#server.notify(this.session, 'dropped', told)
     if (reason === 'closed') this.#atTheEnd(tell)
     else tell()
   }
@@ -490,9 +465,8 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     const id = messageId(seq)
     const error = lost(`the client refused message ${id} for its size (${bytes} bytes): it is set aside`)
     this.#server.counts.dropped += 1
-    this.#receipts?.get(seq)?.fail(error)
-    this.#receipts?.delete(seq)
-    this.#tellFate(seq, 'unknown')
+    this.#receipts?.fail(seq, error)
+    this.#posts?.settle(seq, 'unknown')
     this.#server.notify(this.session, 'dropped', { id, reason: 'refused', data: payload })
     this.report(error)
   }
@@ -503,8 +477,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   }
 
   ready(): void {
-    this.#waiting?.resolve()
-    this.#waiting = undefined
+    this.#receipts?.ready()
   }
 
   pong(): void {}
@@ -580,51 +553,15 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     this.over = true
     this.connected = false
     this.#failReceipts(why)
-    this.#forgetPosts()
+    this.#posts?.giveUp()
     this.#server.keep(-this.#kept)
     this.#kept = 0
   }
 
   #failReceipts(why: string): void {
-    if (!this.#receipts && !this.#waiting) return
-    const error = lost(why)
-    for (const receipt of this.#receipts?.values() ?? []) receipt.fail(error)
+    if (!this.#receipts) return
+    this.#receipts.failAll(lost(why))
     this.#receipts = undefined
-    this.#waiting?.reject(error)
-    this.#waiting = undefined
-  }
-}
-
-class MessageContext implements SessionMessageContext {
-  readonly redelivered: boolean
-  /** What a handler records, while it does. */
-  recording: Promise<unknown> | undefined
-  readonly #host: SessionHost
-  readonly #number: number
-  readonly #stream: number
-
-  constructor(host: SessionHost, number: number, redelivered: boolean, stream: number) {
-    this.#host = host
-    this.#number = number
-    this.redelivered = redelivered
-    this.#stream = stream
-  }
-
-  get id(): string {
-    return `${this.#host.sid}/${this.#number}`
-  }
-
-  get stream(): number | undefined {
-    return this.#stream === TEXT ? undefined : this.#stream
-  }
-
-  /** A getter, so that it can be taken out of the context. */
-  get record(): SessionMessageContext['record'] {
-    return <T, Database>(run: (database: Database) => T) => {
-      const recorded = this.#host.record(this.#number, run as (database: never) => T)
-      this.recording = heard(recorded)
-      return recorded
-    }
   }
 }
 
@@ -643,12 +580,6 @@ function refusalOf(result: 'rejected' | 'tooLarge' | 'empty', bytes: number, max
     case 'empty':
       return new CommsError('send: a text without a character cannot be sent', { code: 'BAD_REQUEST' })
   }
-}
-
-/** A promise whose rejection nobody has to hear. */
-function heard<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {})
-  return promise
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

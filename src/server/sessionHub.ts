@@ -5,8 +5,6 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { CommsError } from '../core/errors.ts'
-import { sleep } from '../core/sleep.ts'
-import { timeout } from '../policies/timeout/timeout.ts'
 import { CLOSE } from '../session/closeCodes.ts'
 import type { Resume } from '../session/control.ts'
 import { NEVER } from '../session/entry.ts'
@@ -16,13 +14,19 @@ import type { ServerSession } from '../session/serverSession.ts'
 import { newTable, ServerTable, type TableHost } from '../session/serverTable.ts'
 import type { InboxMessage, PostFate, SessionOwner, SharedSessions } from '../session/sharedSessions.ts'
 import type { StoredSession, Transact } from '../session/store.ts'
+import { AddressQuota } from './AddressQuota.ts'
 import { Alarms, type Sleeper } from './Alarms.ts'
+import { Handovers } from './Handovers.ts'
+import { principalOf } from './principalOf.ts'
+import { Rest } from './Rest.ts'
 import type { Session, SessionEvents } from './Session.ts'
 import { SessionSocket, type SocketOwner } from './SessionSocket.ts'
 import { type HostServer, type SessionCounts, SessionHost } from './sessionHost.ts'
 import { digestOf, makeNames, sameDigest } from './sessionKeys.ts'
 import type { ResolvedSessionServerOptions, SessionSendOptions } from './sessionServerOptions.ts'
 import { onOwnClock, SessionWriter } from './sessionWriter.ts'
+import { Tellings } from './Tellings.ts'
+import { WriteRounds } from './WriteRounds.ts'
 
 /** What the hub tells. */
 export interface HubListener {
@@ -32,8 +36,6 @@ export interface HubListener {
   onError(error: unknown, session: Session | undefined): void
 }
 
-/** Acknowledged messages may stay in the store for so long. */
-const PRUNE_MS = 1000
 /** A socket may hold twice a whole window, for the overhead of small frames and what is no message. */
 const BUFFERED_WINDOWS = 2
 const BUFFERED_BYTES = 2 ** 20
@@ -41,7 +43,7 @@ const BUFFERED_BYTES = 2 ** 20
 const VOLATILE_BYTES = 256 * 1024
 const INTERNAL_ERROR = 1011
 
-/** Wakes the table, or prunes. */
+/** Wakes the table. */
 class Waker implements Sleeper {
   alarmAt = Infinity
   alarmIndex = -1
@@ -82,32 +84,26 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
   /** The requests of connections that are not authenticated yet. */
   readonly #requests = new Map<number, IncomingMessage>()
   readonly #hosts = new Map<string, SessionHost>()
-  /** Sessions of each address, where nobody authenticates. */
-  readonly #ofAddress = new Map<string, number>()
+  readonly #addresses: AddressQuota
   /** Sessions that are over while the store does not know it yet. */
   readonly #ending = new Map<string, Promise<void>>()
-  /** Sessions that another process has asked for, until they are over here. */
-  readonly #moving = new Map<
-    string,
-    { readonly host: SessionHost; readonly moved: Promise<number | undefined> }
-  >()
+  readonly #handovers: Handovers
   readonly #shared: SharedSessions | undefined
   readonly #restored = Promise.withResolvers<void>()
   #started = false
   readonly #tableWaker = new Waker((now) => this.#wakeTable(now))
-  readonly #pruneWaker = new Waker(() => this.#prune())
+  readonly #rounds: WriteRounds
+  readonly #tellings = new Tellings()
+  readonly #rest = new Rest()
   #conns = 0
-  #told: (() => void)[] = []
-  #telling = false
-  #toWrite: SessionWriter[] = []
-  #toPrune = new Set<SessionWriter>()
-  #onRest: (() => void)[] = []
-  #looking = false
 
   constructor(options: ResolvedSessionServerOptions, listener: HubListener) {
     this.#options = options
     this.#listener = listener
     this.#alarms = new Alarms(options.clock)
+    this.#rounds = new WriteRounds(this.#alarms)
+    this.#handovers = new Handovers(options.clock, options.handoverTimeout)
+    this.#addresses = new AddressQuota(options.maxSessionsPerPrincipal)
     this.overflow = options.overflow
     const { store } = options
     this.transact = store?.transact?.bind(store)
@@ -238,14 +234,15 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
       this.hangUp(conn, CLOSE.tooMany, 'too many sessions or queued messages')
       return
     }
-    const { authenticate } = this.#options
+    const { authenticate, authenticateTimeout: timeoutMs, clock } = this.#options
     if (!authenticate) {
       this.#table.authenticated(conn, '', this.now())
       const host = this.#hostOf(conn)
       if (host && asked?.t === 'open') this.#count(host, request)
       return
     }
-    void this.#ask(authenticate, request, auth ?? bearerOf(request)).then((principal) => {
+    const onError = (error: unknown) => this.#listener.onError(error, undefined)
+    void principalOf(authenticate, { request, auth }, { clock, timeoutMs, onError }).then((principal) => {
       this.#table.authenticated(conn, principal, this.now())
       this.#after(conn)
     })
@@ -302,11 +299,11 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
 
   /** Whether one more session may begin, by what the table does not count. */
   #mayOpen(request: IncomingMessage): boolean {
-    const { authenticate, addressOf, maxSessionsPerPrincipal, maxTotalQueueBytes } = this.#options
+    const { authenticate, addressOf, maxTotalQueueBytes } = this.#options
     if (this.keptBytes >= maxTotalQueueBytes && this.keptBytes > 0) return false
     if (authenticate) return true
     const address = addressOf(request)
-    return (this.#ofAddress.get(address) ?? 0) < maxSessionsPerPrincipal || this.#evict(address)
+    return this.#addresses.hasRoom(address) || this.#evict(address)
   }
 
   /** A session of this address that was never heard from makes room. */
@@ -322,25 +319,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
 
   #count(host: SessionHost, request: IncomingMessage): void {
     host.address = this.#options.addressOf(request)
-    this.#ofAddress.set(host.address, (this.#ofAddress.get(host.address) ?? 0) + 1)
-  }
-
-  async #ask(
-    authenticate: NonNullable<ResolvedSessionServerOptions['authenticate']>,
-    request: IncomingMessage,
-    auth: string | undefined,
-  ): Promise<string | undefined> {
-    const { authenticateTimeout, clock } = this.#options
-    try {
-      const principal = await timeout(authenticateTimeout, { clock, unref: true }).execute(() =>
-        authenticate(request, auth),
-      )
-      if (principal === undefined || typeof principal === 'string') return principal
-      throw new TypeError(`authenticate must give a string or undefined, gave ${typeof principal}`)
-    } catch (error) {
-      this.#listener.onError(error, undefined)
-      return undefined
-    }
+    this.#addresses.add(host.address)
   }
 
   // What the store remembers.
@@ -366,7 +345,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
     await this.restored.catch(() => {})
     // One that has just ended here may not be recorded as such yet.
     await this.#ending.get(sid)
-    await this.#moving.get(sid)?.moved
+    await this.#handovers.of(sid)
     const stored = await (this.#shared ? this.#take(this.#shared, conn, sid) : this.#options.store?.find(sid))
     return stored && onOwnClock(stored, this.#options.clock)
   }
@@ -384,26 +363,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
   }
 
   schedule(writer: SessionWriter, late: boolean): void {
-    if (late) {
-      if (this.#toPrune.size === 0) this.#alarms.set(this.#pruneWaker, this.now() + PRUNE_MS)
-      this.#toPrune.add(writer)
-      return
-    }
-    // All sessions that have something to record in this turn are written together.
-    if (this.#toWrite.length === 0) setImmediate(() => this.#write())
-    this.#toWrite.push(writer)
-  }
-
-  #write(): void {
-    const writers = this.#toWrite
-    this.#toWrite = []
-    for (const writer of writers) writer.flush()
-  }
-
-  #prune(): void {
-    const writers = this.#toPrune
-    this.#toPrune = new Set()
-    for (const writer of writers) writer.flush()
+    this.#rounds.add(writer, late, this.now())
   }
 
   // What sessions ask for.
@@ -449,13 +409,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
     name: Name,
     ...args: SessionEvents[Name]
   ): void {
-    // A listener may do anything; a machine in the middle of a step may be called for nothing.
-    if (this.#told.length === 0) {
-      // One that sends what was dropped, and has it dropped again, must not keep all others from their turn.
-      if (this.#telling) setImmediate(() => this.#tell())
-      else queueMicrotask(() => this.#tell())
-    }
-    this.#told.push(() => session.emit(name, ...args))
+    this.#tellings.add(() => session.emit(name, ...args))
   }
 
   report(error: unknown, session?: Session): void {
@@ -481,21 +435,8 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
     this.#hosts.delete(host.sid)
     this.sessions.delete(host.sid)
     if (host.recording) this.#ending.set(host.sid, host.whenRecorded())
-    const { address } = host
-    if (address !== undefined) {
-      const left = (this.#ofAddress.get(address) ?? 1) - 1
-      if (left > 0) this.#ofAddress.set(address, left)
-      else this.#ofAddress.delete(address)
-    }
+    if (host.address !== undefined) this.#addresses.remove(host.address)
     this.rested()
-  }
-
-  #tell(): void {
-    const told = this.#told
-    this.#told = []
-    this.#telling = true
-    for (const tell of told) tell()
-    this.#telling = false
   }
 
   #show(host: SessionHost): void {
@@ -528,8 +469,8 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
   // What other processes on the store want.
 
   letGo(sid: string): Promise<number | undefined> {
-    const known = this.#moving.get(sid)
-    if (known) return known.moved
+    const known = this.#handovers.of(sid)
+    if (known) return known
     const host = this.#hosts.get(sid)
     // Found for a connection that had gone, and not taken up.
     if (!host) return Promise.resolve(this.#ending.get(sid)).then(() => undefined)
@@ -538,21 +479,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
     this.#hosts.delete(sid)
     this.sessions.delete(sid)
     this.counts.movedAway += 1
-    const { clock, handoverTimeout } = this.#options
-    const moved = host
-      .moveAway(async (settled) => {
-        const over = new AbortController()
-        const waited = sleep(clock, handoverTimeout, over.signal, () => undefined, true).catch(() => {})
-        await Promise.race([settled, waited])
-        over.abort()
-      })
-      .then((suspect) => {
-        this.#moving.delete(sid)
-        this.rested()
-        return suspect
-      })
-    this.#moving.set(sid, { host, moved })
-    return moved
+    return this.#handovers.begin(host, () => this.rested())
   }
 
   lapsed(): void {
@@ -561,7 +488,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
 
   adopt(stored: StoredSession): void {
     const { sid } = stored.session
-    if (this.leaving || this.#hosts.has(sid) || this.#moving.has(sid) || this.#ending.has(sid)) return
+    if (this.leaving || this.#hosts.has(sid) || this.#handovers.has(sid) || this.#ending.has(sid)) return
     this.#table.restore(onOwnClock(stored, this.#options.clock), this.now())
   }
 
@@ -594,18 +521,7 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
 
   /** Resolves when `test` holds; looked at whenever something has come to rest. */
   whenRested(test: () => boolean): { promise: Promise<void>; stop: () => void } {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const look = () => {
-      if (!test()) return
-      stop()
-      resolve()
-    }
-    const stop = () => {
-      this.#onRest = this.#onRest.filter((one) => one !== look)
-    }
-    this.#onRest.push(look)
-    look()
-    return { promise, stop }
+    return this.#rest.when(test)
   }
 
   recorded(host: SessionHost): void {
@@ -613,20 +529,14 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
     this.rested()
   }
 
-  /** Something may have come to rest: who waits for that looks, once a turn. */
   rested(): void {
-    if (this.#onRest.length === 0 || this.#looking) return
-    this.#looking = true
-    setImmediate(() => {
-      this.#looking = false
-      for (const look of this.#onRest) look()
-    })
+    this.#rest.look()
   }
 
   /** Whether nothing is to be handled, recorded, sent or told any more. */
   get isIdle(): boolean {
     for (const host of this.#hosts.values()) if (host.busy) return false
-    return this.#ending.size === 0 && this.#moving.size === 0
+    return this.#ending.size === 0 && this.#handovers.size === 0
   }
 
   /** Ends every session (those in a store live on) and every connection. */
@@ -639,12 +549,8 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
       else host.lose('shutdown')
     }
     // Who has asked for them does not wait for what there is no time for.
-    for (const { host } of this.#moving.values()) host.takenOver('takenOver')
+    this.#handovers.hurry()
     for (const conn of [...this.#sockets.keys()])
       this.hangUp(conn, CLOSE.goingAway, 'the server is going away')
   }
-}
-
-function bearerOf({ headers }: IncomingMessage): string | undefined {
-  return /^Bearer +(\S.*)$/i.exec(headers.authorization ?? '')?.[1]
 }
