@@ -18,6 +18,9 @@ import { ModelEngine, ModelServer } from '../support/ModelServer.ts'
 import { FreezableClock } from './FreezableClock.ts'
 import { ProcessClock } from './ProcessClock.ts'
 
+// What a connection fetches when it is first needed is there from the start: virtual time does not wait for files.
+await import('../../src/connection/sessionLayer.ts')
+
 export interface FleetReport {
   readonly messages: number
   readonly takeovers: number

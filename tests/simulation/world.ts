@@ -14,6 +14,9 @@ import { seededRandom } from '../../src/testing/seededRandom.ts'
 import { VirtualClock } from '../../src/testing/VirtualClock.ts'
 import { ProcessClock } from './ProcessClock.ts'
 
+// What a connection fetches when it is first needed is there from the start: virtual time does not wait for files.
+await import('../../src/connection/sessionLayer.ts')
+
 /** What a world is like; drawn from the seed. */
 export interface WorldKind {
   /** Whether its sessions survive the client's, the server's process. */
