@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
@@ -8,8 +7,6 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'tests/**/*.test.{ts,js}', 'apps/*/src/**/*.test.ts'],
     testTimeout: 20_000,
-    // Two on two cores: half of the tests wait for sockets and processes most of their time.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
     // What tests import by the package's name is the built one, loaded by Node as users load it.
     server: { deps: { external: [/\/dist\//] } },
   },

@@ -571,6 +571,8 @@ describe.each(Object.entries(transports))(
         const server = await serve(() => {})
         const outcome = send(make(), server.origin, '/')
         await until(() => server.requests === 1, 'the request arrives')
+        // From a browser it is told later than the server has it.
+        await until(() => outcome.heard.includes('sent'), 'it is told that it was sent')
         outcome.exchange.cancel(new Error('no'))
         await until(() => server.connections === 0, 'the connection closes')
         expect(outcome.heard).toEqual(['sent'])
