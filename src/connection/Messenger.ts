@@ -15,7 +15,8 @@ import {
   type Utf8Length,
 } from './encoding.ts'
 import { type ConnectionEvents, OWN_EVENTS } from './events.ts'
-import { Line, type LineNews, type LineOwner, type LineProtocol, type Platform } from './Line.ts'
+import { Line, type LineNews, type LineOwner, type LineProtocol } from './Line.ts'
+import type { Platform } from './LineSocket.ts'
 import { type ConnectionState, toError } from './machine.ts'
 import type {
   DropReason,

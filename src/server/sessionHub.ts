@@ -43,17 +43,6 @@ const BUFFERED_BYTES = 2 ** 20
 const VOLATILE_BYTES = 256 * 1024
 const INTERNAL_ERROR = 1011
 
-/** Wakes the table. */
-class Waker implements Sleeper {
-  alarmAt = Infinity
-  alarmIndex = -1
-  readonly wake: (now: number) => void
-
-  constructor(wake: (now: number) => void) {
-    this.wake = wake
-  }
-}
-
 export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOwner {
   readonly counts: SessionCounts = {
     messagesIn: 0,
@@ -91,7 +80,11 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
   readonly #shared: SharedSessions | undefined
   readonly #restored = Promise.withResolvers<void>()
   #started = false
-  readonly #tableWaker = new Waker((now) => this.#wakeTable(now))
+  readonly #tableWaker: Sleeper = {
+    alarmAt: Infinity,
+    alarmIndex: -1,
+    wake: (now) => this.#alarms.set(this.#tableWaker, this.#table.wake(now)),
+  }
   readonly #rounds: WriteRounds
   readonly #tellings = new Tellings()
   readonly #rest = new Rest()
@@ -209,10 +202,6 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
   #after(conn: number): void {
     this.#hostOf(conn)?.touched()
     this.#sockets.get(conn)?.update()
-  }
-
-  #wakeTable(now: number): void {
-    this.#alarms.set(this.#tableWaker, this.#table.wake(now))
   }
 
   // What the table asks for.

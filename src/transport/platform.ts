@@ -2,7 +2,7 @@
 // come back? All work in Node and in browsers; where there is nothing to ask, the answer is no.
 
 import { openWebSocket, sendsAuthorization, utf8Length } from '#websocket'
-import type { Platform } from '../connection/Line.ts'
+import type { Platform } from '../connection/LineSocket.ts'
 
 /** Asks with the global fetch. Only a readable 2xx is a yes: an opaque answer or a redirect is none. */
 async function probe(url: string, signal: AbortSignal): Promise<boolean> {
