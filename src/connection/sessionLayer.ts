@@ -28,9 +28,7 @@ import { messageId, rejected } from './receipt.ts'
 import { type Backoff, type CloseInfo, MAX_RECONNECT_DELAY_MS, type ReconnectDecision } from './reconnect.ts'
 import { SessionOutbox } from './sessionOutbox.ts'
 import { LOST, refusal, STOPPED } from './sessionTexts.ts'
-
-/** The WebSocket subprotocol. */
-const SUBPROTOCOL = 'guru.v1'
+import { SubprotocolOffer } from './subprotocolOffer.ts'
 
 /** What a session's layer needs of its connection, beside what every layer does. */
 export interface SessionLayerHost extends LayerHost {
@@ -71,9 +69,6 @@ export interface SessionLayerOptions {
   readonly random: Random
 }
 
-/** Where which kind of line has opened, for `auto`. Shared: the next connection need not find out anew. */
-const remembered = new Map<string, 'session' | 'plain'>()
-
 export class SessionLayer implements SessionMessageLayer {
   readonly #host: SessionLayerHost
   readonly #options: SessionLayerOptions
@@ -86,10 +81,7 @@ export class SessionLayer implements SessionMessageLayer {
   #speaks: 'session' | 'plain' | undefined
   /** What the latest line spoke. */
   #spoke: 'session' | 'plain' = 'session'
-  #offering = true
-  #place = ''
-  /** A session has opened, or is remembered: this client is never plain again. */
-  #committed = false
+  readonly #offer: SubprotocolOffer
   /** What is to follow the end of the line that the session itself brings about. */
   #verdict: Verdict | undefined
   /** The machine's numbers are higher than ours by as much as older processes had used up. */
@@ -106,6 +98,7 @@ export class SessionLayer implements SessionMessageLayer {
   constructor(host: SessionLayerHost, options: SessionLayerOptions) {
     this.#host = host
     this.#options = options
+    this.#offer = new SubprotocolOffer(options.session === 'required')
     const { maxQueueMessages, maxQueueBytes, overflow, onSessionLost, sessionTtl, handlerTimeout } = options
     this.#machine = {
       durable: false,
@@ -142,7 +135,7 @@ export class SessionLayer implements SessionMessageLayer {
     }
     this.#offset = this.#session.peer.state.seq
     this.#recorded = this.#offset
-    this.#committed = this.#session.hasSession
+    if (this.#session.hasSession) this.#offer.commit()
     this.#machine.durable = true
     this.#outbox = outbox
   }
@@ -257,31 +250,20 @@ export class SessionLayer implements SessionMessageLayer {
   }
 
   offer(url: string): string | undefined {
-    this.#place = url.split('?', 1)[0] as string
-    if (this.#options.session === 'required' || this.#committed) this.#offering = true
-    else {
-      const known = remembered.get(this.#place)
-      this.#offering = known ? known === 'session' : this.#offering
-    }
-    return this.#offering ? SUBPROTOCOL : undefined
+    return this.#offer.at(url)
   }
 
   greet(protocol: string, auth: string | undefined): boolean {
-    if (protocol === SUBPROTOCOL) {
-      this.#speaks = 'session'
-      this.#spoke = 'session'
-      this.#session.connected(auth ?? '', this.#now)
-      return false
-    }
-    if (this.#offering && (this.#committed || this.#options.session === 'required')) {
+    const speaks = this.#offer.answered(protocol)
+    if (speaks === undefined) {
       const message = 'the server does not speak guru.v1: use session "auto" or "off" with it'
       this.#host.line.hangUp(CLOSE.normal, 'no session', new CommsError(message, { code: 'PROTOCOL' }))
       return false
     }
-    this.#speaks = 'plain'
-    this.#spoke = 'plain'
-    remembered.set(this.#place, 'plain')
-    return true
+    this.#speaks = speaks
+    this.#spoke = speaks
+    if (speaks === 'session') this.#session.connected(auth ?? '', this.#now)
+    return speaks === 'plain'
   }
 
   opened(): void {
@@ -451,8 +433,7 @@ export class SessionLayer implements SessionMessageLayer {
       store: (write) => this.#outbox?.push(write),
       pong: (at) => host.line.answered(at),
       opened: () => {
-        this.#committed = true
-        remembered.set(this.#place, 'session')
+        this.#offer.opened()
         host.line.step({ type: 'opened' })
       },
       hangUp: (code, reason, verdict) => {
@@ -529,7 +510,7 @@ export class SessionLayer implements SessionMessageLayer {
     this.#verdict = undefined
     this.#speaks = undefined
     // Neither kind of line has opened: the other one is tried next.
-    if (!verdict && spoke === undefined) this.#offering = !this.#offering
+    if (!verdict && spoke === undefined) this.#offer.refused()
     switch (verdict?.action) {
       case 'now':
         return { action: 'wait', delayMs: Math.max(0, verdict.notBefore - this.#now) }

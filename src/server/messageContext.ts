@@ -44,4 +44,21 @@ export class MessageContext implements SessionMessageContext {
       return recorded
     }
   }
+
+  /** Resolves when the handler, which returned `result`, and what it recorded have settled; `report` is told of failures, of each once. */
+  async whenSettled(result: unknown, report: (error: unknown) => void): Promise<void> {
+    let reported: unknown
+    try {
+      await result
+    } catch (error) {
+      reported = error
+      report(error)
+    }
+    try {
+      // Also what nobody waited for: the acknowledgement must not overtake it.
+      await this.recording
+    } catch (error) {
+      if (error !== reported) report(error)
+    }
+  }
 }

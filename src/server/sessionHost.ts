@@ -391,25 +391,12 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
       this.#settled(sid, number)
       return
     }
-    void this.#settleLater(sid, number, result, context)
-  }
-
-  async #settleLater(sid: string, number: number, result: unknown, context: MessageContext): Promise<void> {
-    let reported: unknown
-    try {
-      await result
-    } catch (error) {
-      reported = error
-      this.report(error)
-    }
-    try {
-      // Also what nobody waited for: the acknowledgement must not overtake it, and a failure is told once.
-      await context.recording
-    } catch (error) {
-      if (error !== reported) this.report(error)
-    }
-    this.#settled(sid, number)
-    this.touched()
+    void context
+      .whenSettled(result, (error) => this.report(error))
+      .then(() => {
+        this.#settled(sid, number)
+        this.touched()
+      })
   }
 
   #settled(sid: string, number: number): void {
