@@ -69,6 +69,8 @@ export class Line implements SocketSink {
   #armedWall = 0
   #polling: AbortController | undefined
   #unwatch: (() => void) | undefined
+  /** Whether anything came in since the line was open: a session's `opened` only opens it. */
+  #heard = false
   /** Milliseconds that the latest answered ping took. */
   latency: number | undefined
 
@@ -168,7 +170,7 @@ export class Line implements SocketSink {
 
   /** Ends the connection with a code, without waiting for an answer. */
   hangUp(code: number, reason: string, error?: Error): void {
-    this.#socket?.close(code, reason)
+    this.#socket?.beginClose(code, reason)
     this.ended({ code, reason, wasClean: false }, error)
   }
 
@@ -183,6 +185,7 @@ export class Line implements SocketSink {
   }
 
   alive(): void {
+    this.#heard = true
     const heartbeat = this.#heartbeat
     if (!heartbeat) return
     if (heartbeat.pingedAt < Infinity && !this.#pongsTell) this.latency = this.#now - heartbeat.pingedAt
@@ -200,7 +203,7 @@ export class Line implements SocketSink {
   }
 
   ended(close: CloseInfo, error?: Error): void {
-    this.step({ type: 'ended', close, error })
+    this.step({ type: 'ended', close, error, heard: this.#heard })
   }
 
   failed(error: Error): void {
@@ -226,7 +229,7 @@ export class Line implements SocketSink {
         break
       case 'closeSocket':
         if (!this.#protocol?.goodbye(this.state === 'disposed'))
-          this.#socket?.close(effect.code, effect.reason)
+          this.#socket?.beginClose(effect.code, effect.reason)
         break
       case 'poll':
         void this.#poll()
@@ -245,6 +248,7 @@ export class Line implements SocketSink {
 
   #entered(before: ConnectionState): void {
     const { state } = this
+    this.#heard = false
     this.#heartbeat = state === 'open' ? new Heartbeat(this.#now, this.#options) : undefined
     // A line that is given up or closed must not be held by the page's listeners.
     if (state === 'closed' || state === 'failed' || state === 'disposed') {

@@ -228,7 +228,7 @@ describe('reconnectDecision', () => {
           }
           const decision = reconnectDecision(
             { code: 1006, reason: '', wasClean: false },
-            attempts,
+            { attempts, youngDeaths: 0 },
             options,
             () => chance,
           )
@@ -246,7 +246,7 @@ describe('reconnectDecision with a verdict', () => {
   const decide = (code: number, atLeastMs: number) =>
     reconnectDecision(
       { code, reason: '', wasClean: false },
-      0,
+      { attempts: 0, youngDeaths: 0 },
       {
         reconnectDelay: 2000,
         maxReconnectAttempts: 1,

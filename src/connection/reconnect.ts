@@ -24,6 +24,20 @@ export interface ReconnectOptions {
 /** No delay is longer. */
 export const MAX_RECONNECT_DELAY_MS = 30_000
 
+/** What lines that work, and are cut again and again, can raise the delay to. */
+export const MAX_FLAPPING_DELAY_MS = 5000
+
+/** So many lines that died young, one after the other, double the delay. */
+const DEATHS_PER_DOUBLING = 4
+
+/** What went before the end of a line. */
+export interface Series {
+  /** Automatic attempts in this series; a line that worked ends it. */
+  readonly attempts: number
+  /** Lines in a row that worked, and ended before `stableAfter`. */
+  readonly youngDeaths: number
+}
+
 export type ReconnectDecision =
   | { readonly action: 'wait'; readonly delayMs: number }
   /** The server or the app wanted the end. */
@@ -39,25 +53,35 @@ export interface Backoff {
   readonly atLeastMs: number
 }
 
-/**
- * @param attempts how many automatic attempts have been made since the last stable line
- */
+/** What follows the end of a line that the app did not ask for. */
 export function reconnectDecision(
   close: CloseInfo,
-  attempts: number,
+  series: Series,
   options: ReconnectOptions,
   random: Random,
 ): ReconnectDecision {
   const verdict = options.verdict?.(close)
   if (verdict && verdict.action !== 'backoff') return verdict
-  if (close.code === 1000) {
-    // With a verdict it is a goodbye of our own, said in order to come back.
-    if (!verdict) return { action: 'stop' }
-  } else if (options.shouldReconnect && !options.shouldReconnect(close)) return { action: 'stop' }
-  if (attempts >= options.maxReconnectAttempts) return { action: 'giveUp' }
-  const longest = Math.min(MAX_RECONNECT_DELAY_MS, options.reconnectDelay * 2 ** attempts)
+  // With a verdict, 1000 is a goodbye of our own, said in order to come back.
+  const goodbye = close.code === 1000
+  if (!(goodbye && verdict)) {
+    const again = options.shouldReconnect ? options.shouldReconnect(close) : !goodbye
+    if (!again) return { action: 'stop' }
+  }
+  if (series.attempts >= options.maxReconnectAttempts) return { action: 'giveUp' }
+  const longest = longestDelay(options.reconnectDelay, series)
   return {
     action: 'wait',
     delayMs: Math.max(verdict?.atLeastMs ?? 0, longest * (1 - options.jitter * random())),
   }
+}
+
+/**
+ * The delay that chance shortens. Failed attempts double it. Lines that work and are cut young (a train, a proxy with
+ * a short limit) are no failures: in a row they only raise a floor, so that a server which greets everybody and then
+ * falls over is not asked as often as `reconnectDelay` allows.
+ */
+function longestDelay(reconnectDelay: number, { attempts, youngDeaths }: Series): number {
+  const floor = Math.min(MAX_FLAPPING_DELAY_MS, reconnectDelay * 2 ** (youngDeaths / DEATHS_PER_DOUBLING))
+  return Math.min(MAX_RECONNECT_DELAY_MS, Math.max(floor, reconnectDelay * 2 ** attempts))
 }

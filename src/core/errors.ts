@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'DROPPED'
   | 'CANCELLED'
   | 'CONNECTION'
+  | 'CLOSED_BY_SERVER'
   | 'REMOTE'
   | 'PROTOCOL'
   | 'SESSION_LOST'
