@@ -1,7 +1,7 @@
 // `npm test` runs the quick projects; `npm run test:long` (--mode long) the proofs that take minutes each.
 
 import { availableParallelism } from 'node:os'
-import { configDefaults, defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 
 /** Nothing but proof: they run with `--mode long` alone. */
 const PROOFS = ['tests/exploration/{exploration,mutations}.test.ts']
@@ -14,7 +14,8 @@ const LASTING = [
 const BROWSERS = ['tests/browser/*.test.ts', 'tests/faults/sessionPage.test.ts']
 const UNITS = ['src/**/*.test.ts', 'apps/*/src/**/*.test.ts']
 
-const quick = [
+type Project = NonNullable<TestProjectInlineConfiguration['test']>
+const quick: Project[] = [
   // Beside their source: they leave nothing behind, so files of a worker share what they import.
   { name: 'units', include: UNITS, isolate: false },
   // Files of a worker share a browser.
@@ -22,7 +23,7 @@ const quick = [
   { name: 'whole', include: ['tests/**/*.test.{ts,js}'], exclude: [...BROWSERS, ...PROOFS] },
 ]
 const env = { GURU_PROOFS: 'long' }
-const long = [
+const long: Project[] = [
   { name: 'lasting', include: LASTING, env },
   { name: 'busy', include: BUSY, env, sequence: { groupOrder: 1 } },
 ]
