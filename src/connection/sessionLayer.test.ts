@@ -106,7 +106,6 @@ describe('what follows the end of a line is decided once', () => {
       expect(errors()).toEqual(new Array(2 - left).fill('the app failed'))
       expect(told('sessionLost')).toHaveLength(1 - left)
       if (left > 0) {
-        await clock.advance(30_000)
         line = await resume(0)
       }
     }
