@@ -80,7 +80,9 @@ export class Sharing {
 function keyOf(url: string | URL, given: CallOptions): string {
   const { signal: _, callerSignal: __, schema: ___, deadlineAt: ____, ...options } = given
   return JSON.stringify([String(url), options], (_name, value: unknown) => {
-    if (value instanceof Headers || value instanceof URLSearchParams) return [...value]
+    // Headers, URLSearchParams and kin have no fields of their own, so that all of them would look the same.
+    if (typeof value === 'object' && value && Symbol.iterator in value && !Array.isArray(value))
+      return [...(value as Iterable<unknown>)]
     if (typeof value === 'bigint') return String(value)
     // A function has no text that tells it from another: then only the very same object is the same.
     return typeof value === 'function' ? identityOf(value) : value
