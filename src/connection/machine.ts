@@ -5,6 +5,7 @@
 
 import { CommsError, TimeoutError } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
+import type { CloseDecision } from '../session/closeDecision.ts'
 import {
   type CloseInfo,
   type ReconnectDecision,
@@ -44,13 +45,15 @@ export type LineEvent =
   /** The app asks for a line now (or the constructor does). */
   | { readonly type: 'connect' }
   | { readonly type: 'opened' }
-  /** The current socket ended, failed or could not be made: by error, close or verdict, whichever came first. */
+  /** The current socket ended, failed or could not be made, whichever came first. */
   | {
       readonly type: 'ended'
       readonly close: CloseInfo
       readonly error?: Error | undefined
       /** Whether anything but its end was heard from the other side since the line was open. */
       readonly heard?: boolean | undefined
+      /** What the session has decided to follow; absent where there is none. */
+      readonly decision?: CloseDecision | undefined
     }
   /** The health address answered. */
   | { readonly type: 'health'; readonly healthy: boolean }
@@ -68,6 +71,8 @@ export type LineEffect =
   | { readonly do: 'attempt' }
   /** End the socket, or the attempt that is about to make one; nothing it still says counts. */
   | { readonly do: 'drop' }
+  /** It took too long to open: end it, and come back with `ended`. */
+  | { readonly do: 'expire'; readonly close: CloseInfo; readonly error: Error }
   /** Begin the closing handshake. */
   | { readonly do: 'closeSocket'; readonly code: number; readonly reason: string }
   /** Ask the health address; the answer comes back as `health`. */
@@ -89,7 +94,7 @@ export type LineEffect =
       readonly event: { attempts: number }
     }
 
-type EndedEvent = Omit<Extract<LineEvent, { type: 'ended' }>, 'type'>
+type EndedEvent = Extract<LineEvent, { type: 'ended' }>
 
 export class ConnectionMachine {
   state: LineState = { kind: 'idle' }
@@ -194,8 +199,9 @@ export class ConnectionMachine {
     this.#attempt(now, todo, byHealth)
   }
 
-  #ended({ close, error, heard }: EndedEvent, now: number, todo: LineEffect[]): void {
+  #ended(event: EndedEvent, now: number, todo: LineEffect[]): void {
     const { state } = this
+    const { close, error } = event
     if (state.kind === 'closing') {
       this.state = { kind: 'closed' }
       end(todo, close, error)
@@ -205,11 +211,11 @@ export class ConnectionMachine {
     if (error) todo.push({ do: 'tell', name: 'error', event: error })
     if (state.kind === 'open' && (state.stable || now >= state.dueAt)) this.#stable()
     // A line that was ended in order, with 1000, was not cut.
-    else if (state.kind === 'open' && heard && close.code !== 1000) {
+    else if (state.kind === 'open' && event.heard && close.code !== 1000) {
       this.#worked()
       this.youngDeaths += 1
     } else this.#healthMisled ||= state.byHealth
-    const decision = this.#decide(close, error, todo)
+    const decision = this.#decide(event, now, todo)
     todo.push({ do: 'tell', name: 'close', event: close })
     if (decision.action === 'wait') {
       const { delayMs: delay } = decision
@@ -228,18 +234,20 @@ export class ConnectionMachine {
     }
   }
 
-  #decide(close: CloseInfo, error: Error | undefined, todo: LineEffect[]): ReconnectDecision {
+  #decide({ close, error, decision: of }: EndedEvent, now: number, todo: LineEffect[]): ReconnectDecision {
     const tell = (event: Error) => todo.push({ do: 'tell', name: 'error', event })
     let asked = this.#options.shouldReconnect !== undefined
+    const { attempts, youngDeaths } = this
+    const state = { now, attempts, youngDeaths, decision: of }
     let decision: ReconnectDecision
     try {
-      decision = reconnectDecision(close, this, this.#options, this.#random)
+      decision = reconnectDecision(close, state, this.#options, this.#random)
     } catch (thrown) {
       // The app's shouldReconnect threw: then what holds without it.
       tell(toError(thrown))
       asked = false
       const options = { ...this.#options, shouldReconnect: undefined }
-      decision = reconnectDecision(close, this, options, this.#random)
+      decision = reconnectDecision(close, state, options, this.#random)
     }
     if (close.code === 1000 && decision.action === 'stop' && !asked && !error) tell(closedByServer(close))
     return decision
@@ -281,8 +289,7 @@ export class ConnectionMachine {
         const timeoutMs = this.#options.connectTimeout
         const message = `the connection was not established within ${timeoutMs} ms`
         const error = new TimeoutError(message, { phase: 'connect', timeoutMs, attempts: this.attempts + 1 })
-        const close = { code: 1006, reason: 'connect timeout', wasClean: false }
-        this.#ended({ close, error }, now, todo)
+        todo.push({ do: 'expire', close: { code: 1006, reason: 'connect timeout', wasClean: false }, error })
         return
       }
       case 'open':
@@ -301,7 +308,7 @@ export class ConnectionMachine {
       case 'closing': {
         const message = `the close frame was not answered within ${CLOSE_TIMEOUT_MS} ms`
         const error = new CommsError(message, { code: 'CONNECTION' })
-        this.#ended({ close: { ...state.close, wasClean: false }, error }, now, todo)
+        this.#ended({ type: 'ended', close: { ...state.close, wasClean: false }, error }, now, todo)
       }
     }
   }
