@@ -3,6 +3,7 @@
 
 import type { TimerHandle } from '../core/clock.ts'
 import { CommsError, TimeoutError } from '../core/errors.ts'
+import type { CloseDecision } from '../session/closeDecision.ts'
 import { Destination } from './destination.ts'
 import { encode, type Frame, type Payload } from './encoding.ts'
 import { Heartbeat, type HeartbeatVerdict, LATE_MS } from './heartbeat.ts'
@@ -38,6 +39,11 @@ export interface LineOwner {
    * @param before the state before the step that brought it
    */
   tell(news: LineNews, before: ConnectionState): void
+  /**
+   * The line, or an attempt at one, has ended by itself: asked once for each.
+   * @returns what is to follow; `undefined` where no session decides it
+   */
+  ended(close: CloseInfo): CloseDecision | undefined
   /** The line has proved good. */
   stable(): void
   /** A function of the app failed. */
@@ -166,10 +172,10 @@ export class Line implements SocketSink {
     if (this.#protocol?.greet(protocol, this.#token) ?? true) this.step({ type: 'opened' })
   }
 
-  /** Ends the connection with a code, without waiting for an answer. */
-  hangUp(code: number, reason: string, error?: Error): void {
+  /** Ends the connection with a code, without waiting for an answer. `decision`: what is to follow. */
+  hangUp(code: number, reason: string, decision: CloseDecision, error?: Error): void {
     this.#socket?.close(code, reason)
-    this.ended({ code, reason, wasClean: false }, error)
+    this.step({ type: 'ended', close: { code, reason, wasClean: false }, error, decision })
   }
 
   frame(data: Frame): void {
@@ -200,7 +206,9 @@ export class Line implements SocketSink {
   }
 
   ended(close: CloseInfo, error?: Error): void {
-    this.step({ type: 'ended', close, error })
+    const { state } = this
+    const decision = state === 'connecting' || state === 'open' ? this.#owner.ended(close) : undefined
+    this.step({ type: 'ended', close, error, decision })
   }
 
   failed(error: Error): void {
@@ -223,6 +231,9 @@ export class Line implements SocketSink {
         break
       case 'drop':
         this.#drop()
+        break
+      case 'expire':
+        this.ended(effect.close, effect.error)
         break
       case 'closeSocket':
         if (!this.#protocol?.goodbye(this.state === 'disposed'))

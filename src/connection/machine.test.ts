@@ -36,8 +36,34 @@ describe('the life of a line', () => {
   it('an attempt that takes too long is dropped with an error and counts as lost', () => {
     const { machine, step } = setUp()
     step({ type: 'connect' }, 0)
-    expect(step({ type: 'wake' }, 10_000)).toEqual(['drop', 'error', 'close', 'reconnecting'])
+    const [effect] = machine.step({ type: 'wake' }, 10_000)
+    if (effect?.do !== 'expire') return expect.unreachable()
+    expect(effect.error).toMatchObject({ code: 'TIMEOUT' })
+    expect(step({ type: 'ended', close: effect.close, error: effect.error }, 10_000)).toEqual([
+      'drop',
+      'error',
+      'close',
+      'reconnecting',
+    ])
     expect(machine.state.kind).toBe('waiting')
+  })
+
+  it('a shouldReconnect that throws is reported, and the decision of the session holds', () => {
+    const { machine, step } = setUp({
+      shouldReconnect: () => {
+        throw new Error('the app failed')
+      },
+    })
+    step({ type: 'connect' }, 0)
+    step({ type: 'opened' }, 10)
+    const decision = { action: 'backoff', notBefore: 9000 } as const
+    expect(step({ type: 'ended', close: cut, decision }, 20)).toEqual([
+      'drop',
+      'close',
+      'error',
+      'reconnecting',
+    ])
+    expect(machine.state).toMatchObject({ kind: 'waiting', dueAt: 9000 })
   })
 
   it('the delay doubles from attempt to attempt, up to 30 s, and starts anew after a stable line', () => {

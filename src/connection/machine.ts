@@ -5,6 +5,7 @@
 
 import { CommsError, TimeoutError } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
+import type { CloseDecision } from '../session/closeDecision.ts'
 import {
   type CloseInfo,
   type ReconnectDecision,
@@ -37,8 +38,14 @@ export type LineEvent =
   /** The app asks for a line now (or the constructor does). */
   | { readonly type: 'connect' }
   | { readonly type: 'opened' }
-  /** The current socket ended, failed or could not be made: by error, close or verdict, whichever came first. */
-  | { readonly type: 'ended'; readonly close: CloseInfo; readonly error?: Error | undefined }
+  /** The current socket ended, failed or could not be made, whichever came first. */
+  | {
+      readonly type: 'ended'
+      readonly close: CloseInfo
+      readonly error?: Error | undefined
+      /** What the session has decided to follow; absent where there is none. */
+      readonly decision?: CloseDecision | undefined
+    }
   /** The health address answered. */
   | { readonly type: 'health'; readonly healthy: boolean }
   /** Ask the health address now. */
@@ -55,6 +62,8 @@ export type LineEffect =
   | { readonly do: 'attempt' }
   /** End the socket, or the attempt that is about to make one; nothing it still says counts. */
   | { readonly do: 'drop' }
+  /** It took too long to open: end it, and come back with `ended`. */
+  | { readonly do: 'expire'; readonly close: CloseInfo; readonly error: Error }
   /** Begin the closing handshake. */
   | { readonly do: 'closeSocket'; readonly code: number; readonly reason: string }
   /** Ask the health address; the answer comes back as `health`. */
@@ -121,7 +130,7 @@ export class ConnectionMachine {
         this.state = { ...state, kind: 'open', dueAt: now + this.#options.stableAfter }
         return
       case 'ended':
-        this.#ended(event.close, event.error, now, todo)
+        this.#ended(event, now, todo)
         return
       case 'health':
         if (kind === 'waiting' && state.polling) this.#health(event.healthy, now, todo)
@@ -174,8 +183,9 @@ export class ConnectionMachine {
     this.#attempt(now, todo, byHealth)
   }
 
-  #ended(close: CloseInfo, error: Error | undefined, now: number, todo: LineEffect[]): void {
+  #ended(event: LineEvent & { type: 'ended' }, now: number, todo: LineEffect[]): void {
     const { state } = this
+    const { close, error } = event
     if (state.kind === 'closing') {
       this.state = { kind: 'closed' }
       end(todo, close, error)
@@ -184,7 +194,7 @@ export class ConnectionMachine {
     end(todo, close, error)
     if (state.kind === 'open' && now >= state.dueAt) this.#stable()
     else this.#healthMisled ||= state.byHealth
-    const decision = this.#decide(close, todo)
+    const decision = this.#decide(event, now, todo)
     if (decision.action === 'wait') {
       const { delayMs: delay } = decision
       const { healthUrl, healthInterval } = this.#options
@@ -202,14 +212,19 @@ export class ConnectionMachine {
     }
   }
 
-  #decide(close: CloseInfo, todo: LineEffect[]): ReconnectDecision {
+  #decide(
+    { close, decision }: LineEvent & { type: 'ended' },
+    now: number,
+    todo: LineEffect[],
+  ): ReconnectDecision {
+    const state = { now, attempts: this.attempts, decision }
     try {
-      return reconnectDecision(close, this.attempts, this.#options, this.#random)
+      return reconnectDecision(close, state, this.#options, this.#random)
     } catch (error) {
       // The app's shouldReconnect threw: that is no reason to stay down.
       todo.push({ do: 'tell', name: 'error', event: toError(error) })
       const options = { ...this.#options, shouldReconnect: undefined }
-      return reconnectDecision(close, this.attempts, options, this.#random)
+      return reconnectDecision(close, state, options, this.#random)
     }
   }
 
@@ -243,7 +258,7 @@ export class ConnectionMachine {
         const timeoutMs = this.#options.connectTimeout
         const message = `the connection was not established within ${timeoutMs} ms`
         const error = new TimeoutError(message, { phase: 'connect', timeoutMs, attempts: this.attempts + 1 })
-        this.#ended({ code: 1006, reason: 'connect timeout', wasClean: false }, error, now, todo)
+        todo.push({ do: 'expire', close: { code: 1006, reason: 'connect timeout', wasClean: false }, error })
         return
       }
       case 'open':
@@ -262,7 +277,7 @@ export class ConnectionMachine {
       case 'closing': {
         const message = `the close frame was not answered within ${CLOSE_TIMEOUT_MS} ms`
         const error = new CommsError(message, { code: 'CONNECTION' })
-        this.#ended({ ...state.close, wasClean: false }, error, now, todo)
+        this.#ended({ type: 'ended', close: { ...state.close, wasClean: false }, error }, now, todo)
       }
     }
   }

@@ -25,7 +25,7 @@ import { systemClock } from '../core/systemClock.ts'
 import type { OutboxStore } from '../session/store.ts'
 import { byteLength } from './encoding.ts'
 import type { SendOptions } from './messageLayer.ts'
-import type { Backoff, CloseInfo, ReconnectDecision } from './reconnect.ts'
+import type { CloseInfo } from './reconnect.ts'
 import type { Overflow } from './sendQueue.ts'
 import { type DeriveStatus, deriveStatus } from './status.ts'
 import { toWebSocketUrl } from './url.ts'
@@ -150,8 +150,6 @@ export interface ResolvedConnectionOptions {
   sessionTtl: number
   handlerTimeout: number
   storage: OutboxStore | undefined
-  /** What a session makes of the end of a connection; set by it. */
-  verdict?: (close: CloseInfo) => ReconnectDecision | Backoff | undefined
   audioFormat: 'binary' | 'base64'
   maxPayload: number
   WebSocket: WebSocketClass | undefined

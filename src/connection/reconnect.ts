@@ -1,6 +1,7 @@
 // Whether to try again after a line has ended, and after how long. Who starts the attempt is decided in machine.ts.
 
 import type { Random } from '../core/random.ts'
+import type { CloseDecision } from '../session/closeDecision.ts'
 
 /** How a line ended, in the terms of RFC 6455 section 7.1.5; 1006 stands for "without a close frame". */
 export interface CloseInfo {
@@ -17,8 +18,6 @@ export interface ReconnectOptions {
   /** 0 to 1: how much of the delay chance may take away. */
   readonly jitter: number
   readonly shouldReconnect: ((close: CloseInfo) => boolean) | undefined
-  /** What a session makes of it; `undefined` leaves it to the rest. */
-  readonly verdict?: ((close: CloseInfo) => ReconnectDecision | Backoff | undefined) | undefined
 }
 
 /** No delay is longer. */
@@ -33,31 +32,37 @@ export type ReconnectDecision =
   /** All attempts have been used. */
   | { readonly action: 'giveUp' }
 
-/** The rest decides, but for what has to be waited at least. */
-export interface Backoff {
-  readonly action: 'backoff'
-  readonly atLeastMs: number
+/** What a reconnection depends on beside the options and chance. */
+export interface ReconnectState {
+  readonly now: number
+  /** How many automatic attempts have been made since the last stable line. */
+  readonly attempts: number
+  /** What the session has decided; without it the rules of plain lines hold. */
+  readonly decision?: CloseDecision | undefined
 }
 
-/**
- * @param attempts how many automatic attempts have been made since the last stable line
- */
 export function reconnectDecision(
   close: CloseInfo,
-  attempts: number,
+  { now, attempts, decision }: ReconnectState,
   options: ReconnectOptions,
   random: Random,
 ): ReconnectDecision {
-  const verdict = options.verdict?.(close)
-  if (verdict && verdict.action !== 'backoff') return verdict
+  switch (decision?.action) {
+    case 'now':
+      return { action: 'wait', delayMs: Math.max(0, decision.notBefore - now) }
+    case 'longest':
+      return { action: 'wait', delayMs: MAX_RECONNECT_DELAY_MS * (1 - options.jitter * random()) }
+    case 'stop':
+      return { action: decision.reason === 'closed' ? 'stop' : 'fail' }
+  }
   if (close.code === 1000) {
-    // With a verdict it is a goodbye of our own, said in order to come back.
-    if (!verdict) return { action: 'stop' }
+    // With a decision it is a close of our own, made in order to come back.
+    if (!decision) return { action: 'stop' }
   } else if (options.shouldReconnect && !options.shouldReconnect(close)) return { action: 'stop' }
   if (attempts >= options.maxReconnectAttempts) return { action: 'giveUp' }
   const longest = Math.min(MAX_RECONNECT_DELAY_MS, options.reconnectDelay * 2 ** attempts)
   return {
     action: 'wait',
-    delayMs: Math.max(verdict?.atLeastMs ?? 0, longest * (1 - options.jitter * random())),
+    delayMs: Math.max((decision?.notBefore ?? 0) - now, longest * (1 - options.jitter * random())),
   }
 }
