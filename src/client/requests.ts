@@ -28,6 +28,9 @@ const MAX_REMEMBERED_LENGTH = 256
 /** RFC 9110 9.1. CONNECT asks for a tunnel, which is no request with an answer. */
 const METHOD = /^(?!CONNECT$)[A-Z][!#$%&'*+.^_`|~\dA-Z-]*$/
 
+/** A caller cannot know the boundary of a form: this header of theirs is completed. */
+const MULTIPART = 'multipart/form-data'
+
 /** Options that shape the request itself. */
 const SHAPING = [
   'headers',
@@ -65,6 +68,8 @@ export class Requests {
     this.#defaults.accept = 'application/json, text/plain, */*'
     if (acceptEncoding) this.#defaults['accept-encoding'] = acceptEncoding
     setHeaders(this.#defaults, headers)
+    // Belongs to one body, not to all.
+    delete this.#defaults['content-length']
   }
 
   /** @throws CommsError for a URL, header, parameter or body that cannot be sent */
@@ -134,10 +139,10 @@ export class Requests {
 
   /** The client's, the body's and the caller's own, each over those before. */
   #headers(
-    { contentType }: PreparedBody,
+    { contentType, contentLength }: PreparedBody,
     { headers, idempotencyKey: key }: RequestOptions = {},
   ): HeaderFields {
-    if (headers === undefined && key === undefined) {
+    if (headers === undefined && key === undefined && contentLength === undefined) {
       if (contentType === undefined) return this.#defaults
       if (contentType === JSON_TYPE) {
         this.#jsonDefaults ??= this.#with(JSON_TYPE)
@@ -145,7 +150,10 @@ export class Requests {
       }
     }
     const fields = this.#with(contentType)
+    if (contentLength !== undefined) fields['content-length'] = String(contentLength)
     setHeaders(fields, headers)
+    if (contentType?.startsWith(MULTIPART) && fields['content-type']?.toLowerCase().startsWith(MULTIPART))
+      fields['content-type'] = contentType
     if (key !== undefined)
       setHeader(fields, 'idempotency-key', idempotencyKeyField(key === true ? randomId() : key))
     return fields

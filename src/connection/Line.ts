@@ -3,6 +3,7 @@
 
 import type { TimerHandle } from '../core/clock.ts'
 import { CommsError, TimeoutError } from '../core/errors.ts'
+import type { CloseDecision } from '../session/closeDecision.ts'
 import { Destination } from './destination.ts'
 import { encode, type Frame, type Payload } from './encoding.ts'
 import { Heartbeat, type HeartbeatVerdict, LATE_MS } from './heartbeat.ts'
@@ -38,6 +39,11 @@ export interface LineOwner {
    * @param before the state before the step that brought it
    */
   tell(news: LineNews, before: ConnectionState): void
+  /**
+   * The line, or an attempt at one, has ended by itself: asked once for each.
+   * @returns what is to follow; `undefined` where no session decides it
+   */
+  ended(close: CloseInfo): CloseDecision | undefined
   /** The line has proved good. */
   stable(): void
   /** A function of the app failed. */
@@ -69,6 +75,8 @@ export class Line implements SocketSink {
   #armedWall = 0
   #polling: AbortController | undefined
   #unwatch: (() => void) | undefined
+  /** Whether anything came in since the line was open: a session's `opened` only opens it. */
+  #heard = false
   /** Milliseconds that the latest answered ping took. */
   latency: number | undefined
 
@@ -166,10 +174,10 @@ export class Line implements SocketSink {
     if (this.#protocol?.greet(protocol, this.#token) ?? true) this.step({ type: 'opened' })
   }
 
-  /** Ends the connection with a code, without waiting for an answer. */
-  hangUp(code: number, reason: string, error?: Error): void {
-    this.#socket?.close(code, reason)
-    this.ended({ code, reason, wasClean: false }, error)
+  /** Ends the connection with a code, without waiting for an answer. `decision`: what is to follow. */
+  hangUp(code: number, reason: string, decision: CloseDecision, error?: Error): void {
+    this.#socket?.beginClose(code, reason)
+    this.step({ type: 'ended', close: { code, reason, wasClean: false }, error, decision })
   }
 
   frame(data: Frame): void {
@@ -183,6 +191,7 @@ export class Line implements SocketSink {
   }
 
   alive(): void {
+    this.#heard = true
     const heartbeat = this.#heartbeat
     if (!heartbeat) return
     if (heartbeat.pingedAt < Infinity && !this.#pongsTell) this.latency = this.#now - heartbeat.pingedAt
@@ -200,7 +209,9 @@ export class Line implements SocketSink {
   }
 
   ended(close: CloseInfo, error?: Error): void {
-    this.step({ type: 'ended', close, error })
+    const { state } = this
+    const decision = state === 'connecting' || state === 'open' ? this.#owner.ended(close) : undefined
+    this.step({ type: 'ended', close, error, heard: this.#heard, decision })
   }
 
   failed(error: Error): void {
@@ -224,9 +235,12 @@ export class Line implements SocketSink {
       case 'drop':
         this.#drop()
         break
+      case 'expire':
+        this.ended(effect.close, effect.error)
+        break
       case 'closeSocket':
         if (!this.#protocol?.goodbye(this.state === 'disposed'))
-          this.#socket?.close(effect.code, effect.reason)
+          this.#socket?.beginClose(effect.code, effect.reason)
         break
       case 'poll':
         void this.#poll()
@@ -245,6 +259,7 @@ export class Line implements SocketSink {
 
   #entered(before: ConnectionState): void {
     const { state } = this
+    this.#heard = false
     this.#heartbeat = state === 'open' ? new Heartbeat(this.#now, this.#options) : undefined
     // A line that is given up or closed must not be held by the page's listeners.
     if (state === 'closed' || state === 'failed' || state === 'disposed') {

@@ -2,6 +2,7 @@
 // It owns no socket and no timer; how messages are kept and numbered is the layer's affair.
 
 import { CommsError } from '../core/errors.ts'
+import type { CloseDecision } from '../session/closeDecision.ts'
 import { encodeAudio } from './audioFrame.ts'
 import { AudioGate, PUMP_MS } from './audioGate.ts'
 import {
@@ -30,6 +31,7 @@ import { MessageStream } from './messageStream.ts'
 import type { ResolvedConnectionOptions } from './options.ts'
 import { PlainLayer } from './plainLayer.ts'
 import { MessageReceipt, messageId, type Receipt, unheard, volatileReceipt } from './receipt.ts'
+import type { CloseInfo } from './reconnect.ts'
 import { type RequestId, Requests } from './requests.ts'
 import type { Status, StatusEvent } from './status.ts'
 
@@ -259,6 +261,10 @@ export class Messenger implements LineOwner, LayerHost {
     // 1000 would be the end of the session. Disposed of, it may be taken up from its storage: it broke off.
     this.layer.ended(this.line.state === 'disposed' ? 1006 : news.event.code)
     if (before === 'open' || before === 'closing') this.#tell('disconnected', news.event)
+  }
+
+  ended({ code }: CloseInfo): CloseDecision | undefined {
+    return this.session?.lineEnded(code)
   }
 
   stable(): void {

@@ -1,6 +1,7 @@
 // What stands between the app's messages and the frames of a line: the seam where a session takes the place
 // of the plain layer. A layer owns no socket and no timer; it writes through its host.
 
+import type { CloseDecision } from '../session/closeDecision.ts'
 import type { Frame, Payload } from './encoding.ts'
 
 /** Why a message will not arrive. */
@@ -100,6 +101,8 @@ export interface MessageLayer {
 export interface SessionMessageLayer extends MessageLayer {
   /** What to offer at the next attempt; `undefined` for a plain line. */
   offer(url: string): string | undefined
+  /** The line, or an attempt at one, has ended by itself. Returns what is to follow; `undefined`: the rules of plain lines. */
+  lineEnded(code: number): CloseDecision | undefined
   /** A socket is open. False: `opened` follows when the session has begun. */
   greet(protocol: string, auth: string | undefined): boolean
   /** Takes a frame; false when the current line is plain. */

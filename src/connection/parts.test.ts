@@ -228,7 +228,7 @@ describe('reconnectDecision', () => {
           }
           const decision = reconnectDecision(
             { code: 1006, reason: '', wasClean: false },
-            attempts,
+            { now: 0, attempts, youngDeaths: 0 },
             options,
             () => chance,
           )
@@ -242,24 +242,23 @@ describe('reconnectDecision', () => {
   })
 })
 
-describe('reconnectDecision with a verdict', () => {
-  const decide = (code: number, atLeastMs: number) =>
+describe('reconnectDecision with the decision of a session', () => {
+  const decide = (code: number, notBefore: number) =>
     reconnectDecision(
       { code, reason: '', wasClean: false },
-      0,
+      { now: 1000, attempts: 0, youngDeaths: 0, decision: { action: 'backoff', notBefore } },
       {
         reconnectDelay: 2000,
         maxReconnectAttempts: 1,
         jitter: 0,
         shouldReconnect: () => code !== 1006,
-        verdict: () => ({ action: 'backoff', atLeastMs }),
       },
       () => 0,
     )
 
   it('waits for the longer of the backoff and what it is told', () => {
-    expect(decide(4000, -5)).toEqual({ action: 'wait', delayMs: 2000 })
-    expect(decide(4000, 9000)).toEqual({ action: 'wait', delayMs: 9000 })
+    expect(decide(4000, 995)).toEqual({ action: 'wait', delayMs: 2000 })
+    expect(decide(4000, 10_000)).toEqual({ action: 'wait', delayMs: 9000 })
   })
 
   it('asks the app about an end that came from elsewhere, never about a goodbye of its own', () => {

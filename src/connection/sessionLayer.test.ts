@@ -91,6 +91,27 @@ async function fate(promise: Promise<unknown>): Promise<string> {
   return Promise.race([settled, clock.advance(0).then(() => 'pending')])
 }
 
+describe('what follows the end of a line is decided once', () => {
+  it('also when shouldReconnect throws: the second protocol error is the second, not the fourth', async () => {
+    const connection = make({
+      shouldReconnect: () => {
+        throw new Error('the app failed')
+      },
+    })
+    let line = await begin(connection)
+    const errors = () => told('error').map((error) => (error as Error).message)
+    for (const left of [1, 0]) {
+      line.cut(4400)
+      expect(connection.connectionState).toBe('waiting')
+      expect(errors()).toEqual(new Array(2 - left).fill('the app failed'))
+      expect(told('sessionLost')).toHaveLength(1 - left)
+      if (left > 0) {
+        line = await resume(0)
+      }
+    }
+  })
+})
+
 describe('opening', () => {
   it('offers guru.v1, is open once the session has begun, and keeps what was sent before in order', async () => {
     const connection = make()

@@ -4,7 +4,6 @@
 
 import type { Clock } from '../core/clock.ts'
 import { CommsError, TimeoutError } from '../core/errors.ts'
-import type { Random } from '../core/random.ts'
 import {
   type ClientHost,
   type ClientOptions,
@@ -12,9 +11,9 @@ import {
   type LossReason,
   NOT_LEAVING,
   newClient,
-  type Verdict,
 } from '../session/clientSession.ts'
 import { CLOSE } from '../session/closeCodes.ts'
+import type { CloseDecision } from '../session/closeDecision.ts'
 import { encodeAck, encodeControl } from '../session/control.ts'
 import { type Entry, NEVER } from '../session/entry.ts'
 import { reliableNumber, type Payload as SessionPayload, TEXT, textPayload } from '../session/frames.ts'
@@ -25,7 +24,6 @@ import { Fates } from './fates.ts'
 import type { LayerHost, MessageContext, SendOptions, SessionMessageLayer } from './messageLayer.ts'
 import type { PlainLayer } from './plainLayer.ts'
 import { messageId, rejected } from './receipt.ts'
-import { type Backoff, type CloseInfo, MAX_RECONNECT_DELAY_MS, type ReconnectDecision } from './reconnect.ts'
 import { SessionOutbox } from './sessionOutbox.ts'
 import { LOST, refusal, STOPPED } from './sessionTexts.ts'
 import { SubprotocolOffer } from './subprotocolOffer.ts'
@@ -35,7 +33,7 @@ export interface SessionLayerHost extends LayerHost {
   readonly line: {
     step(event: { readonly type: 'opened' }): void
     answered(at: number): void
-    hangUp(code: number, reason: string, error?: Error): void
+    hangUp(code: number, reason: string, decision: CloseDecision, error?: Error): void
     arm(): void
   }
   /** Puts the text frame of a numbered message on the wire; the same as `write` of the two with a colon between. */
@@ -62,11 +60,8 @@ export interface SessionLayerOptions {
   readonly sessionTtl: number
   readonly handlerTimeout: number
   readonly storage: OutboxStore | undefined
-  readonly jitter: number
   pingInterval: number
-  verdict?: (close: CloseInfo) => ReconnectDecision | Backoff | undefined
   readonly clock: Clock
-  readonly random: Random
 }
 
 export class SessionLayer implements SessionMessageLayer {
@@ -82,8 +77,6 @@ export class SessionLayer implements SessionMessageLayer {
   /** What the latest line spoke. */
   #spoke: 'session' | 'plain' = 'session'
   readonly #offer: SubprotocolOffer
-  /** What is to follow the end of the line that the session itself brings about. */
-  #verdict: Verdict | undefined
   /** The machine's numbers are higher than ours by as much as older processes had used up. */
   #offset = 0
   #recorded = 0
@@ -113,7 +106,6 @@ export class SessionLayer implements SessionMessageLayer {
       ttl: sessionTtl,
     }
     this.#session = new ClientSession(newClient(), this.#machine, this.#carryOut())
-    options.verdict = (close) => this.#decide(close)
   }
 
   /** Reads the storage, when there is one. A storage that cannot be used is reported; the session then lives in memory. */
@@ -257,7 +249,8 @@ export class SessionLayer implements SessionMessageLayer {
     const speaks = this.#offer.answered(protocol)
     if (speaks === undefined) {
       const message = 'the server does not speak guru.v1: use session "auto" or "off" with it'
-      this.#host.line.hangUp(CLOSE.normal, 'no session', new CommsError(message, { code: 'PROTOCOL' }))
+      const error = new CommsError(message, { code: 'PROTOCOL' })
+      this.#host.line.hangUp(CLOSE.normal, 'no session', { action: 'stop', reason: 'closed' }, error)
       return false
     }
     this.#speaks = speaks
@@ -436,13 +429,13 @@ export class SessionLayer implements SessionMessageLayer {
         this.#offer.opened()
         host.line.step({ type: 'opened' })
       },
-      hangUp: (code, reason, verdict) => {
+      hangUp: (code, reason, decision) => {
         const broken = code === CLOSE.protocol
-        this.#verdict = verdict
         this.#speaks = undefined
         const error =
           broken && new CommsError(`the server broke the protocol: ${reason}`, { code: 'PROTOCOL' })
-        host.line.hangUp(code, reason, error || undefined)
+        this.#reportStop(decision)
+        host.line.hangUp(code, reason, decision, error || undefined)
       },
       lost: (reason, doubtful, resent) => this.#lost(reason, doubtful, resent),
     }
@@ -503,33 +496,22 @@ export class SessionLayer implements SessionMessageLayer {
     this.#afterwards()
   }
 
-  /** What follows the end of a line; `undefined` leaves it to the usual rules. */
-  #decide({ code }: CloseInfo): ReconnectDecision | Backoff | undefined {
+  lineEnded(code: number): CloseDecision | undefined {
     const spoke = this.#speaks
-    const verdict = this.#verdict ?? (spoke === 'session' ? this.#session.closed(code, this.#now) : undefined)
-    this.#verdict = undefined
     this.#speaks = undefined
     // Neither kind of line has opened: the other one is tried next.
-    if (!verdict && spoke === undefined) this.#offer.refused()
-    switch (verdict?.action) {
-      case 'now':
-        return { action: 'wait', delayMs: Math.max(0, verdict.notBefore - this.#now) }
-      case 'backoff':
-        return { action: 'backoff', atLeastMs: verdict.notBefore - this.#now }
-      case 'longest':
-        return {
-          action: 'wait',
-          delayMs: MAX_RECONNECT_DELAY_MS * (1 - this.#options.jitter * this.#options.random()),
-        }
-      case 'stop': {
-        if (verdict.reason === 'closed') return { action: 'stop' }
-        const [message, init] = STOPPED[verdict.reason]
-        this.#host.error(new CommsError(message, init))
-        return { action: 'fail' }
-      }
-      default:
-        return undefined
-    }
+    if (spoke === undefined) this.#offer.refused()
+    if (spoke !== 'session') return undefined
+    const decision = this.#session.closed(code, this.#now)
+    this.#reportStop(decision)
+    return decision
+  }
+
+  /** Says why the client does not come back, unless the app or the server wished it. */
+  #reportStop(decision: CloseDecision): void {
+    if (decision.action !== 'stop' || decision.reason === 'closed') return
+    const [message, init] = STOPPED[decision.reason]
+    this.#host.error(new CommsError(message, init))
   }
 
   #release(): void {

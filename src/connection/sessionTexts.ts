@@ -1,7 +1,8 @@
 // What a session says to its app: why it was lost, why it stopped, why a message was not accepted.
 
 import { CommsError } from '../core/errors.ts'
-import type { LossReason, StopReason } from '../session/clientSession.ts'
+import type { LossReason } from '../session/clientSession.ts'
+import type { StopReason } from '../session/closeDecision.ts'
 
 export const STOPPED: Readonly<
   Record<Exclude<StopReason, 'closed'>, [string, ConstructorParameters<typeof CommsError>[1]]>

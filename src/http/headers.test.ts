@@ -33,7 +33,13 @@ describe('headers', () => {
   })
 
   it("leave to the transport what is the transport's", () => {
-    expect(fieldsOf({ 'Content-Length': 5, Connection: 'close', 'Transfer-Encoding': 'chunked' })).toEqual({})
+    expect(fieldsOf({ Connection: 'close', 'Transfer-Encoding': 'chunked' })).toEqual({})
+  })
+
+  it('keep the length of a body, which must be one', () => {
+    expect(fieldsOf({ 'Content-Length': 5 })).toEqual({ 'content-length': '5' })
+    for (const wrong of ['5, 5', '-1', '1e3', '', '0x5', '9'.repeat(16)])
+      expect(() => fieldsOf({ 'content-length': wrong })).toThrow(/content-length.*whole number/)
   })
 
   it('a header called __proto__ is a header and pollutes nothing', () => {

@@ -16,8 +16,8 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/
 /** RFC 9110 5.5, obs-text included: visible, space and tab. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
-/** These are the transport's to write; `fetch` ignores them too. */
-const TRANSPORT_OWNED = /^(connection|content-length|expect|keep-alive|te|trailer|transfer-encoding|upgrade)$/
+/** These are the transport's to write; `fetch` ignores them too. Only the length of a stream is the caller's to tell. */
+const TRANSPORT_OWNED = /^(connection|expect|keep-alive|te|trailer|transfer-encoding|upgrade)$/
 
 export function emptyFields(): HeaderFields {
   return Object.create(null)
@@ -47,6 +47,8 @@ export function setHeader(fields: HeaderFields, name: string, value: unknown): v
     return
   }
   fields[field] = headerValue(name, value)
+  if (field === 'content-length' && !/^\d{1,15}$/.test(fields[field] ?? ''))
+    throw refused(name, 'must be a whole number of bytes')
 }
 
 function headerValue(name: string, value: unknown): string {

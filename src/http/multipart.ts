@@ -1,15 +1,16 @@
 // FormData as multipart/form-data (RFC 7578), held in a Blob: its length is known, and every attempt can send it anew.
 
 import { badRequest } from '../core/errors.ts'
+import type { BlobLike } from './bodyKinds.ts'
 
 /**
  * @returns a Blob; it is framed by `boundary`, which nothing in it may hold
  * @throws CommsError `BAD_REQUEST` when a name would break out of its line
  */
-export function encodeMultipart(
-  fields: readonly (readonly [string, FormDataEntryValue])[],
+export async function encodeMultipart(
+  fields: readonly (readonly [string, string | BlobLike])[],
   boundary: string,
-): Blob {
+): Promise<Blob> {
   const parts: BlobPart[] = []
   for (const [name, value] of fields) {
     parts.push(`--${boundary}\r\ncontent-disposition: form-data; name="${quoted(name)}"`)
@@ -17,7 +18,9 @@ export function encodeMultipart(
       parts.push(`\r\n\r\n${value.replace(/\r\n|\r|\n/g, '\r\n')}\r\n`)
     } else {
       const type = value.type || 'application/octet-stream'
-      parts.push(`; filename="${quoted(value.name)}"\r\ncontent-type: ${type}\r\n\r\n`, value, '\r\n')
+      parts.push(`; filename="${quoted(value.name ?? 'blob')}"\r\ncontent-type: ${type}\r\n\r\n`)
+      // A file of another realm would be taken for text.
+      parts.push(value instanceof Blob ? value : await value.arrayBuffer(), '\r\n')
     }
   }
   parts.push(`--${boundary}--\r\n`)

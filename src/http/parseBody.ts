@@ -1,6 +1,7 @@
 // What a response body becomes: by the caller's wish, else by its content type.
 
 import { CommsError } from '../core/errors.ts'
+import { parseJson } from './parseJson.ts'
 
 /** How a body is to be handed over; `stream` is decided before there is a body. */
 export type ResponseType = 'json' | 'text' | 'arrayBuffer' | 'blob' | 'stream'
@@ -57,7 +58,7 @@ export function parseBody(
   const text = decoding.decodeText(bytes)
   if (kind === 'text') return text
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch {
     if (!kind) return text
     // The parser quotes the text it stumbled over, which may be anybody's secret: it is no cause to pass on.

@@ -1,6 +1,7 @@
 // Parameters of a query as text.
 
 import { badRequest, type CommsError } from '../core/errors.ts'
+import { isSearchParams, tagOf } from './bodyKinds.ts'
 
 /**
  * What `params` takes: `{ a: 1, tags: ['x', 'y'], since: new Date(), filter: { name: 'z' } }` becomes
@@ -13,7 +14,7 @@ const MAX_DEPTH = 5
 
 /** @throws CommsError `BAD_REQUEST` naming the parameter that has no form in a query */
 export function serializeQuery(params: QueryParams): string {
-  if (params instanceof URLSearchParams) return params.toString()
+  if (isSearchParams(params)) return params.toString()
   const query = new URLSearchParams()
   for (const [name, value] of Object.entries(params)) append(query, name, value, 0)
   return query.toString()
@@ -22,9 +23,10 @@ export function serializeQuery(params: QueryParams): string {
 function append(query: URLSearchParams, name: string, value: unknown, depth: number): void {
   if (value === undefined || value === null) return
   if (depth > MAX_DEPTH) throw refused(name, `nested more than ${MAX_DEPTH} deep`)
-  if (value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw refused(name, 'an invalid date')
-    query.append(name, value.toISOString())
+  if (tagOf(value) === 'Date') {
+    const date = value as Date
+    if (Number.isNaN(date.getTime())) throw refused(name, 'an invalid date')
+    query.append(name, date.toISOString())
   } else if (typeof value === 'object') {
     for (const [key, item] of Object.entries(value))
       append(query, Array.isArray(value) ? name : `${name}[${key}]`, item, depth + 1)

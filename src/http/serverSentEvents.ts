@@ -4,6 +4,7 @@
 import { createParser } from 'eventsource-parser'
 import { CommsError } from '../core/errors.ts'
 import { RingBuffer } from '../core/ringBuffer.ts'
+import { parseJson } from './parseJson.ts'
 
 /** An event as the server sent it. */
 export interface ServerSentEvent {
@@ -95,7 +96,7 @@ export class NdjsonDecoder<T> implements StreamDecoder<T> {
   #parse(line: string): void {
     if (line.trim() === '') return
     try {
-      this.#complete.push({ item: JSON.parse(line) as T })
+      this.#complete.push({ item: parseJson(line) as T })
     } catch {
       // No cause: the parser quotes the line.
       throw new CommsError(`a line of the stream is no JSON (${line.length} characters)`, {

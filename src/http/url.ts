@@ -3,6 +3,7 @@
 
 import { badRequest, CommsError } from '../core/errors.ts'
 import { redactUrl } from '../core/redact.ts'
+import { tagOf } from './bodyKinds.ts'
 
 /** A URL taken apart once, as requests need it. */
 export interface Target {
@@ -52,7 +53,7 @@ export function parseBase(baseURL: string, platformBase?: string, option = 'base
  * @throws CommsError `BAD_REQUEST`, `ORIGIN_NOT_ALLOWED` or `INSECURE_URL`
  */
 export function resolveTarget(url: string | URL, query: string, rules: OriginRules): Target {
-  if (typeof url !== 'string' && !(url instanceof URL))
+  if (typeof url !== 'string' && tagOf(url) !== 'URL')
     throw invalid('url', `it must be a string or URL, got ${typeof url}`)
   const text = String(url).replace(IGNORED, '')
   const { base } = rules

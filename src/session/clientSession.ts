@@ -3,6 +3,7 @@
 // of those that others open, and says when the next may follow.
 
 import { CLOSE } from './closeCodes.ts'
+import type { CloseDecision, StopReason } from './closeDecision.ts'
 import { encodeControl, type Opened } from './control.ts'
 import type { Entry } from './entry.ts'
 import type { Frame } from './frames.ts'
@@ -10,9 +11,6 @@ import { windowDefaults } from './limits.ts'
 import { Peer } from './peer.ts'
 import { newPeer, type PeerHost, type PeerOptions, type PeerState } from './peerState.ts'
 import type { OutboxRecord, Write } from './store.ts'
-
-/** Why a client is not going to reconnect. */
-export type StopReason = 'closed' | 'notAuthenticated' | 'takenOver' | 'protocol'
 
 /** Why a session is over although nobody closed it. */
 export type LossReason =
@@ -29,19 +27,9 @@ export type LossReason =
   /** The numbers are used up. */
   | 'usedUp'
 
-/** What follows the end of a connection. */
-export type Verdict =
-  /** Backoff as usual, and not before `notBefore`. */
-  | { readonly action: 'backoff'; readonly notBefore: number }
-  /** At once, or at `notBefore`; no failed attempt. */
-  | { readonly action: 'now'; readonly notBefore: number }
-  /** The longest backoff. */
-  | { readonly action: 'longest' }
-  | { readonly action: 'stop'; readonly reason: StopReason }
-
 export interface ClientHost extends PeerHost {
-  /** Ends the current connection with this code; `closed` must not be called for it: the verdict is returned here. */
-  hangUp(code: number, reason: string, verdict: Verdict): void
+  /** Ends the current connection with this code; `closed` must not be called for it: the decision is given here. */
+  hangUp(code: number, reason: string, decision: CloseDecision): void
   /** Messages may be sent: a session has begun or gone on. */
   opened(resumed: boolean): void
   /**
@@ -95,8 +83,8 @@ export interface ClientState {
 
 export const NOT_LEAVING = -1
 const TOO_EARLY = 'a message before "opened"'
-const BACKOFF: Verdict = { action: 'backoff', notBefore: 0 }
-const NOW: Verdict = { action: 'now', notBefore: 0 }
+const BACKOFF: CloseDecision = { action: 'backoff', notBefore: 0 }
+const NOW: CloseDecision = { action: 'now', notBefore: 0 }
 
 export function newClient(): ClientState {
   return {
@@ -237,7 +225,7 @@ export class ClientSession {
   }
 
   /** The current connection has ended by itself. Returns what follows. */
-  closed(code: number, now: number): Verdict {
+  closed(code: number, now: number): CloseDecision {
     const { state } = this
     const before = state.phase
     const notBefore = state.leaveAt
@@ -376,7 +364,7 @@ export class ClientSession {
   }
 
   /** A protocol error: resumed once; then the session is given up; then the client. */
-  #strike(): Verdict {
+  #strike(): CloseDecision {
     const { state } = this
     state.strikes += 1
     if (state.strikes === 1) return BACKOFF
@@ -387,19 +375,19 @@ export class ClientSession {
     return this.#stop('protocol')
   }
 
-  #gone(): Verdict {
+  #gone(): CloseDecision {
     this.#lose('gone')
     return this.#soon()
   }
 
   /** Without backoff, but not again and again: a server may open every session, and refuse, lose or send it away right after. */
-  #soon(notBefore = 0): Verdict {
+  #soon(notBefore = 0): CloseDecision {
     const action = this.state.hurried ? 'backoff' : 'now'
     this.state.hurried = true
     return { action, notBefore }
   }
 
-  #stop(reason: StopReason): Verdict {
+  #stop(reason: StopReason): CloseDecision {
     this.#lose('stopped')
     return { action: 'stop', reason }
   }
@@ -414,9 +402,9 @@ export class ClientSession {
     this.#host.lost(reason, doubtful, resent)
   }
 
-  #hangUp(code: number, reason: string, verdict: Verdict): void {
+  #hangUp(code: number, reason: string, decision: CloseDecision): void {
     this.#detach()
-    this.#host.hangUp(code, reason, verdict)
+    this.#host.hangUp(code, reason, decision)
   }
 
   #detach(): void {

@@ -126,7 +126,7 @@ describe('a session', () => {
     pair.connect()
     pair.run()
     expect(pair.log).toContain('client lost gone [1]')
-    expect(pair.verdict).toEqual({ action: 'now', notBefore: 0 })
+    expect(pair.decision).toEqual({ action: 'now', notBefore: 0 })
     pair.connect()
     pair.run()
     expect(texts(pair.serverHandled)).toEqual(['kept'])
@@ -182,7 +182,7 @@ describe('a session', () => {
     pair.connect()
     pair.run()
     pair.cut(4400)
-    expect(pair.verdict).toEqual({ action: 'backoff', notBefore: 0 })
+    expect(pair.decision).toEqual({ action: 'backoff', notBefore: 0 })
     pair.connect()
     pair.run()
     pair.cut(4400)
@@ -190,17 +190,17 @@ describe('a session', () => {
     pair.connect()
     pair.run()
     pair.cut(4400)
-    expect(pair.verdict).toEqual({ action: 'stop', reason: 'protocol' })
+    expect(pair.decision).toEqual({ action: 'stop', reason: 'protocol' })
   })
 
   it('asks for a token once more when it is refused, then stops', () => {
     const pair = new SessionPair()
     pair.connect()
     pair.cut(4401)
-    expect(pair.verdict).toEqual({ action: 'now', notBefore: 0 })
+    expect(pair.decision).toEqual({ action: 'now', notBefore: 0 })
     pair.connect()
     pair.cut(4401)
-    expect(pair.verdict).toEqual({ action: 'stop', reason: 'notAuthenticated' })
+    expect(pair.decision).toEqual({ action: 'stop', reason: 'notAuthenticated' })
   })
 
   it('leaves when it was told to go away, and counts the rest of the wait when the line breaks earlier', () => {
@@ -211,7 +211,7 @@ describe('a session', () => {
     pair.run()
     pair.advance(400)
     pair.cut()
-    expect(pair.verdict).toEqual({ action: 'now', notBefore: 1000 })
+    expect(pair.decision).toEqual({ action: 'now', notBefore: 1000 })
     pair.client.stable()
     pair.connect()
     pair.run()
@@ -219,7 +219,7 @@ describe('a session', () => {
     pair.run()
     pair.advance(1000)
     expect(pair.log.at(-1)).toBe('client hangUp 1000 going away')
-    expect(pair.verdict).toEqual({ action: 'now', notBefore: 0 })
+    expect(pair.decision).toEqual({ action: 'now', notBefore: 0 })
   })
 
   it('comes back with backoff when it is sent away again before a line has been up for a while', () => {
@@ -231,7 +231,7 @@ describe('a session', () => {
       pair.run()
       pair.advance(cutAfter)
       if (cutAfter < after) pair.cut()
-      return pair.verdict
+      return pair.decision
     }
     expect(sentAway(0)).toEqual({ action: 'now', notBefore: 0 })
     expect(sentAway(0)).toEqual({ action: 'backoff', notBefore: 0 })
@@ -251,7 +251,7 @@ describe('a session', () => {
     pair.client.close()
     pair.run()
     expect(pair.table.sessions.size).toBe(0)
-    expect(pair.verdict).toEqual({ action: 'stop', reason: 'closed' })
+    expect(pair.decision).toEqual({ action: 'stop', reason: 'closed' })
   })
 
   it('expires when nobody resumes it, and tells what was not delivered', () => {
@@ -333,7 +333,7 @@ describe('a session', () => {
     pair.run()
     pair.session.fenced()
     expect(pair.log).toContain('server hangUp 1001 the session is not here')
-    expect(pair.verdict).toEqual({ action: 'backoff', notBefore: 0 })
+    expect(pair.decision).toEqual({ action: 'backoff', notBefore: 0 })
   })
 
   it('is not brought back by a look-up that was read before it ended', () => {

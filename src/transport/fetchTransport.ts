@@ -15,7 +15,7 @@ import type {
   HttpTransportOptions,
 } from './HttpTransport.ts'
 import { headersTooLarge, networkError, responseTooLarge, uploadFailed } from './httpFailures.ts'
-import type { Upload } from './httpUpload.ts'
+import { announcedLength, isStreamed, type Upload, withoutLength } from './httpUpload.ts'
 
 const streaming = lazily(() => import('./fetchStream.ts'))
 const uploading = lazily(() => import('./fetchUpload.ts'))
@@ -142,15 +142,15 @@ class Exchange implements HttpExchange {
     const { method, headers, body, mayFollowUnseen } = this.#request
     const init: RequestInit & { duplex?: 'half' } = {
       method,
-      headers,
+      headers: isStreamed(body) ? headers : withoutLength(headers),
       signal: this.#controller.signal,
       redirect: isBrowser ? (mayFollowUnseen ? 'follow' : 'error') : 'manual',
     }
     const { credentials } = this.#options
     if (credentials) init.credentials = credentials
-    if (body instanceof ReadableStream || (body && Symbol.asyncIterator in Object(body))) {
+    if (isStreamed(body)) {
       const { streamedBody } = await uploading()
-      const { upload, stream } = streamedBody(body as ReadableStream<Uint8Array>)
+      const { upload, stream } = streamedBody(body, announcedLength(headers))
       this.#upload = upload
       init.body = stream
       init.duplex = 'half'

@@ -22,8 +22,14 @@ function uploadsStreams(): boolean {
   return uploads
 }
 
-/** @throws CommsError `UNSUPPORTED` */
-export function streamedBody(source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string>): {
+/**
+ * @param announced its length in bytes, where the server is told one
+ * @throws CommsError `UNSUPPORTED`
+ */
+export function streamedBody(
+  source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string>,
+  announced: number | undefined,
+): {
   upload: Upload
   stream: ReadableStream<Uint8Array<ArrayBuffer>>
 } {
@@ -32,7 +38,7 @@ export function streamedBody(source: ReadableStream<Uint8Array> | AsyncIterable<
       code: 'UNSUPPORTED',
     })
   }
-  const upload = new Upload(source)
+  const upload = new Upload(source, announced)
   const encoder = new TextEncoder()
   const stream = new ReadableStream<Uint8Array<ArrayBuffer>>(
     {

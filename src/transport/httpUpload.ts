@@ -1,5 +1,28 @@
 // Reading a streamed request body so that it can be stopped: an upload that is abandoned must not leave its source hanging.
 
+import { isWebStream } from '../http/bodyKinds.ts'
+import type { HttpBody, HttpHeaders } from './HttpTransport.ts'
+
+/** Whether a body is read chunk by chunk while it is sent. */
+export function isStreamed(
+  body: HttpBody | undefined,
+): body is ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string> {
+  return typeof body === 'object' && (isWebStream(body) || Symbol.asyncIterator in body)
+}
+
+/** The length that the caller has announced for a stream, in bytes. */
+export function announcedLength(headers: HttpHeaders): number | undefined {
+  const length = headers['content-length']
+  return length === undefined ? undefined : Number(length)
+}
+
+/** Headers without a length: that of a body which is no stream is the transport's to write. */
+export function withoutLength(headers: HttpHeaders): HttpHeaders {
+  if (!('content-length' in headers)) return headers
+  const { 'content-length': _, ...others } = headers
+  return others
+}
+
 /** A body that yields chunks, with a way to give it up in the middle. */
 export class Upload implements AsyncIterableIterator<Uint8Array | string> {
   /** What the source failed with, kept apart from what the network did. */
@@ -8,9 +31,16 @@ export class Upload implements AsyncIterableIterator<Uint8Array | string> {
   #next: (() => Promise<IteratorResult<Uint8Array | string>>) | undefined
   #cancel: ((reason: unknown) => unknown) | undefined
   #over = false
+  readonly #announced: number | undefined
+  #bytes = 0
 
-  constructor(source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string>) {
+  /** @param announced how many bytes the server has been told will come: more or fewer fail the upload */
+  constructor(
+    source: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string>,
+    announced?: number | undefined,
+  ) {
     this.#source = source
+    this.#announced = announced
   }
 
   [Symbol.asyncIterator](): this {
@@ -23,13 +53,12 @@ export class Upload implements AsyncIterableIterator<Uint8Array | string> {
       if (!this.#next) this.#open()
       const result = await this.#next?.()
       if (!result || result.done) {
+        this.#check(this.#bytes !== (this.#announced ?? this.#bytes), this.#bytes)
         this.#over = true
         return { done: true, value: undefined }
       }
-      if (typeof result.value !== 'string' && !(result.value instanceof Uint8Array)) {
-        throw new TypeError('each chunk of a request body must be a string or a Uint8Array')
-      }
-      return { done: false, value: result.value }
+      const value = this.#announced === undefined ? chunkOf(result.value) : this.#counted(result.value)
+      return { done: false, value }
     } catch (cause) {
       this.failure ??= { cause }
       this.stop(cause)
@@ -55,8 +84,21 @@ export class Upload implements AsyncIterableIterator<Uint8Array | string> {
     void (async () => this.#cancel?.(reason))().catch(() => {})
   }
 
+  #counted(given: unknown): Uint8Array {
+    const chunk = chunkOf(given)
+    const bytes = typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk
+    this.#bytes += bytes.byteLength
+    // Before it is sent: what is too much would be taken for the next request on the connection.
+    this.#check(this.#bytes > (this.#announced as number), `at least ${this.#bytes}`)
+    return bytes
+  }
+
+  #check(isWrong: boolean, length: number | string): void {
+    if (isWrong) throw new RangeError(`content-length says ${this.#announced} bytes, and it has ${length}`)
+  }
+
   #open(): void {
-    if (this.#source instanceof ReadableStream) {
+    if (isWebStream(this.#source)) {
       const reader = this.#source.getReader()
       this.#next = () => reader.read() as Promise<IteratorResult<Uint8Array | string>>
       this.#cancel = (reason) => reader.cancel(reason)
@@ -66,4 +108,12 @@ export class Upload implements AsyncIterableIterator<Uint8Array | string> {
       this.#cancel = () => iterator.return?.()
     }
   }
+}
+
+function chunkOf(value: unknown): Uint8Array | string {
+  if (typeof value === 'string' || value instanceof Uint8Array) return value
+  // Of another realm.
+  if (ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]')
+    return new Uint8Array(value.buffer as ArrayBuffer, value.byteOffset, value.byteLength)
+  throw new TypeError('each chunk of a request body must be a string or a Uint8Array')
 }

@@ -10,7 +10,7 @@ import type {
   HttpTransportCapabilities,
   HttpTransportOptions,
 } from './HttpTransport.ts'
-import { Upload } from './httpUpload.ts'
+import { announcedLength, isStreamed, Upload, withoutLength } from './httpUpload.ts'
 import { ACCEPT_ENCODING } from './undiciDecoding.ts'
 import { UndiciExchange } from './undiciExchange.ts'
 
@@ -27,11 +27,8 @@ class UndiciTransport implements HttpTransport {
   }
 
   send(request: HttpRequest, receiver: HttpReceiver): HttpExchange {
-    const { body } = request
-    const upload =
-      typeof body === 'object' && !(body instanceof Uint8Array) && !(body instanceof Blob)
-        ? new Upload(body)
-        : undefined
+    const { body, headers } = request
+    const upload = isStreamed(body) ? new Upload(body, announcedLength(headers)) : undefined
     const exchange = new UndiciExchange(request, receiver, upload, this.#options.connectTimeout)
     if (this.#disposed) {
       exchange.onResponseError(null, new CommsError('the transport has been disposed', { code: 'DISPOSED' }))
@@ -43,7 +40,7 @@ class UndiciTransport implements HttpTransport {
         origin: request.origin,
         path: request.path,
         method: request.method,
-        headers: request.headers,
+        headers: upload ? headers : withoutLength(headers),
         // An async iterable and a Blob are among what undici takes, if not among what its types say.
         body: (upload ?? body ?? null) as string | Uint8Array | null,
         // Limits of time are the client's; a stream may well be silent for longer than undici's five minutes.

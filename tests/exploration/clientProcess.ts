@@ -134,8 +134,8 @@ export class ClientProcesses {
         return
       case 'closed':
         {
-          const verdict = session.closed(event.code, 0)
-          if (verdict.action === 'stop') process.stopped = verdict.reason
+          const decision = session.closed(event.code, 0)
+          if (decision.action === 'stop') process.stopped = decision.reason
         }
         return
       case 'settle': {
@@ -219,10 +219,10 @@ export class ClientProcesses {
         process.queue.push(copy(write))
       },
       pong: () => {},
-      hangUp: (code, reason, verdict) => {
+      hangUp: (code, reason, decision) => {
         effects.push({ do: 'hangUp', conn: 0, code })
         if (code === 4400) note(`protocol error: the client says ${reason}`)
-        if (verdict.action === 'stop') process.stopped = verdict.reason
+        if (decision.action === 'stop') process.stopped = decision.reason
       },
       opened: (resumed) => note(resumed ? 'resumed' : 'opened'),
       lost: (reason, doubtful, resent) => {

@@ -6,8 +6,8 @@ import {
   type ClientOptions,
   ClientSession,
   newClient,
-  type Verdict,
 } from '../../src/session/clientSession.ts'
+import type { CloseDecision } from '../../src/session/closeDecision.ts'
 import type { Entry } from '../../src/session/entry.ts'
 import { type Frame, type Payload, payloadBytes, TEXT } from '../../src/session/frames.ts'
 import { type WindowLimits, waitingDefaults, windowDefaults } from '../../src/session/limits.ts'
@@ -52,7 +52,7 @@ export class SessionPair {
   readonly writes: Write[] = []
   /** Sessions that the server has asked its store for. */
   readonly lookedUp: string[] = []
-  verdict: Verdict | undefined
+  decision: CloseDecision | undefined
   /** Whether handlers settle as soon as they begin. */
   settleAtOnce = true
   #connections = new Map<number, Connection>()
@@ -120,7 +120,7 @@ export class SessionPair {
     if (!connection) return
     this.connection = undefined
     this.#connections.delete(connection.id)
-    this.verdict = this.client.closed(code, this.now)
+    this.decision = this.client.closed(code, this.now)
     this.table.gone(connection.id, this.now, code)
   }
 
@@ -179,9 +179,9 @@ export class SessionPair {
         (frame) => this.connection?.toServer.push(frame),
         (sid, number) => this.client.peer.settled(sid, number, this.now),
       ),
-      hangUp: (code, reason, verdict) => {
+      hangUp: (code, reason, decision) => {
         this.log.push(`client hangUp ${code} ${reason}`)
-        this.verdict = verdict
+        this.decision = decision
         const { connection } = this
         this.connection = undefined
         if (connection) this.table.gone(connection.id, this.now)
@@ -199,7 +199,7 @@ export class SessionPair {
       this.table.hungUp(conn)
       if (this.connection?.id !== conn) return
       this.connection = undefined
-      this.verdict = this.client.closed(code, this.now)
+      this.decision = this.client.closed(code, this.now)
     }
     return {
       hangUp,
