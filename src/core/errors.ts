@@ -28,6 +28,7 @@ export type ErrorCode =
   | 'DROPPED'
   | 'CANCELLED'
   | 'CONNECTION'
+  | 'CLOSED_BY_SERVER'
   | 'REMOTE'
   | 'RESTARTED'
   | 'PROTOCOL'
