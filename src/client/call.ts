@@ -26,6 +26,7 @@ import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
 import { retryDecision } from '../policies/retry/retryDecision.ts'
 import { Deadline } from '../policies/timeout/Deadlines.ts'
 import type {
+  BodyForm,
   HttpExchange,
   HttpHeaders,
   HttpReceiver,
@@ -48,6 +49,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
   attempts = 0
   // The answer, or what there is of it.
   status = 0
+  statusText: string | undefined
   headers: HttpHeaders = noHeaders
   setCookie: readonly string[] | undefined
   /** The parsed body, or its stream. */
@@ -181,13 +183,13 @@ export class Call extends Deadline implements HttpReceiver, Live {
     if (this.#hops === 0) this.#sentAt = this.now()
   }
 
-  onHead(status: number): boolean {
+  onHead(status: number): BodyForm {
     this.#headersAt = this.now()
     return this.streams(isSuccess(status))
   }
 
-  /** Whether the body is wanted as it comes. */
-  protected streams(_success: boolean): boolean {
+  /** How the body is wanted. */
+  protected streams(_success: boolean): BodyForm {
     return false
   }
 
@@ -225,6 +227,7 @@ export class Call extends Deadline implements HttpReceiver, Live {
     if (!this.#running) return
     const { status, headers, body, finalUrl } = response
     this.status = status
+    this.statusText = response.statusText
     this.headers = headers
     this.setCookie = response.setCookie
     try {

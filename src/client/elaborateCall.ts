@@ -3,7 +3,7 @@
 
 import { ApiError, type CommsError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
-import type { HttpResponse } from '../transport/HttpTransport.ts'
+import type { BodyForm, HttpResponse } from '../transport/HttpTransport.ts'
 import type { Call } from './call.ts'
 import { learnFrom } from './learning.ts'
 
@@ -34,9 +34,10 @@ export function elaborate(Plain: typeof Call): typeof Call {
       this.reject(error)
     }
 
-    protected override streams(success: boolean): boolean {
+    protected override streams(success: boolean): BodyForm {
       const { raw, responseType } = this.options
-      return raw || (responseType === 'stream' && success)
+      if (raw) return 'ready'
+      return responseType === 'stream' && success
     }
 
     override onResponse(response: HttpResponse): void {
@@ -47,7 +48,7 @@ export function elaborate(Plain: typeof Call): typeof Call {
     }
 
     protected override read(body: HttpResponse['body']): unknown {
-      return body instanceof Uint8Array ? super.read(body) : body
+      return body instanceof Uint8Array && !this.options.raw ? super.read(body) : body
     }
 
     protected override deliver(): void {
@@ -58,14 +59,15 @@ export function elaborate(Plain: typeof Call): typeof Call {
       }
       const { core, deadlineAt, url, attempts } = this
       const { idleTimeout, signal, callerSignal = signal } = this.options
-      this.whenDone(guarding(), ({ GuardedStream }) => {
-        this.data = new GuardedStream(data, core, {
+      this.whenDone(guarding(), ({ guardStream }) => {
+        this.data = guardStream(data, core, {
+          translate: this.options.bodyError,
           idleTimeoutMs: idleTimeout ?? core.settings.idleTimeout,
           deadlineAt,
           signal: callerSignal,
           url,
           attempts,
-        }).stream
+        })
         super.deliver()
       })
     }
