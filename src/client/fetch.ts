@@ -5,9 +5,8 @@ import { AbortError, CommsError } from '../core/errors.ts'
 import { isIterable, isWebStream } from '../http/bodyKinds.ts'
 import { keepsIntegrity } from '../http/integrity.ts'
 import { ask } from './asking.ts'
-import type { Call } from './call.ts'
+import type { Answer } from './attempt.ts'
 import type { ClientCore, Inherited } from './core.ts'
-import { elaborate } from './elaborateCall.ts'
 import { asNativeRequest, type FetchRequest, isRequest, readFetchRequest } from './fetchRequest.ts'
 import { FetchResponse } from './fetchResponse.ts'
 import { type CallOptions, clientDefaults } from './options.ts'
@@ -60,16 +59,14 @@ function redirectsOf(maxRedirects: number): number {
   return maxRedirects === clientDefaults.maxRedirects ? MAX_REDIRECTS : maxRedirects
 }
 
-async function answered(core: ClientCore, request: FetchRequest, options: CallOptions): Promise<Call> {
+async function answered(core: ClientCore, request: FetchRequest, options: CallOptions): Promise<Answer> {
   const { method, url, body } = request
   if (core.intercepts) return (await ask(core, method, url, body, options)).call
-  return new Promise((resolve, reject) => {
-    core.start(method, url, body, options, resolve, reject, elaborate(core.Call))
-  })
+  return (await core.call(method, url, body, options, 'answer')) as Answer
 }
 
 async function toResponse(
-  call: Call,
+  call: Answer,
   { method, redirect, integrity }: FetchRequest,
   signal: AbortSignal | undefined,
 ): Promise<Response> {
@@ -95,7 +92,7 @@ async function toResponse(
 }
 
 /** As they came: as on the platform, `content-encoding` and `content-length` tell of the bytes on the wire. */
-function headersOf({ headers, setCookie = [] }: Call): [string, string][] {
+function headersOf({ headers, setCookie = [] }: Answer): [string, string][] {
   const pairs = Object.entries(headers).filter(([name]) => name !== 'set-cookie')
   for (const cookie of setCookie) pairs.push(['set-cookie', cookie])
   return pairs
