@@ -36,6 +36,7 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
   /** How long the attempt under way may take. */
   limitMs = 0
   isOver = false
+  #stopped = false
   #starting = true
   readonly #wanted: Wanted
   readonly #startedAt: number
@@ -98,6 +99,16 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
       this.stop(error)
       this.reject(error)
     }
+  }
+
+  override get stopped(): boolean {
+    return this.#stopped
+  }
+
+  /** Ends it, whatever it is at. */
+  stop(error: unknown): void {
+    this.#stopped = true
+    this.interrupt(error)
   }
 
   /** The client goes. */
