@@ -3,6 +3,7 @@
 
 import { findInForms } from './decode.ts'
 import type { Finding, Hit } from './finding.ts'
+import { speaksOfSql } from './sqlEvidence.ts'
 import { SqlReading } from './sqlReading.ts'
 
 /** What a quote stands behind when it opens a string of some program or a quotation instead of closing a value. */
@@ -22,8 +23,8 @@ function isQuotation(text: string, at: number): boolean {
   return close > 0 && /^\S.(?:[\s.,?!:)]|$)/.test(text.slice(close - 1, close + 2))
 }
 
-/** Looks at one form of the text. */
-export function findSql(text: string): Hit | null {
+/** Looks at one form of the text: by the grammar alone. */
+export function findSqlByGrammar(text: string): Hit | null {
   const number = new SqlReading(text, 0, 'number', true).read()
   if (number) return number
   for (const quote of ["'", '"']) {
@@ -51,6 +52,15 @@ export function findSql(text: string): Hit | null {
     return new SqlReading(text, union, 'number', true).read()
   }
   return null
+}
+
+/** Looks at one form of the text. */
+function findSql(text: string): Hit | null {
+  const hit = findSqlByGrammar(text)
+  if (hit) return hit
+  return speaksOfSql(text)
+    ? { start: 0, end: text.length, reason: 'words and marks as in an injection' }
+    : null
 }
 
 /** Finds SQL injection in any form of the text. */
