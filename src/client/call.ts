@@ -169,8 +169,7 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
       if (aborted) core.counters.aborted += 1
       this.tell('warn', 'failure', { error, attempts, duration: this.#duration })
     }
-    // While it starts, its caller is on the stack.
-    if (this.#starting) super.reject(error)
+    if (this.#starting) super.reject(fromCaller(error, core.call))
     else this.rejectLate(error)
   }
 
@@ -232,4 +231,10 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
     this.#release?.()
     this.core.live.delete(this)
   }
+}
+
+/** While a call starts its caller is on the stack, if too deep to be seen: our own part, down to `entry`, is left out. */
+export function fromCaller(error: unknown, entry: (...args: never) => unknown): unknown {
+  if (error instanceof CommsError) Error.captureStackTrace?.(error, entry)
+  return error
 }

@@ -3,7 +3,7 @@
 
 import { CallerContext } from '#caller-context'
 import type { Clock } from '../core/clock.ts'
-import { CommsError } from '../core/errors.ts'
+import { CommsError, TimeoutError } from '../core/errors.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from './Policy.ts'
 
 /** Who hears how something ended: `resolve` or `reject`, once. */
@@ -53,7 +53,8 @@ export class Run extends CallerContext implements Ending {
   }
 
   reject(error: unknown): void {
-    this.#toReject(error)
+    if (error instanceof TimeoutError && !namesCaller(error)) this.rejectLate(error)
+    else this.#toReject(error)
   }
 
   /** Rejects with an error that was made where no caller is to be seen: its stack is made to name who awaits the promise. */
@@ -90,13 +91,17 @@ export class Run extends CallerContext implements Ending {
   }
 }
 
+function namesCaller({ stack }: Error): boolean {
+  return stack === undefined || stack.includes('at async ')
+}
+
 /** Once a promise that waits for it is known to its engine, a new stack reaches through to who awaits that one. */
 async function rethrown(error: CommsError): Promise<never> {
   for (let turn = 0; turn < 3; turn += 1) await undefined
   const { stack } = error
   Error.captureStackTrace?.(error)
   // Where nobody awaits, or the engine does not follow, the first stack says more.
-  if (!error.stack?.includes('at async ')) error.stack = stack ?? ''
+  if (!namesCaller(error)) error.stack = stack ?? ''
   throw error
 }
 
