@@ -369,10 +369,11 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     const core = this.#core
     if (options.schema || options.responseType === 'stream' || core.intercepts)
       return this.#ask(method, url, data, options)
-    // What is thrown in here rejects the promise.
-    return new Promise((resolve, reject) => {
-      core.start(method, url, data, options, (call) => resolve(call.data), reject)
-    })
+    try {
+      return core.call(method, url, data, options, 'data')
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   async #ask(method: string, url: string | URL, data: unknown, options: CallOptions): Promise<unknown> {

@@ -3,7 +3,7 @@
 
 import { AbortError, CommsError } from '../core/errors.ts'
 import { ask } from './asking.ts'
-import type { Call } from './call.ts'
+import type { Answer } from './attempt.ts'
 import type { ClientCore, Inherited } from './core.ts'
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
@@ -74,7 +74,7 @@ function plainHeaders(given: RequestInit['headers']): Record<string, string> {
   return headers
 }
 
-function toResponse(answer: Call, method: string): Response {
+function toResponse(answer: Answer, method: string): Response {
   const { status, data } = answer
   const headers = new Headers()
   for (const [name, value] of Object.entries(answer.headers)) {

@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'INSECURE_URL'
   | 'UNSUPPORTED'
   | 'LOAD_FAILED'
+  | 'CALLBACK_FAILED'
   | 'DISPOSED'
   | 'QUEUE_FULL'
   | 'DROPPED'
@@ -193,4 +194,19 @@ export function abortedBy(signal: AbortSignal | undefined, message = 'aborted by
 /** What the caller asked for cannot be sent. */
 export function badRequest(message: string, cause?: unknown): CommsError {
   return new CommsError(message, { code: 'BAD_REQUEST', ...(cause !== undefined && { cause }) })
+}
+
+/** A function or object that the app has passed in threw, where nothing says that it may. */
+export function callbackFailed(who: string, cause: unknown): CommsError {
+  const text = cause instanceof Error ? cause.message || cause.name : String(cause)
+  return new CommsError(`${who} threw: ${text}`, { code: 'CALLBACK_FAILED', cause })
+}
+
+/** Calls what the app has passed in. @throws CommsError `CALLBACK_FAILED` naming it */
+export function fenced<T>(who: string, call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    throw callbackFailed(who, error)
+  }
 }

@@ -16,6 +16,8 @@ export type StorageReason =
   | 'unavailable'
   /** A write contradicts what is recorded: an epoch that is not above the last, a number for an unknown session. */
   | 'conflict'
+  /** Another owner has taken it over, or it was wiped: what is there is not to be touched any more. */
+  | 'lost'
   /** Its owner has closed it, or never loaded it. */
   | 'closed'
 

@@ -97,6 +97,13 @@ export function alreadyOwned(what: string, advice: string): StorageError {
   )
 }
 
+/** What an owner is told that the outbox belongs to no more. */
+export function ownerLost(what: string): StorageError {
+  return new StorageError(`${what} has been taken over by another owner, or wiped: this one writes no more`, {
+    reason: 'lost',
+  })
+}
+
 /** What a handler is told that tries to record its message a second time. */
 export function recordedTwice(number: number): StorageError {
   return new StorageError(

@@ -8,7 +8,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { OutboxRecord, OutboxStore, Write } from '../../src/session/store.ts'
 import { accept, begin, describeOutbox, entry, epoch, number, rx } from '../support/outboxConformance.ts'
-import { findChromium, killRenderer, launch, launchProfile } from './chromium.ts'
+import { findChromium, killRenderer, launchProfile, PATIENCE_MS, sharedBrowser } from './chromium.ts'
 import { type ModulePage, serveModules } from './modulePage.ts'
 
 const executablePath = findChromium('the outbox in a browser')
@@ -86,10 +86,9 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
 
   beforeAll(async () => {
     site = await serveModules('storage/indexeddb/index.js')
-    browser = await launch(executablePath as string)
-  }, 60_000)
+    browser = await sharedBrowser(executablePath as string)
+  })
   afterAll(async () => {
-    await browser?.close()
     await site?.close()
   })
   async function openPage(): Promise<Page> {
@@ -102,6 +101,7 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
   const loaded = (one: Page) => one.locator('body.loaded').waitFor({ state: 'attached' })
   beforeEach(async () => {
     context = await browser.newContext()
+    context.setDefaultTimeout(PATIENCE_MS)
     page = await openPage()
   })
   afterEach(() => context.close())
@@ -230,6 +230,109 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
     expect(await outbox.load()).toEqual({ session: undefined, waiting: [] })
   })
 
+  /** Takes the outbox from an owner that may still run: the lock by stealing it, the data by the owner's token. */
+  const steal = (where: Page) =>
+    where.evaluate(async () => {
+      const name = 'guru-outbox-default'
+      void navigator.locks.request(name, { steal: true }, () => new Promise(() => {})).catch(() => {})
+      const open = indexedDB.open(name)
+      await new Promise((resolve) => open.addEventListener('success', resolve))
+      const transaction = open.result.transaction('guru-session', 'readwrite')
+      transaction.objectStore('guru-session').put('another', 'owner')
+      await new Promise((resolve) => transaction.addEventListener('complete', resolve))
+      open.result.close()
+    })
+
+  it.each(['write', 'transact', 'destroy'])(
+    'is not touched by an owner it was taken from: %s',
+    async (method) => {
+      const outbox = remote()
+      await outbox.load()
+      await outbox.write([begin('a'), number('a', 1, entry(1))])
+      const other = await openPage()
+      await steal(other)
+      if (method === 'write')
+        await expect(outbox.write([rx('a', 1)])).rejects.toMatchObject({ code: 'STORAGE', reason: 'lost' })
+      if (method === 'transact') {
+        const reason = await page.evaluate(async () => {
+          const [mine] = Object.values((window as unknown as InPage).outboxes) as [Outbox]
+          return mine.transact('a', 1, () => 1).catch((error: { reason?: string }) => error.reason)
+        })
+        expect(reason).toBe('lost')
+      }
+      await outbox.destroy()
+      await other.close()
+      const next = remote()
+      expect((await next.load()).session).toMatchObject({ rx: 0, done: [], messages: [entry(1)] })
+    },
+  )
+
+  it('is closed when another page wishes to wipe it, and what its owner still writes is refused', async () => {
+    const outbox = remote()
+    await outbox.load()
+    await outbox.write([begin('a'), number('a', 1, entry(1))])
+    const other = await openPage()
+    await other.evaluate(() => (window as unknown as InPage).indexedDbOutbox().wipe())
+    expect(await page.evaluate(async () => (await indexedDB.databases()).length)).toBe(0)
+    await expect(outbox.write([rx('a', 1)])).rejects.toMatchObject({ reason: 'lost' })
+    await outbox.destroy()
+    expect(await remote({}, () => other).load()).toEqual({ session: undefined, waiting: [] })
+  })
+
+  it('says when an older page stands in the way of a wipe', async () => {
+    const other = await openPage()
+    await other.evaluate(async () => {
+      const open = indexedDB.open('guru-outbox-default')
+      await new Promise((resolve) => open.addEventListener('success', resolve))
+      Object.assign(window, { kept: open.result })
+    })
+    const wipe = () =>
+      page.evaluate(() =>
+        (window as unknown as InPage)
+          .indexedDbOutbox()
+          .wipe()
+          .then(
+            () => 'wiped',
+            (error: { reason?: string }) => error.reason,
+          ),
+      )
+    expect(await wipe()).toBe('locked')
+    await other.close()
+    await page.waitForFunction(async () => (await indexedDB.databases()).length === 0)
+  })
+
+  it('records thousands of messages without standing in the way of the page', async () => {
+    const { longest, found } = await page.evaluate(async () => {
+      const outbox = (window as unknown as InPage).indexedDbOutbox({ durability: 'relaxed' })
+      await outbox.load()
+      const writes = Array.from({ length: 30_000 }, (_, index) => ({
+        kind: 'accept' as const,
+        entry: { seq: index + 1, stream: -1, payload: 'text', bytes: 4, priority: 0, expiresAt: -1 },
+      }))
+      // How many requests the page makes of the database before it is free to do something else.
+      let asked = 0
+      let longest = 0
+      const { put } = IDBObjectStore.prototype
+      IDBObjectStore.prototype.put = function (...given) {
+        asked += 1
+        longest = Math.max(longest, asked)
+        return put.apply(this, given)
+      }
+      const { port1, port2 } = new MessageChannel()
+      port1.onmessage = () => {
+        asked = 0
+        port2.postMessage(0)
+      }
+      port2.postMessage(0)
+      await outbox.write(writes)
+      port1.close()
+      await outbox.close()
+      return { longest, found: (await outbox.load()).waiting.length }
+    })
+    expect(found).toBe(30_000)
+    expect(longest).toBeLessThan(1000)
+  })
+
   it.each([
     ['InvalidStateError', 'unavailable'],
     ['SecurityError', 'unavailable'],
@@ -244,6 +347,21 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
     await expect(remote().load()).rejects.toMatchObject({
       reason,
       message: expect.stringContaining('as in a private'),
+    })
+  })
+
+  it('says that IndexedDB is denied, even to look at', async () => {
+    await page.evaluate(() =>
+      Object.defineProperty(window, 'indexedDB', {
+        get() {
+          throw new DOMException('denied in this frame', 'SecurityError')
+        },
+      }),
+    )
+    await expect(remote().load()).rejects.toMatchObject({
+      code: 'STORAGE',
+      reason: 'unavailable',
+      message: expect.stringMatching(/denied in this frame.*allow-same-origin/),
     })
   })
 

@@ -83,7 +83,7 @@ describe.each(['undici', 'fetch'])('through %s', (transport) => {
     })
     // The least leak is a closure or a listener: 50 bytes a call and more. What the engine moves about is far below.
     expect(left.grownBytes).toBeLessThan(500_000)
-  }, 130_000)
+  })
 
   it.each(Object.keys(bombs))(
     'a bomb (%s) of 300 MB takes little more than the limit of 4 MB',
@@ -92,16 +92,11 @@ describe.each(['undici', 'fetch'])('through %s', (transport) => {
       expect(codes).toEqual(['RESPONSE_TOO_LARGE', 'RESPONSE_TOO_LARGE', 'RESPONSE_TOO_LARGE'])
       expect(grownBytes).toBeLessThan(MOST)
     },
-    130_000,
   )
 
-  it.each(['/endless', '/single-bytes'])(
-    '%s takes little more than the limit of 4 MB',
-    async (path) => {
-      const { codes, grownBytes } = await probe(transport, path, rude.origin)
-      expect(codes).toEqual(['RESPONSE_TOO_LARGE', 'RESPONSE_TOO_LARGE', 'RESPONSE_TOO_LARGE'])
-      expect(grownBytes).toBeLessThan(MOST)
-    },
-    130_000,
-  )
+  it.each(['/endless', '/single-bytes'])('%s takes little more than the limit of 4 MB', async (path) => {
+    const { codes, grownBytes } = await probe(transport, path, rude.origin)
+    expect(codes).toEqual(['RESPONSE_TOO_LARGE', 'RESPONSE_TOO_LARGE', 'RESPONSE_TOO_LARGE'])
+    expect(grownBytes).toBeLessThan(MOST)
+  })
 })

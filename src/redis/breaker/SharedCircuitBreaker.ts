@@ -7,17 +7,14 @@ import { callable, checkOption, checkOptions, clockRule, interval } from '../../
 import type { Outcome } from '../../core/outcome.ts'
 import { randomId } from '../../core/randomId.ts'
 import { systemClock } from '../../core/systemClock.ts'
+import { circuitOpenError } from '../../policies/circuitBreaker/BreakerLayer.ts'
 import {
   BreakerMachine,
   type BreakerReason,
   type BreakerStateName,
   REFUSED,
 } from '../../policies/circuitBreaker/breakerMachine.ts'
-import {
-  type CircuitBreakerState,
-  circuitOpenError,
-  describeBreaker,
-} from '../../policies/circuitBreaker/CircuitBreaker.ts'
+import { type CircuitBreakerState, describeBreaker } from '../../policies/circuitBreaker/CircuitBreaker.ts'
 import {
   type CircuitBreakerOptions,
   type ResolvedCircuitBreakerOptions,

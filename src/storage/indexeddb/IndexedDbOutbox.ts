@@ -1,5 +1,7 @@
 // A client's durable outbox in the browser's IndexedDB. Its owner is who holds a Web Lock of its name: the browser takes
-// that back when the page goes, however it goes. All writes of a call are one transaction.
+// that back when the page goes, however it goes. Beside the data stands a token of the owner that every transaction
+// checks first: a page that hung while another took the outbox over records nothing more. All writes of a call are one
+// transaction.
 
 import { type IDBPDatabase, unwrap } from 'idb'
 import {
@@ -11,23 +13,35 @@ import {
   type Rules,
   withDefaults,
 } from '../../core/options.ts'
+import { randomId } from '../../core/randomId.ts'
 import type { OutboxRecord, OutboxStore, Write } from '../../session/store.ts'
-import { alreadyOwned, notLoaded, OutboxHead, recordedTwice, refusePromise } from '../outboxHead.ts'
+import {
+  alreadyOwned,
+  notLoaded,
+  OutboxHead,
+  ownerLost,
+  recordedTwice,
+  refusePromise,
+} from '../outboxHead.ts'
 import { toStorageError } from './errors.ts'
 import {
   abort,
+  breathe,
+  claim,
   DONE,
   ended,
+  fence,
+  finish,
   GIVEN_UP,
   type Head,
   OWN,
   openAt,
   type Places,
   plain,
-  read,
   record,
   remove,
   SESSION,
+  type Transaction,
 } from './outboxStores.ts'
 import { takeWebLock, type WebLock } from './webLock.ts'
 
@@ -78,6 +92,18 @@ export interface IndexedDbOutbox extends OutboxStore {
   transact<T>(sid: string, number: number, run: (transaction: IDBTransaction) => T): Promise<T>
   destroy(): Promise<void>
   close(): Promise<void>
+  /**
+   * Deletes the whole database, object stores of the app included, whoever uses it: for a logout. A connection that had it
+   * stops recording (`reason: 'lost'`), so close that first where it is your own.
+   * @throws rejects with StorageError `locked` when a page of another version holds it open; it is deleted once that goes
+   */
+  wipe(): Promise<void>
+}
+
+/** What tabs that share an outbox need besides. */
+export interface SharedOutbox extends IndexedDbOutbox {
+  /** Gives it up at once, whatever is under way: this page is about to be frozen, or has been replaced. */
+  abandon(): void
 }
 
 /**
@@ -86,34 +112,67 @@ export interface IndexedDbOutbox extends OutboxStore {
  * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`) for a wrong option
  */
 export function indexedDbOutbox(options: IndexedDbOutboxOptions = {}): IndexedDbOutbox {
-  checkOptions('indexedDbOutbox', options, rules)
-  return new Outbox(withDefaults(defaults, options))
+  return sharedOutbox(options, false)
 }
+
+/** @param takeOver takes the outbox from an owner that hangs */
+export function sharedOutbox(options: IndexedDbOutboxOptions, takeOver: boolean): SharedOutbox {
+  checkOptions('indexedDbOutbox', options, rules)
+  return new Outbox(withDefaults(defaults, options), takeOver)
+}
+
+/** So many writes are asked for in one go: a page has to stay responsive while it records thousands. */
+const AT_ONCE = 200
 
 /** What there is while the outbox is loaded. */
 interface Loaded extends Places {
   readonly database: IDBPDatabase
   readonly lock: WebLock
+  /** Another owner has it, or it was wiped. */
+  lost: boolean
+  /** The write under way, and whether its transaction has seen that the outbox is still this owner's. */
+  writing: { readonly transaction: Transaction; fenced: boolean } | undefined
   check: OutboxHead
   session: Head | undefined
 }
 
-class Outbox implements IndexedDbOutbox {
+class Outbox implements SharedOutbox {
   readonly #settings: Settings
+  readonly #takeOver: boolean
+  /** Names this owner among all that the outbox has had. */
+  readonly #owner = randomId()
   #loaded: Loaded | undefined
+  #abandoned = false
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, takeOver: boolean) {
     this.#settings = settings
+    this.#takeOver = takeOver
   }
 
   async load(): Promise<OutboxRecord> {
-    const lock = await this.#lock(this.#settings.lockTimeout)
+    const lock = await this.#lock(this.#settings.lockTimeout, this.#takeOver)
     if (!lock) throw alreadyOwned(this.#what, 'Close that one, or give this one another "name"')
     let database: IDBPDatabase | undefined
     try {
       database = await this.#open()
-      const { record, session, places } = await read(database)
-      this.#loaded = { database, lock, check: OutboxHead.of(record), session, ...places }
+      const { record, session, places } = await claim(database, this.#owner)
+      if (this.#abandoned) throw notLoaded()
+      const loaded: Loaded = {
+        database,
+        lock,
+        lost: false,
+        writing: undefined,
+        check: OutboxHead.of(record),
+        session,
+        ...places,
+      }
+      this.#loaded = loaded
+      // Another page wishes to upgrade or delete it.
+      database.addEventListener('versionchange', () => {
+        loaded.lost = true
+        database?.close()
+        void lock.release()
+      })
       return record
     } catch (error) {
       database?.close()
@@ -137,7 +196,7 @@ class Outbox implements IndexedDbOutbox {
         else if (write.kind === 'number') loaded.waiting.delete(write.entry.seq)
       }
     } catch (error) {
-      throw toStorageError(error, `write ${this.#what}`)
+      throw this.#explain(error, loaded)
     }
   }
 
@@ -153,11 +212,13 @@ class Outbox implements IndexedDbOutbox {
   }
 
   async transact<T>(sid: string, number: number, run: (transaction: IDBTransaction) => T): Promise<T> {
-    const { database } = this.#need()
+    const loaded = this.#need()
     const { stores, durability } = this.#settings
     try {
-      const transaction = database.transaction([DONE, ...Object.keys(stores)], 'readwrite', { durability })
+      const names = [SESSION, DONE, ...Object.keys(stores)]
+      const transaction = loaded.database.transaction(names, 'readwrite', { durability })
       const done = ended(transaction)
+      this.#fence(transaction, loaded)
       try {
         const handled = transaction.objectStore(DONE)
         // Not asked for: the session, which may come to be recorded after its first messages are handled.
@@ -172,16 +233,18 @@ class Outbox implements IndexedDbOutbox {
         throw error
       }
     } catch (error) {
-      throw toStorageError(error, `write ${this.#what}`)
+      throw this.#explain(error, loaded)
     }
   }
 
   async destroy(): Promise<void> {
+    const loaded = this.#loaded
     let lock: WebLock | undefined
-    let database = this.#loaded?.database
+    let database = loaded?.database
     try {
+      if (loaded?.lost) return
       if (!database) {
-        lock = await this.#lock(0)
+        lock = await this.#lock(0, false)
         // Somebody else's: it is not ours to throw away.
         if (!lock) return
         database = await this.#open()
@@ -189,16 +252,29 @@ class Outbox implements IndexedDbOutbox {
       const transaction = database.transaction([...OWN], 'readwrite', {
         durability: this.#settings.durability,
       })
+      if (loaded) this.#fence(transaction, loaded)
       for (const name of OWN) plain(transaction, name).clear()
       const failed = await ended(transaction)
       if (failed) throw failed
     } catch {
       // A best effort. Without stores of the app, the whole database may go.
-      if (Object.keys(this.#settings.stores).length === 0) remove(this.#database)
+      if (!loaded?.lost && Object.keys(this.#settings.stores).length === 0) {
+        database?.close()
+        await remove(this.#database).catch(() => {})
+      }
     } finally {
-      if (!this.#loaded) database?.close()
+      if (!loaded) database?.close()
       await this.close()
       await lock?.release()
+    }
+  }
+
+  async wipe(): Promise<void> {
+    await this.close()
+    try {
+      await remove(this.#database)
+    } catch (error) {
+      throw toStorageError(error, `wipe ${this.#what}`)
     }
   }
 
@@ -209,6 +285,17 @@ class Outbox implements IndexedDbOutbox {
     // Transactions that are under way are finished first (IndexedDB, "close a database connection").
     loaded.database.close()
     await loaded.lock.release()
+  }
+
+  abandon(): void {
+    this.#abandoned = true
+    const loaded = this.#loaded
+    if (!loaded) return
+    loaded.lost = true
+    // What is left open by a frozen page would stand in the way of the next owner.
+    if (loaded.writing?.fenced) finish(loaded.writing.transaction)
+    else if (loaded.writing) abort(loaded.writing.transaction)
+    void this.close()
   }
 
   get #database(): string {
@@ -224,9 +311,21 @@ class Outbox implements IndexedDbOutbox {
     return this.#loaded
   }
 
-  async #lock(timeout: number): Promise<WebLock | undefined> {
+  #fence(transaction: Transaction, loaded: Loaded, onPassed = () => {}): void {
+    const onLost = () => {
+      loaded.lost = true
+    }
+    fence(transaction, this.#owner, onPassed, onLost)
+  }
+
+  /** An error of a write in the library's words. */
+  #explain(error: unknown, { lost, lock }: Loaded): unknown {
+    return lost || lock.lost ? ownerLost(this.#what) : toStorageError(error, `write ${this.#what}`)
+  }
+
+  async #lock(timeout: number, steal: boolean): Promise<WebLock | undefined> {
     try {
-      return await takeWebLock(this.#database, timeout)
+      return await takeWebLock(this.#database, timeout, steal)
     } catch (error) {
       throw toStorageError(error, `lock ${this.#what}`)
     }
@@ -258,7 +357,18 @@ class Outbox implements IndexedDbOutbox {
     const done = ended(transaction)
     let { session } = loaded
     try {
-      for (const write of batch) session = await record(transaction, loaded, session, write)
+      const writing = { transaction, fenced: false }
+      loaded.writing = writing
+      this.#fence(transaction, loaded, () => {
+        writing.fenced = true
+      })
+      let asked = 0
+      for (const write of withoutPassing(batch)) {
+        const recorded = record(transaction, loaded, session, write)
+        session = recorded instanceof Promise ? await recorded : recorded
+        asked += 1
+        if (asked % AT_ONCE === 0) await breathe(transaction)
+      }
       const kept = plain(transaction, SESSION)
       if (session && session !== loaded.session) kept.put(session, 0)
       if (!session && loaded.session) kept.delete(0)
@@ -267,10 +377,20 @@ class Outbox implements IndexedDbOutbox {
       abort(transaction)
       // The transaction knows why (no room), a request only that it was given up.
       const why = await done
+      loaded.writing = undefined
       throw why === undefined || why.name === GIVEN_UP ? error : why
     }
     const failed = await done
+    loaded.writing = undefined
     if (failed) throw failed
     return session
   }
+}
+
+/** Without the messages that came and went within these writes: nobody has to record them. */
+function withoutPassing(batch: readonly Write[]): readonly Write[] {
+  const dropped = new Set<number>()
+  for (const write of batch) if (write.kind === 'drop') dropped.add(write.seq)
+  if (dropped.size === 0) return batch
+  return batch.filter((write) => write.kind !== 'accept' || !dropped.has(write.entry.seq))
 }

@@ -13,7 +13,8 @@ const REASONS: Partial<Record<string, { reason: StorageReason; advice: string }>
 }
 const OTHER = {
   reason: 'unavailable',
-  advice: 'Private windows, blocked cookies and frames of other sites may have no IndexedDB',
+  advice:
+    'Private windows, blocked cookies, frames of other sites and sandboxed ones without allow-same-origin may have no IndexedDB',
 } as const
 
 /** What a handler did wrong in its own stores: its error, not the outbox's. */
@@ -23,10 +24,19 @@ const OF_THE_APP = new Set(['ConstraintError', 'DataError', 'DataCloneError'])
 export function toStorageError(error: unknown, what: string): unknown {
   if (isStorageError(error)) return error
   // Browsers without IndexedDB have no such name at all.
-  const missing = error instanceof ReferenceError || typeof indexedDB === 'undefined'
+  const missing = error instanceof ReferenceError || !hasIndexedDb()
   if (!missing && !(error instanceof DOMException)) return error
   const { name, message } = error as Error
   if (OF_THE_APP.has(name)) return error
   const { reason, advice } = REASONS[name] ?? OTHER
   return new StorageError(`cannot ${what}: ${message || name}. ${advice}`, { reason, cause: error })
+}
+
+function hasIndexedDb(): boolean {
+  try {
+    return globalThis.indexedDB !== undefined
+  } catch {
+    // In a frame that may not have it, even looking throws.
+    return false
+  }
 }

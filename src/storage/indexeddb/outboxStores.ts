@@ -15,8 +15,12 @@ interface Kept extends Entry {
 export type Head = Omit<SessionRecord, 'done' | 'messages'>
 export type Transaction = IDBPTransaction<unknown, string[], 'readwrite'>
 
-/** Object stores: the session under the key 0; messages by number; messages by seq; [sid, number] of what was handled. */
+/**
+ * Object stores: the session under the key 0 and its owner under `OWNER`; messages by number; messages by seq;
+ * [sid, number] of what was handled.
+ */
 export const OWN = ['guru-session', 'guru-numbered', 'guru-waiting', 'guru-done'] as const
+export const OWNER = 'owner'
 export const GIVEN_UP = 'AbortError'
 export const [SESSION, NUMBERED, WAITING, DONE] = OWN
 
@@ -129,8 +133,10 @@ interface Found {
   readonly places: Places
 }
 
-export async function read(database: IDBPDatabase): Promise<Found> {
-  const transaction = database.transaction([...OWN], 'readonly')
+/** Reads all that there is for `owner`, whose it is from then on: what an older owner still writes is refused. */
+export async function claim(database: IDBPDatabase, owner: string): Promise<Found> {
+  const transaction = database.transaction([...OWN], 'readwrite')
+  plain(transaction, SESSION).put(owner, OWNER)
   const store = (name: (typeof OWN)[number]) => transaction.objectStore(name)
   const [head, numbered, numbers, waiting, done] = (await Promise.all([
     store(SESSION).get(0),
@@ -154,6 +160,38 @@ export async function read(database: IDBPDatabase): Promise<Found> {
     behind: Math.max(0, waiting.at(-1)?.place ?? 0) + 1,
   }
   return { record, session: head, places }
+}
+
+/** Aborts the transaction before anything of it is recorded when the outbox is another's by now, and says so. */
+export function fence(
+  transaction: Transaction,
+  owner: string,
+  onPassed: () => void,
+  onLost: () => void,
+): void {
+  const request = plain(transaction, SESSION).get(OWNER)
+  request.addEventListener('success', () => {
+    if (request.result === owner) {
+      onPassed()
+      return
+    }
+    onLost()
+    abort(transaction)
+  })
+}
+
+/** Waits for what has been asked of a transaction so far, which keeps it alive and lets the page breathe. */
+export async function breathe(transaction: Transaction): Promise<void> {
+  await transaction.objectStore(SESSION).getKey(OWNER)
+}
+
+/** Says that nothing more will be asked: the transaction ends even if this page is frozen now. */
+export function finish(transaction: Transaction): void {
+  try {
+    transaction.commit()
+  } catch {
+    // It has been aborted.
+  }
 }
 
 export function openAt(
@@ -181,12 +219,20 @@ export function openAt(
   return promise
 }
 
-export function remove(name: string): void {
-  try {
-    indexedDB.deleteDatabase(name)
-  } catch {
-    // Where there is no IndexedDB there is nothing to remove.
-  }
+/**
+ * Deletes a database. Pages that have it open are asked to close it, which all of this version do.
+ * @throws StorageError `locked` when one does not: it is deleted once that one is gone
+ */
+export function remove(name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.deleteDatabase(name)
+    request.addEventListener('success', () => resolve())
+    request.addEventListener('error', () => reject(request.error))
+    request.addEventListener('blocked', () => {
+      const message = `another page holds "${name}" open: it is deleted once that page is closed`
+      reject(new StorageError(message, { reason: 'locked' }))
+    })
+  })
 }
 
 /**

@@ -3,45 +3,71 @@
 import { StorageError } from '../StorageError.ts'
 
 export interface WebLock {
+  /** Whether somebody has stolen it. */
+  readonly lost: boolean
   /** Resolves when the next may have it. May be called twice. */
   release(): Promise<void>
 }
 
 /**
  * Takes the lock `name`, or `undefined` when another page, worker or part of this page holds it for longer than
- * `timeoutMs`.
+ * `timeoutMs`. `steal` takes it from whoever has it.
  * @throws StorageError `unavailable` without Web Locks, and what the platform throws
  */
-export async function takeWebLock(name: string, timeoutMs: number): Promise<WebLock | undefined> {
-  const locks: LockManager | undefined = globalThis.navigator?.locks
+export async function takeWebLock(
+  name: string,
+  timeoutMs: number,
+  steal = false,
+): Promise<WebLock | undefined> {
+  const locks = webLocks()
   if (!locks) {
     throw new StorageError('there are no Web Locks here: serve the page over https:, or from localhost', {
       reason: 'unavailable',
     })
   }
-  const { promise: held, resolve: letGo } = Promise.withResolvers<void>()
+  const { promise: held, resolve: release } = Promise.withResolvers<void>()
   return new Promise((resolve, reject) => {
-    const options = timeoutMs > 0 ? { signal: AbortSignal.timeout(timeoutMs) } : { ifAvailable: true }
+    let lost = false
     const gone = locks
-      .request(name, options, (lock) => {
+      .request(name, options(timeoutMs, steal), (lock) => {
         if (!lock) {
           resolve(undefined)
           return undefined
         }
-        const release = () => {
-          letGo()
-          return gone
-        }
-        resolve({ release })
+        resolve({
+          get lost() {
+            return lost
+          },
+          release() {
+            release()
+            return gone
+          },
+        })
         return held
       })
       .then(
         () => {},
         (error: unknown) => {
-          // Too late for the signal to mean anything once the lock is held.
-          if ((error as { name?: unknown } | null)?.name === 'TimeoutError') resolve(undefined)
+          const { name } = (error ?? {}) as { name?: unknown }
+          // Once the lock is held, only who steals it ends the request early.
+          lost = name === 'AbortError'
+          if (name === 'TimeoutError') resolve(undefined)
           else reject(error)
         },
       )
   })
+}
+
+function options(timeoutMs: number, steal: boolean): LockOptions {
+  if (steal) return { steal }
+  return timeoutMs > 0 ? { signal: AbortSignal.timeout(timeoutMs) } : { ifAvailable: true }
+}
+
+/** The platform's; `undefined` where there are none, or a frame may not have them. */
+export function webLocks(): LockManager | undefined {
+  try {
+    return globalThis.navigator?.locks
+  } catch {
+    return undefined
+  }
 }

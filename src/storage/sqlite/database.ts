@@ -107,7 +107,7 @@ export function toStorageError(error: unknown, what: string): unknown {
   })
 }
 
-type FileReason = Exclude<StorageReason, 'conflict' | 'closed'>
+type FileReason = Exclude<StorageReason, 'conflict' | 'lost' | 'closed'>
 
 const ADVICE: Record<FileReason, string> = {
   locked: 'Somebody else uses the file: end that process or give this one a file of its own',
