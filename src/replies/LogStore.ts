@@ -34,10 +34,11 @@ export interface LogStore {
   /** The heads of all logs. */
   list(): Iterable<LogHead> | AsyncIterable<LogHead>
   /**
-   * Calls `listener` with the paths that other processes have changed, where several share the store.
+   * Calls `listener` with the paths that other processes have changed, where several share the store; `undefined`: it may
+   * be any.
    * @returns a function that ends it
    */
-  watch?(listener: (path: string) => void): () => void
+  watch?(listener: (path: string | undefined) => void): () => void
   /** Lets go of it. Never rejects. */
   close(): void | Promise<void>
 }

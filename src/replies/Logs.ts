@@ -4,7 +4,8 @@
 import type { Clock, TimerHandle } from '../core/clock.ts'
 import { type AppendRequest, type AppendResult, appendStep } from './appendStep.ts'
 import { type CreateRequest, type CreateResult, createStep } from './createStep.ts'
-import { cutRecord, type LogStore, skipUnits } from './LogStore.ts'
+import { cutRecord, type LogStore, type StepResult, skipUnits } from './LogStore.ts'
+import { interruptStep, isOverdue } from './leaseStep.ts'
 import { hasExpired, isJson, type LogHead, type LogRecord } from './log.ts'
 import { type RemoveResult, removeStep } from './removeStep.ts'
 
@@ -37,6 +38,8 @@ export type FindResult = LogHead | 'missing' | 'removed'
 
 /** How often those are looked for whose time is over, in milliseconds. */
 const SWEEP_MS = 30_000
+/** How often it is looked whether the producers of replies that are waited for still live, in milliseconds. */
+const LEASE_CHECK_MS = 1000
 /** No chain of forks is followed further. */
 const MAX_FORK_DEPTH = 64
 /** A read is noted this often at most where time to live counts from it: in shares of that time. */
@@ -48,13 +51,15 @@ export class Logs {
   readonly #counts = new Map<string, number>()
   #total = 0
   readonly #counted: Promise<void>
-  readonly #stopWatching: (() => void) | undefined
+  /** Ends the watching of the store: nobody asks it anything while nobody waits. */
+  #stopWatching: (() => void) | undefined
   #sweep: TimerHandle
+  /** When the producers are looked after of whose replies somebody waits for news. */
+  #leases: TimerHandle
   #closed = false
 
   constructor(options: LogsOptions) {
     this.#options = options
-    this.#stopWatching = options.store.watch?.((path) => this.#notify(path))
     this.#counted = this.#count()
     this.#planSweep()
   }
@@ -89,7 +94,8 @@ export class Logs {
 
   /** The head of a log; looking at it is no use of it. */
   async find(path: string): Promise<FindResult> {
-    const head = await this.#head(path)
+    let head = await this.#head(path)
+    if (head && isOverdue(head, this.#now()) && (await this.#interrupt(path))) head = await this.#head(path)
     if (!head || (hasExpired(head, this.#now()) && !head.removed)) return 'missing'
     return head.removed ? 'removed' : head
   }
@@ -125,14 +131,26 @@ export class Logs {
     return await this.#remove(path, false)
   }
 
-  /** Changes what a head says beside its content; `change` returns `undefined` for no change. */
-  async change(path: string, change: (head: LogHead) => LogHead | undefined): Promise<LogHead | undefined> {
-    const changed = await this.#options.store.transact<LogHead | undefined>([path], ([head]) => {
-      const after = head && change(head)
-      return { result: after, writes: after ? [{ kind: 'put', head: after }] : [] }
+  /** Its producer lives on: nobody has to hear of that. Resolves to the head; `undefined` when there is none any more. */
+  async renew(path: string, id: string, leaseUntil: number): Promise<LogHead | undefined> {
+    return await this.#options.store.transact<LogHead | undefined>([path], ([head]) => {
+      if (head?.id !== id || head.removed) return { result: undefined, writes: [] }
+      if (head.closed || head.state !== 'running') return { result: head, writes: [] }
+      const after = { ...head, leaseUntil }
+      return { result: after, writes: [{ kind: 'put', head: after }] }
     })
-    if (changed) this.#notify(path)
-    return changed
+  }
+
+  /** Runs a step of somebody else's on one log, and tells who waits when it has written. */
+  async step<T>(path: string, step: (head: LogHead | undefined, now: number) => StepResult<T>): Promise<T> {
+    let written = false
+    const result = await this.#options.store.transact([path], ([head]) => {
+      const taken = step(head, this.#now())
+      written = taken.writes.length > 0
+      return taken
+    })
+    if (written) this.#notify(path)
+    return result
   }
 
   /** Calls `listener` after every change of a log. Returns a function that ends it. */
@@ -143,9 +161,15 @@ export class Logs {
       this.#waiting.set(path, listeners)
     }
     listeners.add(listener)
+    this.#leases ??= this.#planLeases()
+    this.#stopWatching ??= this.#options.store.watch?.((changed) => {
+      if (changed === undefined) this.#notifyAll()
+      else this.#notify(changed)
+    })
     return () => {
       listeners.delete(listener)
       if (listeners.size === 0 && this.#waiting.get(path) === listeners) this.#waiting.delete(path)
+      if (this.#waiting.size === 0) this.#unwatch()
     }
   }
 
@@ -154,8 +178,9 @@ export class Logs {
     if (this.#closed) return
     this.#closed = true
     this.#options.clock.clearTimeout(this.#sweep)
-    this.#stopWatching?.()
-    for (const path of [...this.#waiting.keys()]) this.#notify(path)
+    this.#options.clock.clearTimeout(this.#leases)
+    this.#notifyAll()
+    this.#unwatch()
     await this.#counted
     await this.#options.store.close()
   }
@@ -203,6 +228,10 @@ export class Logs {
     return result
   }
 
+  #interrupt(path: string): Promise<boolean> {
+    return this.step(path, interruptStep)
+  }
+
   async #forgetExpired(path: string): Promise<void> {
     const head = await this.#head(path)
     if (head && !head.removed && hasExpired(head, this.#now())) await this.#remove(path, true)
@@ -210,6 +239,15 @@ export class Logs {
 
   #notify(path: string): void {
     for (const listener of [...(this.#waiting.get(path) ?? [])]) listener()
+  }
+
+  #notifyAll(): void {
+    for (const path of [...this.#waiting.keys()]) this.#notify(path)
+  }
+
+  #unwatch(): void {
+    this.#stopWatching?.()
+    this.#stopWatching = undefined
   }
 
   async #count(): Promise<void> {
@@ -225,6 +263,19 @@ export class Logs {
     const after = (this.#counts.get(owner) ?? 0) + count
     if (after > 0) this.#counts.set(owner, after)
     else this.#counts.delete(owner)
+  }
+
+  #planLeases(): TimerHandle {
+    return this.#options.clock.setTimeout(() => void this.#checkLeases(), LEASE_CHECK_MS, true)
+  }
+
+  async #checkLeases(): Promise<void> {
+    try {
+      for (const path of [...this.#waiting.keys()]) await this.find(path)
+    } catch (error) {
+      this.#options.onError(error)
+    }
+    this.#leases = this.#waiting.size > 0 && !this.#closed ? this.#planLeases() : undefined
   }
 
   #planSweep(): void {

@@ -13,8 +13,10 @@ export interface AppendRequest {
   readonly malformed: string | undefined
   /** Nothing more follows. */
   readonly close: boolean
-  /** How it ends, where it ends. @default 'complete' */
+  /** How the reply stands from now on. @default 'complete' where nothing more follows, else as before */
   readonly state?: ReplyState | undefined
+  /** Until when its producer is taken to live from now on. @default as before */
+  readonly leaseUntil?: number | undefined
   /** `Stream-Seq`. */
   readonly seq: string | undefined
   readonly producer: ProducerRequest | undefined
@@ -68,12 +70,12 @@ export function appendStep(
     tail: head.tail + (content?.units ?? 0),
     bytes: head.bytes + (content?.data.length ?? 0),
     closed: close,
-    state: close ? (request.state ?? 'complete') : head.state,
+    state: request.state ?? (close ? 'complete' : head.state),
     closedBy: close ? producer : undefined,
     lastSeq: seq ?? head.lastSeq,
     producers: producer ? withProducer(head.producers, producer, now) : head.producers,
     usedAt: now,
-    leaseUntil: close ? undefined : head.leaseUntil,
+    leaseUntil: close ? undefined : (request.leaseUntil ?? head.leaseUntil),
   }
   const result = { kind: 'appended', head: after } as const
   if (!content) return { result, writes: [{ kind: 'put', head: after }] }

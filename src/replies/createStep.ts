@@ -19,6 +19,7 @@ export interface CreateRequest {
   readonly id: string
   readonly owner: string
   readonly audience: Audience
+  readonly local: boolean
   /** `undefined`: that of the source, or bytes. */
   readonly contentType: string | undefined
   readonly ttlSeconds: number | undefined
@@ -71,6 +72,7 @@ export function createStep(
     id: request.id,
     owner: request.owner,
     audience: request.audience,
+    local: request.local,
     contentType,
     tail: start + (content?.units ?? 0),
     bytes,

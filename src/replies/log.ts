@@ -39,6 +39,8 @@ export interface LogHead {
   /** Whose it is; empty where nobody is authenticated. */
   readonly owner: string
   readonly audience: Audience
+  /** Written by code of the server alone: over HTTP it can be read and stopped. */
+  readonly local: boolean
   /** As it was given, for the answers; compared without regard to case or parameters. */
   readonly contentType: string
   /** The position after the last record. */

@@ -43,6 +43,7 @@ export async function answerCreate(asked: LogRequest): Promise<void> {
     id: randomUUID(),
     owner: principal,
     audience: 'owner',
+    local: false,
     contentType,
     ...time,
     closed: saysClosed(headers),
