@@ -54,7 +54,7 @@ export interface ConnectionStats {
   connected: boolean
   connectionState: ConnectionState
   status: Status
-  /** Automatic attempts since the last stable line. */
+  /** Automatic attempts since the last line that worked. */
   reconnectAttempts: number
   queuedMessages: number
   queuedBytes: number

@@ -75,6 +75,8 @@ export class Line implements SocketSink {
   #armedWall = 0
   #polling: AbortController | undefined
   #unwatch: (() => void) | undefined
+  /** Whether anything came in since the line was open: a session's `opened` only opens it. */
+  #heard = false
   /** Milliseconds that the latest answered ping took. */
   latency: number | undefined
 
@@ -174,7 +176,7 @@ export class Line implements SocketSink {
 
   /** Ends the connection with a code, without waiting for an answer. `decision`: what is to follow. */
   hangUp(code: number, reason: string, decision: CloseDecision, error?: Error): void {
-    this.#socket?.close(code, reason)
+    this.#socket?.beginClose(code, reason)
     this.step({ type: 'ended', close: { code, reason, wasClean: false }, error, decision })
   }
 
@@ -189,6 +191,7 @@ export class Line implements SocketSink {
   }
 
   alive(): void {
+    this.#heard = true
     const heartbeat = this.#heartbeat
     if (!heartbeat) return
     if (heartbeat.pingedAt < Infinity && !this.#pongsTell) this.latency = this.#now - heartbeat.pingedAt
@@ -208,7 +211,7 @@ export class Line implements SocketSink {
   ended(close: CloseInfo, error?: Error): void {
     const { state } = this
     const decision = state === 'connecting' || state === 'open' ? this.#owner.ended(close) : undefined
-    this.step({ type: 'ended', close, error, decision })
+    this.step({ type: 'ended', close, error, heard: this.#heard, decision })
   }
 
   failed(error: Error): void {
@@ -237,7 +240,7 @@ export class Line implements SocketSink {
         break
       case 'closeSocket':
         if (!this.#protocol?.goodbye(this.state === 'disposed'))
-          this.#socket?.close(effect.code, effect.reason)
+          this.#socket?.beginClose(effect.code, effect.reason)
         break
       case 'poll':
         void this.#poll()
@@ -256,6 +259,7 @@ export class Line implements SocketSink {
 
   #entered(before: ConnectionState): void {
     const { state } = this
+    this.#heard = false
     this.#heartbeat = state === 'open' ? new Heartbeat(this.#now, this.#options) : undefined
     // A line that is given up or closed must not be held by the page's listeners.
     if (state === 'closed' || state === 'failed' || state === 'disposed') {

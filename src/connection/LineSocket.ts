@@ -20,7 +20,7 @@ export interface LineSocket {
   /** Sends a protocol ping; absent where the platform has none. */
   protocolPing?(): void
   /** Begins the closing handshake. */
-  close(code: number, reason: string): void
+  beginClose(code: number, reason: string): void
   /** Ends it now, in whatever state it is, without waiting for anybody. */
   drop(): void
 }

@@ -59,13 +59,16 @@ export interface ConnectionOptions {
   reconnectDelay?: number | undefined
   /** 0 to 1: how much of the delay chance may take away. @default 0.75 */
   jitter?: number | undefined
-  /** Automatic attempts before it gives up; they count anew after `stableAfter` of an open line. @default Infinity */
+  /** Automatic attempts before it gives up; they count anew after a line that worked. @default Infinity */
   maxReconnectAttempts?: number | undefined
-  /** Says no to reconnecting after a certain close. A decision only: it should not act on the connection. */
+  /**
+   * Whether to reconnect: asked about every close that the app did not ask for. A decision only: it should not act on the connection.
+   * If it throws, that is reported and the default holds. @default every code but 1000
+   */
   shouldReconnect?: ((close: CloseInfo) => boolean) | undefined
   /** Milliseconds an attempt may take, providers included. @default 10000 */
   connectTimeout?: number | undefined
-  /** Milliseconds a line must have been open to count as a success. @default 5000 */
+  /** Milliseconds after which an open line counts as a success even if nothing was heard on it. @default 5000 */
   stableAfter?: number | undefined
   /** Milliseconds from ping to ping; `Infinity` for no heartbeat at all. @default 30000 */
   pingInterval?: number | undefined

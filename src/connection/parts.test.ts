@@ -228,7 +228,7 @@ describe('reconnectDecision', () => {
           }
           const decision = reconnectDecision(
             { code: 1006, reason: '', wasClean: false },
-            { now: 0, attempts },
+            { now: 0, attempts, youngDeaths: 0 },
             options,
             () => chance,
           )
@@ -246,7 +246,7 @@ describe('reconnectDecision with the decision of a session', () => {
   const decide = (code: number, notBefore: number) =>
     reconnectDecision(
       { code, reason: '', wasClean: false },
-      { now: 1000, attempts: 0, decision: { action: 'backoff', notBefore } },
+      { now: 1000, attempts: 0, youngDeaths: 0, decision: { action: 'backoff', notBefore } },
       {
         reconnectDelay: 2000,
         maxReconnectAttempts: 1,

@@ -28,7 +28,9 @@ export type ErrorCode =
   | 'DROPPED'
   | 'CANCELLED'
   | 'CONNECTION'
+  | 'CLOSED_BY_SERVER'
   | 'REMOTE'
+  | 'RESTARTED'
   | 'PROTOCOL'
   | 'SESSION_LOST'
   | 'STORAGE'
@@ -169,6 +171,29 @@ export class RateLimitError extends CommsError {
     init: { retryAfter: number; endpoint: string; category: string; attempts?: number },
   ) {
     super(message, withCode('RATE_LIMITED', init))
+  }
+}
+
+/** The answer to a question did not come, or not whole. */
+export class ReplyError extends CommsError {
+  override readonly name = 'ReplyError'
+  readonly isReplyError = true
+  /** The id of the question. */
+  declare readonly requestId: string
+  /** What had come of the answer. */
+  declare readonly text: string
+  /** What the backend said, when it said something. */
+  declare readonly remote: { readonly code: string; readonly message: string } | undefined
+
+  constructor(
+    message: string,
+    init: CommsErrorInit & {
+      requestId: string
+      text: string
+      remote?: { readonly code: string; readonly message: string } | undefined
+    },
+  ) {
+    super(message, { ...init, remote: init.remote } as CommsErrorInit)
   }
 }
 

@@ -28,8 +28,10 @@ export type { BackendOptions, Model, Principal } from './options.ts'
 export {
   echoResponder,
   type Question,
+  type ReplyFault,
   type Responder,
   type ResponderContext,
+  ResponderError,
   type Turn,
 } from './responder.ts'
 export type {

@@ -22,6 +22,8 @@ import {
   withDefaults,
 } from '../core/options.ts'
 import { systemClock } from '../core/systemClock.ts'
+import type { SessionStore } from '../session/store.ts'
+import { guardLogger } from './guard.ts'
 import { echoResponder, type Responder } from './responder.ts'
 
 /** Who is at the other end, as `authenticate` says; two equal ones are the same. */
@@ -45,7 +47,8 @@ export interface BackendOptions {
   /** Settings are kept in this file; without one they live as long as the process. */
   settingsFile?: string | undefined
   /**
-   * Who may use it; `undefined` or a throw answers 401, to a session 4401. The token of a session's first frame stands in
+   * Who may use it, as a string; `undefined`, a throw, and whatever is no string or an empty one answer 401, to a session
+   * 4401. The token of a session's first frame stands in
    * `headers.authorization`, as those of requests do. @default everyone
    */
   authenticate?:
@@ -73,6 +76,13 @@ export interface BackendOptions {
   maxQuestions?: number | undefined
   /** What these may hold together, in characters of text and base64. @default 32 MiB */
   maxQuestionBytes?: number | undefined
+  /** A responder that gives nothing for so long is given up, in milliseconds. @default 120000; `Infinity` for never */
+  answerTimeout?: number | undefined
+  /**
+   * Where lossless sessions are recorded, so that they outlive the process: a question whose answer was cut off by its end is
+   * answered anew by the next. It stays yours to close. @default memory only
+   */
+  store?: SessionStore | undefined
   /** Messages a connection may send per second, audio included. @default 200, in bursts of twice as many */
   messagesPerSecond?: number | undefined
   /** A reader that takes nothing for so long is given up, in milliseconds. @default 30000 */
@@ -89,12 +99,13 @@ export interface BackendOptions {
 }
 
 export type ResolvedBackendOptions = Resolved<
-  Omit<BackendOptions, 'settingsFile' | 'authenticate' | 'allowedHosts' | 'onRequest' | 'logger'>
+  Omit<BackendOptions, 'settingsFile' | 'authenticate' | 'allowedHosts' | 'onRequest' | 'store' | 'logger'>
 > & {
   settingsFile: string | undefined
   authenticate: BackendOptions['authenticate']
   allowedHosts: readonly string[] | undefined
   onRequest: BackendOptions['onRequest']
+  store: BackendOptions['store']
   logger: Logger | undefined
 }
 
@@ -116,6 +127,8 @@ export const backendDefaults: ResolvedBackendOptions = {
   maxQueuedBytes: 4 * 2 ** 20,
   maxQuestions: 100,
   maxQuestionBytes: 32 * 2 ** 20,
+  answerTimeout: 120_000,
+  store: undefined,
   messagesPerSecond: 200,
   writeTimeout: 30_000,
   requestTimeout: 30_000,
@@ -145,6 +158,8 @@ const rules: Rules<BackendOptions> = {
   maxQueuedBytes: bytes,
   maxQuestions: positiveCount,
   maxQuestionBytes: bytes,
+  answerTimeout: numberRule(1, Infinity, 'milliseconds'),
+  store: objectWith('find', 'write', 'list'),
   messagesPerSecond: positive,
   writeTimeout: interval,
   requestTimeout: interval,
@@ -157,5 +172,6 @@ const rules: Rules<BackendOptions> = {
 /** @throws TypeError or RangeError naming the option */
 export function resolveBackendOptions(options: BackendOptions): ResolvedBackendOptions {
   checkOptions('createBackend', options, rules)
-  return withDefaults(backendDefaults, options)
+  const resolved = withDefaults(backendDefaults, options)
+  return { ...resolved, logger: guardLogger(resolved.logger) }
 }
