@@ -67,7 +67,7 @@ export class Replies {
       maxReadBytes: MAX_READ_BYTES,
       onError,
     })
-    this.#writers = { logs: this.logs, clock, leaseMs, onError }
+    this.#writers = { logs: this.logs, clock, leaseMs, onError, live: new Set() }
   }
 
   /**
@@ -188,6 +188,7 @@ export class Replies {
 
   /** Lets go of the store. Producers of this process leave their replies to be taken over. */
   async close(): Promise<void> {
+    for (const writer of [...this.#writers.live]) writer.abandon()
     await this.logs.close()
   }
 

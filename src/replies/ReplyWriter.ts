@@ -13,6 +13,8 @@ export interface WriterContext {
   /** How long it may say nothing before it is taken for dead, in milliseconds. */
   readonly leaseMs: number
   readonly onError: (error: unknown) => void
+  /** Those that have not ended. */
+  readonly live: Set<ReplyWriter>
 }
 
 /** A lease is renewed when a third of it is over: one renewal may fail. */
@@ -40,6 +42,7 @@ export class ReplyWriter {
     this.#seq = seq
     this.#context = context
     this.#unwatch = context.logs.watch(head.path, () => void this.#look())
+    context.live.add(this)
     this.#planRenewal()
   }
 
@@ -175,6 +178,7 @@ export class ReplyWriter {
 
   #leave(): void {
     this.#over = true
+    this.#context.live.delete(this)
     this.#unwatch()
     this.#context.clock.clearTimeout(this.#timer)
   }
@@ -214,20 +218,35 @@ async function* untilAborted(
   source: AsyncIterable<unknown> | ReadableStream<unknown>,
   signal: AbortSignal,
 ): AsyncGenerator<unknown, void, undefined> {
-  const iterator = (source as AsyncIterable<unknown>)[Symbol.asyncIterator]()
+  const { next, end } = itemsOf(source)
   const aborted = Promise.withResolvers<'aborted'>()
   const onAbort = () => aborted.resolve('aborted')
   signal.addEventListener('abort', onAbort)
   if (signal.aborted) onAbort()
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), aborted.promise])
-      if (next === 'aborted' || next.done) return
-      yield next.value
+      const item = await Promise.race([next(), aborted.promise])
+      if (item === 'aborted' || item.done) return
+      yield item.value
     }
   } finally {
     signal.removeEventListener('abort', onAbort)
     // A source that does not end when it is asked to holds up nobody.
-    void Promise.resolve(iterator.return?.()).catch(() => {})
+    void Promise.resolve(end()).catch(() => {})
   }
+}
+
+interface Items {
+  readonly next: () => PromiseLike<{ readonly done?: boolean | undefined; readonly value?: unknown }>
+  readonly end: () => unknown
+}
+
+function itemsOf(source: AsyncIterable<unknown> | ReadableStream<unknown>): Items {
+  if ('getReader' in source) {
+    // The iterator of a stream would end it only after the item that it waits for.
+    const reader = source.getReader()
+    return { next: () => reader.read(), end: () => reader.cancel() }
+  }
+  const iterator = source[Symbol.asyncIterator]()
+  return { next: () => iterator.next(), end: () => iterator.return?.() }
 }

@@ -56,7 +56,9 @@ export class LogRoutes {
       return
     }
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost')
-    const fault = pathFault(this.#options.path, pathname)
+    // A path that has to be tidied up means something else to whoever stands in front of us.
+    const asSent = (request.url ?? '/').split('?', 1)[0] as string
+    const fault = pathFault(this.#options.path, asSent === pathname ? pathname : '')
     if (fault !== undefined) {
       refuse(response, fault.status, fault.reason)
       return

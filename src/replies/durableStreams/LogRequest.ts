@@ -25,6 +25,8 @@ export interface LogRoutesOptions {
   readonly maxReaders: number
   /** Whether somebody may; asked for `create` without a log. */
   readonly allows: (principal: string, action: LogAction, head: LogHead | undefined) => boolean
+  /** A reader closes what is written by the server's own code: it is stopped. */
+  readonly stop: (head: LogHead) => Promise<boolean>
 }
 
 /** One request, and what answering it takes. */

@@ -38,6 +38,13 @@ export async function answerAppend(asked: LogRequest): Promise<void> {
     refuseRemoved(response)
     return
   }
+  if (head.local && body.length === 0 && saysClosed(headers) && routes.allows(principal, 'read', head)) {
+    await routes.stop(head)
+    const stopped = await routes.logs.find(path)
+    if (typeof stopped === 'string') refuseMissing(response)
+    else done(response, 204, stopped, undefined)
+    return
+  }
   if (!routes.allows(principal, 'append', head)) {
     // Who may not even read it does not learn that it is there.
     if (routes.allows(principal, 'read', head)) refuse(response, 403, 'you may not write to this stream')
