@@ -11,6 +11,7 @@ import { FrameClient } from '../../tests/support/frameClient.ts'
 import { booby, nobodies } from '../../tests/support/hostileValues.ts'
 import { until } from '../../tests/support/misbehavingServer.ts'
 import type { Logger } from '../core/logger.ts'
+import type { SessionStore } from '../session/store.ts'
 import { createBackend } from './createBackend.ts'
 import { SessionServer } from './SessionServer.ts'
 import type { SessionServerOptions } from './sessionServerOptions.ts'
@@ -301,6 +302,29 @@ describe('refusals tell both sides', () => {
     ).toBe(403)
   })
 })
+
+it.each(['}', '{x}', '../../etc/passwd', 'a b', 'x'.repeat(129), "'; DROP TABLE guru_session; --"])(
+  'a session that cannot be named %j is unknown, and no store is asked for it',
+  async (sid) => {
+    const asked: string[] = []
+    const store: SessionStore = {
+      find(name) {
+        asked.push(name)
+        return undefined
+      },
+      write: () => 'stored',
+      list: () => [],
+      close: () => {},
+    }
+    for (const [, start] of allServers) {
+      const client = new FrameClient(await start({ store }))
+      await client.connected()
+      client.say({ t: 'resume', sid, key: 'k', epoch: 1, rx: 0 })
+      expect(await client.closing()).toEqual({ code: 4410, reason: 'unknown session' })
+    }
+    expect(asked).toEqual([])
+  },
+)
 
 describe('under which name', () => {
   it.each(allServers)(

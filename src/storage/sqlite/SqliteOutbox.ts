@@ -15,7 +15,7 @@ import {
 import type { OutboxRecord, OutboxStore, Write } from '../../session/store.ts'
 import { alreadyOwned, notLoaded, OutboxHead, recordedTwice, refusePromise } from '../outboxHead.ts'
 import { isStorageError } from '../StorageError.ts'
-import { type FileLock, IN_MEMORY, openDatabase, storageCall, takeLock, transaction } from './database.ts'
+import { type FileLock, IN_MEMORY, openDatabase, ownTables, takeLock, transaction } from './database.ts'
 import { createTables, forgetOutbox, type OutboxStatements, prepareOutbox } from './outboxTables.ts'
 
 export interface SqliteOutboxOptions {
@@ -97,7 +97,7 @@ class Outbox implements SqliteOutbox {
     try {
       lock = this.#lock()
       if (!lock && file !== IN_MEMORY) throw this.#owned()
-      const record = storageCall(`read ${this.#what}`, () => {
+      const record = ownTables(`read ${this.#what}`, () => {
         createTables(database)
         this.#finishDestroying(database)
         const statements = prepareOutbox(database, name)
@@ -119,7 +119,7 @@ class Outbox implements SqliteOutbox {
     transaction(loaded.database, `write ${this.#what}`, () => {
       for (const write of writes) {
         const { last } = head
-        if (head.step(write)) loaded.statements.record(write, last)
+        if (head.step(write)) ownTables(`write ${this.#what}`, () => loaded.statements.record(write, last))
       }
     })
     loaded.head = head
@@ -146,7 +146,7 @@ class Outbox implements SqliteOutbox {
         if (!lock) return
         const database = openDatabase(file, this.#settings)
         try {
-          createTables(database)
+          ownTables('destroy', () => createTables(database))
           transaction(database, 'destroy', () => forgetOutbox(database, name))
         } finally {
           database.close()

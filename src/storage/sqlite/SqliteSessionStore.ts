@@ -20,7 +20,7 @@ import {
   type FileLock,
   IN_MEMORY,
   openDatabase,
-  storageCall,
+  ownTables,
   takeLock,
   toStorageError,
   transaction,
@@ -112,8 +112,10 @@ class Store implements SqliteSessionStore {
     try {
       const database = this.#database
       this.#lock = settings.exclusive ? this.#takeLock() : undefined
-      storageCall(`read ${this.#what}`, () => createSessionTables(database))
-      this.#statements = prepareSessions(database)
+      this.#statements = ownTables(`read ${this.#what}`, () => {
+        createSessionTables(database)
+        return prepareSessions(database)
+      })
       this.#begin = database.prepare('SAVEPOINT guru_job')
       this.#keep = database.prepare('RELEASE guru_job')
       this.#undo = database.prepare('ROLLBACK TO guru_job')
@@ -131,13 +133,15 @@ class Store implements SqliteSessionStore {
   find(sid: string): StoredSession | undefined {
     this.#needOpen()
     this.#flush()
-    return storageCall(`read ${this.#what}`, () => this.#statements.find(sid))
+    return ownTables(`read ${this.#what}`, () => this.#statements.find(sid))
   }
 
   write(sid: string, epoch: number, writes: readonly Write[]): Promise<WriteResult> {
     return this.#do(() => {
       if (this.#isStale(sid, epoch, writes)) return 'stale'
-      for (const write of writes) this.#statements.record(sid, write)
+      ownTables(`write ${this.#what}`, () => {
+        for (const write of writes) this.#statements.record(sid, write)
+      })
       return 'stored'
     })
   }
@@ -145,7 +149,7 @@ class Store implements SqliteSessionStore {
   *list(): Iterable<StoredSession> {
     this.#needOpen()
     this.#flush()
-    for (const sid of storageCall(`read ${this.#what}`, () => this.#statements.sids())) {
+    for (const sid of ownTables(`read ${this.#what}`, () => this.#statements.sids())) {
       // One at a time: together they may not fit into memory. Who is gone meanwhile is gone.
       const found = this.find(sid)
       if (found) yield found
