@@ -151,5 +151,5 @@ ${lines.join('\n')}
 export const SQL_THRESHOLD = ${THRESHOLD}
 `,
   )
-  console.log(`${Object.keys(table).length} weights, threshold ${THRESHOLD}`)
+  console.log(`${Object.keys(table).length} different weights, threshold ${THRESHOLD}; now: npm run format`)
 }
