@@ -3,6 +3,7 @@
 
 import { describe, expect, it, vi } from 'vitest'
 import type { ApiClient, ApiClientOptions } from '../../src/ApiClient.ts'
+import type { CommsError } from '../../src/core/errors.ts'
 import {
   adaptiveThrottle,
   chaos,
@@ -153,41 +154,34 @@ describe.each(transports)('through %s', (transportName, make) => {
     expect(await client.put('/', 'x')).toBe(1)
   })
 
-  it.each(['attempt', 'retry', 'response', 'failure', 'limited', 'breaker', 'hedge'] as const)(
-    'a listener of "%s", and a logger, are told of and change nothing',
-    async (event) => {
-      const written = vi.spyOn(console, 'error').mockImplementation(() => {})
-      const logger = { debug: throwing, info: throwing, warn: throwing, error: throwing }
-      let first = true
-      const { client } = await serve(
-        (request, response) => {
-          if (first && request.url === '/flaky') response.writeHead(503).end()
-          else handle(request, response, 0)
-          first = false
-        },
-        {
-          enableLogging: true,
-          logger,
-          rateLimiter: true,
-          rateLimiterOptions: { limits: { api: { tokensPerSecond: 100, burstCapacity: 1 } } },
-          circuitBreakerOptions: { threshold: 1, volumeThreshold: 1, timeout: 1 },
-          hedge: hedge({ delay: 10 }),
-        },
-        make,
-      )
-      client.on(event, throwing)
-      client.on(event, rejecting)
-      await failureOf(client.get('/flaky', { retries: 0 }))
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      expect(await client.get('/slow')).toBe(1)
-      await failureOf(Promise.all([client.get('/a'), client.get('/a')]))
-      await failureOf(client.get('/down', { retries: 1 }))
-      await vi.waitFor(() => expect(client.getStats().inFlight).toBe(0))
-      expect(written).toHaveBeenCalledWith('the logger threw:', thrown)
-      expect(written).toHaveBeenCalledWith(`a listener of "${event}" threw:`, thrown)
-      written.mockRestore()
-    },
-  )
+  it.each<[string, ApiClientOptions, Call]>([
+    ['attempt', {}, get],
+    ['response', {}, get],
+    ['retry', { retries: 1 }, (client) => failureOf(client.get('/down'))],
+    ['failure', { retries: 0 }, (client) => failureOf(client.get('/down'))],
+    ['limited', { rateLimiter: true, rateLimiterOptions: { limits } }, (client) => failureOf(twice(client))],
+    [
+      'breaker',
+      { circuitBreakerOptions: { threshold: 1, volumeThreshold: 1 }, retries: 0 },
+      (client) => failureOf(client.get('/down')),
+    ],
+    ['hedge', { hedge: hedge({ delay: 1 }) }, (client) => client.get('/slow')],
+  ])('a listener of "%s", and a logger, are told of and change nothing', async (event, options, call) => {
+    const { client } = await serve(handle, options, make)
+    const quiet = await call(client)
+    const written = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const logger = { debug: throwing, info: throwing, warn: throwing, error: throwing }
+    const { client: loud } = await serve(handle, { ...options, enableLogging: true, logger }, make)
+    loud.on(event as 'attempt', throwing)
+    loud.on(event as 'attempt', rejecting)
+    const said = await call(loud)
+    if (quiet instanceof Error) expect(said).toMatchObject({ code: (quiet as CommsError).code })
+    else expect(said).toBe(quiet)
+    expect(loud.getStats()).toMatchObject({ inFlight: 0, retries: client.getStats().retries })
+    expect(written).toHaveBeenCalledWith('the logger threw:', thrown)
+    expect(written).toHaveBeenCalledWith(`a listener of "${event}" threw:`, thrown)
+    written.mockRestore()
+  })
 })
 
 describe('what carries the calls', () => {
