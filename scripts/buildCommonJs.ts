@@ -10,12 +10,40 @@ const dist = join(root, 'dist')
 const target = join(dist, 'cjs')
 rmSync(target, { recursive: true, force: true })
 
+type Conditions = Readonly<Record<string, unknown>>
 interface Manifest {
-  readonly exports: Readonly<Record<string, { readonly default: { readonly default: string } } | string>>
+  readonly exports: Readonly<Record<string, Readonly<Record<string, Conditions>> | string>>
   readonly dependencies: Readonly<Record<string, string>>
-  readonly imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  readonly imports: Readonly<Record<string, Conditions>>
 }
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
+
+/** The same file of this build. */
+const inCommonJs = (file: unknown) =>
+  String(file)
+    .replace('./dist/', './dist/cjs/')
+    .replace(/\.d\.ts$/, '.d.cts')
+    .replace(/\.js$/, '.cjs')
+/** Files by condition, without those of the sources and of this build. */
+const filesOf = (conditions: Conditions) =>
+  Object.entries(conditions).filter(([name, file]) => name !== 'require' && typeof file === 'string')
+const mirrored = (conditions: Conditions) =>
+  Object.fromEntries(filesOf(conditions).map(([name, file]) => [name, inCommonJs(file)]))
+
+function mustBe(place: string, found: unknown, expected: object): void {
+  if (JSON.stringify(found) === JSON.stringify(expected)) return
+  throw new Error(
+    `package.json: ${place} has to be ${JSON.stringify(expected)}, not ${JSON.stringify(found)}`,
+  )
+}
+for (const [name, entry] of Object.entries(manifest.exports)) {
+  if (typeof entry === 'string') continue
+  // For Node first, then for who has CommonJS only, then for all others.
+  const esm = entry.default as Conditions
+  mustBe(`exports["${name}"]`, entry, { 'module-sync': esm, require: mirrored(esm), default: esm })
+}
+for (const [name, conditions] of Object.entries(manifest.imports))
+  mustBe(`imports["${name}"].require`, conditions.require, mirrored(conditions))
 
 // Declarations first. A name in quotes (`as 'module.exports'`) is for Node, which reads no declarations, and older TypeScripts
 // stumble over it.
@@ -34,15 +62,15 @@ const BUNDLED = ['eventsource-parser']
 const external = Object.keys(manifest.dependencies).filter((name) => !BUNDLED.includes(name))
 
 const entries = Object.values(manifest.exports).flatMap((entry) =>
-  typeof entry === 'string' ? [] : [entry.default.default],
+  typeof entry === 'string' ? [] : [String(entry.default?.default)],
 )
-/** The transports are chosen by conditions here, too. */
-const transports = Object.values(manifest.imports).flatMap((conditions) =>
-  Object.values(conditions).filter((file) => typeof file === 'string'),
+/** What is chosen by conditions stands alone here, too. */
+const chosen = Object.values(manifest.imports).flatMap((conditions) =>
+  filesOf(conditions).map(([, file]) => String(file)),
 )
 const nameOf = (file: string) => file.replace('./dist/', '').replace(/\.js$/, '')
 const input = Object.fromEntries(
-  [...new Set([...entries, ...transports])].map((file) => [nameOf(file), join(root, file)]),
+  [...new Set([...entries, ...chosen])].map((file) => [nameOf(file), join(root, file)]),
 )
 
 const bundle = await rolldown({

@@ -25,7 +25,8 @@ import { ValidationError } from './security/ValidationError.ts'
 import { readImage } from './security/validate/imageReading.ts'
 
 export type { AssistantMessage } from './connection/Questions.ts'
-export type { Reply } from './connection/Reply.ts'
+export type { Reply, ReplyFailure } from './connection/Reply.ts'
+export { ReplyError } from './core/errors.ts'
 
 /** Paths of the backend's HTTP API, relative to `API_BASE_URL`. */
 export interface EndpointRoutes {

@@ -35,6 +35,7 @@ export type {
   WebSocketClass,
   WebSocketLike,
 } from './connection/options.ts'
+export type { ProtocolMemory, Spoken } from './connection/protocolMemory.ts'
 export type { Receipt } from './connection/receipt.ts'
 export type { CloseInfo } from './connection/reconnect.ts'
 export type { RequestId, RequestOptions } from './connection/requests.ts'
@@ -56,7 +57,7 @@ export interface ConnectionStats {
   connected: boolean
   connectionState: ConnectionState
   status: Status
-  /** Automatic attempts since the last stable line. */
+  /** Automatic attempts since the last line that worked. */
   reconnectAttempts: number
   queuedMessages: number
   queuedBytes: number

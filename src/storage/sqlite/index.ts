@@ -3,6 +3,7 @@
 /// <reference types="node" preserve="true" />
 
 export { isStorageError, StorageError, type StorageReason } from '../StorageError.ts'
+export { type SqliteLogStoreOptions, sqliteLogStore } from './SqliteLogStore.ts'
 export { type SqliteOutbox, type SqliteOutboxOptions, sqliteOutbox } from './SqliteOutbox.ts'
 export {
   type SqliteSessionStore,

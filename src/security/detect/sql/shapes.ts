@@ -10,6 +10,9 @@ export const PROBING =
 export const OBJECTS = /^(?:sys|master)\./
 /** Packages and schemas whose very name in an operand is a probe. */
 export const SYSTEM = /^(?:utl_\w+|dbms_\w+|ctxsys|sys|master|msdb|information_schema)\./
+/** Tables in which databases describe themselves. */
+export const CATALOG =
+  /^(?:information_schema|mysql\.|performance_schema|pg_(?!dump)\w+|sqlite_(?:master|schema|temp_master)|sys(?:objects|columns|users|databases|tables|ibm\.|cat\.|proc|master\.|processes|logins)|(?:all|user|dba)_\w+|dual$|v\$\w+|gv\$\w+|rdb\$\w+|msys\w+|systables|systypes|syscat|domain\.|public\.)/
 export const CONSTANT = /^(?:null|true|false|default|unknown|current_\w+|utc_\w+|sysdate|rownum|user)$/
 
 // The patterns below are over texts of tokens with blanks between; number 0, string ', variable @, comment #, end $.
