@@ -105,7 +105,7 @@ function giveClass(name: string): void {
   writeFileSync(join(target, `${name}.module.d.cts`), declared.replace(/^export type \{/gm, 'export {'))
   const names = [
     ...[...declared.matchAll(/^export (?:declare )?(?:interface|const|type) (\w+)/gm)].map(([, one]) => one),
-    ...[...declared.matchAll(/^export type \{([^}]*)\}/gm)].flatMap(([, list]) =>
+    ...[...declared.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, list]) =>
       (list ?? '').split(',').flatMap((one) => one.trim().split(' ').at(-1) || []),
     ),
   ]

@@ -10,7 +10,7 @@ import { type QuestionLine, Questions } from './connection/Questions.ts'
 import type { Reply } from './connection/Reply.ts'
 import type { Receipt } from './connection/receipt.ts'
 import type { Clock } from './core/clock.ts'
-import { CommsError } from './core/errors.ts'
+import { CommsError, ReplyError } from './core/errors.ts'
 import { checkOption, checkOptions, flag, interval, plainObject, text, withDefaults } from './core/options.ts'
 import { randomId } from './core/randomId.ts'
 import { systemClock } from './core/systemClock.ts'
@@ -128,6 +128,7 @@ export class Endpoint {
     Object.defineProperties(Endpoint, {
       Endpoint: { value: Endpoint },
       MAX_TEXT_LENGTH: { value: MAX_TEXT_LENGTH },
+      ReplyError: { value: ReplyError },
     })
   }
 
