@@ -1,5 +1,7 @@
 // The HTTP client: its public face. What it decides stands in http/ and policies/, how a call runs in client/.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { ClientCore, type InterceptorLists, noOptions } from './client/core.ts'
 import type { ApiClientEvents } from './client/events.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './client/interceptors.ts'
@@ -158,14 +160,14 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    * retries off. Bound to the client, so it can be passed on as it is. Request interceptors see its requests.
    * @throws `signal.reason` when aborted; TypeError when the network fails; CommsError where a policy refused or time ran out
    */
-  readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
-    const { signal: given = input instanceof Request ? input.signal : undefined } = init
+  readonly fetch = async (input: string | URL | Request, init?: RequestInit | null): Promise<Response> => {
+    const { signal: given = (input as Request | null)?.signal } = init ?? {}
     // `null` takes the signal of a Request away.
     const signal = given ?? undefined
     try {
       return await this.#core.underPolicy({ signal }, async (inherited) => {
         const { runFetch } = await fetching()
-        return runFetch(this.#core, input, init, inherited)
+        return runFetch(this.#core, input, init ?? {}, inherited)
       })
     } catch (error) {
       const { asFetchError } = await fetching()
@@ -369,10 +371,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     const core = this.#core
     if (options.schema || options.responseType === 'stream' || core.intercepts)
       return this.#ask(method, url, data, options)
-    // What is thrown in here rejects the promise.
-    return new Promise((resolve, reject) => {
-      core.start(method, url, data, options, (call) => resolve(call.data), reject)
-    })
+    return core.call(method, url, data, options, 'data')
   }
 
   async #ask(method: string, url: string | URL, data: unknown, options: CallOptions): Promise<unknown> {

@@ -118,11 +118,21 @@ describe('ask', () => {
     const endpoint = await makeOpen()
     const half = endpoint.ask('What?')
     say(half.id, 'half an ')
-    say(half.id, '', { end: true, error: true })
+    const fault = { code: 'UPSTREAM', message: 'the model is overloaded' }
+    say(half.id, '', { end: true, error: fault })
     expect(await failure(half.text())).toMatchObject({
+      name: 'ReplyError',
       code: 'REMOTE',
-      message: expect.stringContaining('the assistant failed'),
+      requestId: half.id,
+      text: 'half an ',
+      message: expect.stringContaining(fault.message),
+      remote: fault,
     })
+    for (const told of [true, 1, 'no', {}, { code: 7, message: null }]) {
+      const reply = endpoint.ask('What?')
+      say(reply.id, '', { end: true, error: told })
+      expect(await failure(reply.text())).toMatchObject({ code: 'REMOTE', remote: { code: 'FAILED' } })
+    }
     const refused = endpoint.ask('What?')
     FakeWebSocket.latest.receive({
       type: 'error',
@@ -133,6 +143,8 @@ describe('ask', () => {
     expect(await failure(refused.text())).toMatchObject({
       code: 'REMOTE',
       message: expect.stringContaining('too many questions'),
+      text: '',
+      remote: { code: 'BAD_REQUEST', message: 'too many questions' },
     })
   })
 

@@ -1,6 +1,8 @@
 // The WebSocket side of the library as its users see it: options, methods, events.
 // What happens on the line is decided and carried out in connection/, the sockets are those of transport/.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { ConnectionEvents } from './connection/events.ts'
 import { disposed, type Handler, type Listeners, Messenger } from './connection/Messenger.ts'
 import type { ConnectionState } from './connection/machine.ts'
@@ -33,6 +35,7 @@ export type {
   WebSocketClass,
   WebSocketLike,
 } from './connection/options.ts'
+export type { ProtocolMemory, Spoken } from './connection/protocolMemory.ts'
 export type { Receipt } from './connection/receipt.ts'
 export type { CloseInfo } from './connection/reconnect.ts'
 export type { RequestId, RequestOptions } from './connection/requests.ts'
@@ -54,7 +57,7 @@ export interface ConnectionStats {
   connected: boolean
   connectionState: ConnectionState
   status: Status
-  /** Automatic attempts since the last stable line. */
+  /** Automatic attempts since the last line that worked. */
   reconnectAttempts: number
   queuedMessages: number
   queuedBytes: number
@@ -120,6 +123,8 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
   }
 
   static {
+    // Named imports that were compiled to CommonJS look for their names on what `require()` gives: the class.
+    Object.defineProperty(GuruConnection, 'GuruConnection', { value: GuruConnection })
     for (const name of CHANGEABLE) {
       Object.defineProperty(GuruConnection.prototype, name, {
         configurable: true,

@@ -22,6 +22,8 @@ export {
   type EndpointRoutes,
   MAX_TEXT_LENGTH,
   type Reply,
+  ReplyError,
+  type ReplyFailure,
   type UserMessage,
 } from './Endpoint.ts'
 export {

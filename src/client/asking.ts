@@ -2,9 +2,8 @@
 // body, a share in somebody else's request, a second request beside the first.
 
 import type { HeadersInput } from '../http/headers.ts'
-import type { Call } from './call.ts'
+import type { Answer } from './attempt.ts'
 import type { ClientCore } from './core.ts'
-import { elaborate } from './elaborateCall.ts'
 import { guardRequests } from './guardCalls.ts'
 import {
   type ClientResponse,
@@ -35,7 +34,7 @@ export async function ask(
   url: string | URL,
   data: unknown,
   options: CallOptions,
-): Promise<{ call: Call; config: InterceptedConfig }> {
+): Promise<{ call: Answer; config: InterceptedConfig }> {
   core.check(options)
   const { validate } = core.settings
   const given = { ...options, url, method, data, headers: { ...core.requests.fieldsOf(options.headers) } }
@@ -44,10 +43,8 @@ export async function ask(
   const asked = config.method.toUpperCase()
   const removed = options.headers && removals(options.headers)
   const complete = removed ? { ...config, headers: { ...removed, ...config.headers } } : config
-  const start = (given: CallOptions) =>
-    new Promise<Call>((resolve, reject) => {
-      core.start(asked, config.url, config.data, given, resolve, reject, elaborate(core.Call))
-    })
+  const start = async (given: CallOptions) =>
+    (await core.call(asked, config.url, config.data, given, 'answer')) as Answer
   const call = await (sharingOf(core)?.run(asked, config.url, complete, start) ?? start(complete))
   return { call, config }
 }

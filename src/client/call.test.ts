@@ -262,7 +262,7 @@ describe('an attempt that fails', () => {
     expect(keys[1]).toBe(keys[0])
   })
 
-  it('shouldRetry has the last word, and what it throws is thrown', async () => {
+  it('shouldRetry has the last word, and what it throws ends the call', async () => {
     let word: () => boolean = () => false
     const { client, sent, clock } = setUp({ shouldRetry: () => word() })
     const first = outcome(client.get('/x'))
@@ -275,7 +275,11 @@ describe('an attempt that fails', () => {
     const second = outcome(client.get('/x'))
     sent[1]?.answer(503)
     await settled(clock)
-    expect(second.error?.message).toBe('own')
+    expect(second.error).toMatchObject({
+      code: 'CALLBACK_FAILED',
+      message: 'shouldRetry threw: own',
+      cause: { message: 'own' },
+    })
     word = () => true
     outcome(client.get('/x'))
     sent[2]?.answer(503)

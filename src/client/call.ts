@@ -1,580 +1,242 @@
-// One call: its attempts, the waits between them, and how it ends. An attempt goes breaker, token, time limit, transport;
-// what its end means is decided by `breakerOutcome`, `isRepeatable` and `retryDecision`.
+// One call: a request, and a run through the layers of policies/ that ends with the answer to its last attempt. Counts it, tells
+// of it, and lets go of it.
 
 import { onAbort } from '../core/abort.ts'
-import type { TimerHandle } from '../core/clock.ts'
-import {
-  ApiError,
-  abortedBy,
-  CircuitBreakerError,
-  CommsError,
-  NetworkError,
-  RateLimitError,
-  TimeoutError,
-} from '../core/errors.ts'
+import { AbortError, ApiError, abortedBy, CommsError, TimeoutError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
-import type { Outcome } from '../core/outcome.ts'
 import { redactUrl } from '../core/redact.ts'
-import { makeBody } from '../http/body.ts'
-import { breakerOutcome, isRepeatable } from '../http/classify.ts'
-import { parseBody, parseErrorBody } from '../http/parseBody.ts'
-import { retryAfterMs, shouldRetry } from '../http/retryAfter.ts'
-import { checkOrigin, type Target } from '../http/url.ts'
-import { type BreakerMachine, REFUSED } from '../policies/circuitBreaker/breakerMachine.ts'
-import { circuitOpenError } from '../policies/circuitBreaker/CircuitBreaker.ts'
-import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
-import { retryDecision } from '../policies/retry/retryDecision.ts'
-import { Deadline } from '../policies/timeout/Deadlines.ts'
-import type {
-  HttpExchange,
-  HttpHeaders,
-  HttpReceiver,
-  HttpRequest,
-  HttpResponse,
-} from '../transport/HttpTransport.ts'
+import { Run } from '../policies/layer.ts'
+import type { AttemptContext } from '../policies/Policy.ts'
+import type { TokenDemand } from '../policies/rateLimiter/LimiterLayer.ts'
+import type { BodyForm } from '../transport/HttpTransport.ts'
+import type { Attempt } from './attempt.ts'
 import type { ClientCore, Live } from './core.ts'
-import type { ApiClientEvents, AttemptTimings } from './events.ts'
+import type { ApiClientEvents } from './events.ts'
 import type { CallOptions } from './options.ts'
 import type { PreparedRequest } from './requests.ts'
 
-const redirects = lazily(() => import('../http/redirects.ts'))
+const guarding = lazily(() => import('./guardedStream.ts'))
 
-const noHeaders: HttpHeaders = Object.freeze({})
+/** What its promise resolves to: the whole answer, or the body in it. */
+export type Wanted = 'answer' | 'data'
 
-/** Runs one call to its end. Settles once, through one of the two functions it is given. */
-export class Call extends Deadline implements HttpReceiver, Live {
+/** The context that its first attempt runs in is the call itself; it is ended by `stop`, not by a signal of each attempt. */
+export class Call extends Run implements AttemptContext, Live, TokenDemand {
   place = 0
+  readonly signal = undefined
+  /** 1, or 2 for one that is a hedge: then another has been counted and paid for. */
+  readonly attempt: number
+  readonly deadlineAt: number
+  readonly core: ClientCore
+  readonly prepared: PreparedRequest
+  readonly options: CallOptions
   /** Attempts that left the client. */
   attempts = 0
-  // The answer, or what there is of it.
-  status = 0
-  headers: HttpHeaders = noHeaders
-  setCookie: readonly string[] | undefined
-  /** The parsed body, or its stream. */
-  data: unknown
-  protected readonly core: ClientCore
-  protected readonly prepared: PreparedRequest
-  protected readonly options: CallOptions
-  protected readonly deadlineAt: number
-  protected readonly reject: (error: unknown) => void
-  readonly #resolve: (call: Call) => void
+  /** The attempt under way, or the last one. */
+  latest: Attempt | undefined
+  /** How long the attempt under way may take. */
+  limitMs = 0
+  isOver = false
+  #stopped = false
+  #starting = true
+  readonly #wanted: Wanted
   readonly #startedAt: number
-  #over = false
-  /** The last failure. */
-  #error: unknown
-  #pause: TimerHandle | undefined
-  #pauseMs = 0
-  /** Tokens taken that are not there yet. */
-  #owed: { bucket: Bucket; cost: number } | undefined
   #release: (() => void) | undefined
-  #earlier: AttemptTimings[] | undefined
-  // The attempt, from here on.
-  /** 1 for the first. */
-  protected attempt = 0
-  #running = false
-  #attemptAt = Number.NaN
-  /** When the request began to be written; NaN while no byte can have reached a server. */
-  #sentAt = Number.NaN
-  #headersAt = Number.NaN
-  #endedAt = Number.NaN
-  #target: Target
-  #wire: HttpRequest
-  /** Redirects followed. */
-  #hops = 0
-  /** A redirect has been followed that ended the original request. */
-  #answered = false
-  #finalUrl: string | undefined
-  #exchange: HttpExchange | undefined
-  #breaker: BreakerMachine | undefined
-  #permit = REFUSED
-  /** How long it may take. */
-  #limitMs = 0
 
-  constructor(
-    core: ClientCore,
-    prepared: PreparedRequest,
-    options: CallOptions,
-    resolve: (call: Call) => void,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(core: ClientCore, prepared: PreparedRequest, options: CallOptions, wanted: Wanted) {
     super()
+    const { clock } = core.settings
     this.core = core
     this.prepared = prepared
     this.options = options
-    this.#resolve = resolve
-    this.reject = reject
-    this.#target = prepared.target
-    this.#wire = prepared.wire
-    this.#startedAt = core.settings.clock.now()
+    this.#wanted = wanted
+    this.#startedAt = this.now(clock)
     this.deadlineAt = core.deadlineOf(options, this.#startedAt)
+    this.attempt = options.hedge === 'extra' ? 2 : 1
   }
 
-  /** Where the answer came from, secrets in the query replaced. */
-  get url(): string {
-    return redactUrl(this.#href)
+  // What it takes from the limiter.
+
+  get endpoint(): string {
+    return this.prepared.endpoint
   }
 
-  /** The same with its secrets: for the caller's own eyes. */
-  get finalUrl(): string {
-    return this.#finalUrl ?? this.#href
+  get category(): string | undefined {
+    return this.options.rateCategory
   }
 
-  get #href(): string {
-    return this.#target.origin + this.#target.path
+  get cost(): number | undefined {
+    return this.options.rateCost
   }
 
-  /** Whether the answer came from elsewhere than was asked. */
-  get redirected(): boolean {
-    return this.#hops > 0 || this.#finalUrl !== undefined
-  }
-
-  /** Of every attempt, in order. */
-  get timings(): AttemptTimings[] {
-    return [
-      ...(this.#earlier ?? []),
-      {
-        attempt: this.attempt,
-        untilSent: this.#sentAt - this.#attemptAt,
-        untilHeaders: this.#headersAt - this.#attemptAt,
-        total: this.#endedAt - this.#attemptAt,
-      },
-    ]
+  get priority(): number | undefined {
+    return this.options.priority
   }
 
   start(): void {
-    const { signal } = this.options
-    this.begin()
-    this.core.live.add(this)
-    if (signal) this.#release = onAbort(signal, () => this.aborted(abortedBy(signal)))
-    if (!this.#over) this.#startAttempt(this.#startedAt)
+    this.#begin()
+    this.#starting = false
   }
 
-  /** Counts it. */
-  protected begin(): void {
-    const { counters, tools } = this.core
-    counters.totalRequests += 1
-    tools.budget.deposit(this.#startedAt)
-  }
-
-  /** Its caller wants no more of it. */
-  protected aborted(error: CommsError): void {
-    this.core.counters.aborted += 1
-    this.end(error)
-  }
-
-  /** Stops it, wherever it is. */
-  end(error: CommsError): void {
-    if (this.#over) return
-    this.stop(error)
-    this.fail(error)
-  }
-
-  /** Nothing of it goes on. */
-  protected stop(error: CommsError): void {
-    if (this.#pause !== undefined) this.core.settings.clock.clearTimeout(this.#pause)
-    if (this.#owed) this.#owed.bucket.tokens += this.#owed.cost
-    if (this.#running) this.#endAttempt('ignored')
-    this.#exchange?.cancel(error)
-  }
-
-  onSent(): void {
-    if (this.#hops === 0) this.#sentAt = this.now()
-  }
-
-  onHead(status: number): boolean {
-    this.#headersAt = this.now()
-    return this.streams(isSuccess(status))
-  }
-
-  /** Whether the body is wanted as it comes. */
-  protected streams(_success: boolean): boolean {
-    return false
-  }
-
-  onFailure(error: unknown): void {
-    if (!this.#running) return
-    this.#endAttempt(breakerOutcome(error))
-    if (error instanceof TimeoutError) this.core.counters.timeouts += 1
-    // A refusal in front of a retry is not the news: what the last attempt met is.
-    if (this.#error && (error instanceof CircuitBreakerError || error instanceof RateLimitError)) {
-      this.fail(this.#error)
+  #begin(): void {
+    const { core } = this
+    const { signal, hedge } = this.options
+    if (hedge === 'extra') {
+      core.counters.hedges += 1
+      this.tell('debug', 'hedge', {})
+    } else core.counters.totalRequests += 1
+    core.live.add(this)
+    if (signal?.aborted) {
+      this.reject(abortedBy(signal))
       return
     }
-    this.#error = error
-    const retries = this.options.retries ?? this.core.settings.retries
-    if (this.attempt > retries || !this.#isRepeatable(error)) {
-      this.fail(error)
-      return
+    if (signal) {
+      const aborted = () => this.stop(abortedBy(signal))
+      this.#release = onAbort(signal, () => this.runInAsyncScope(aborted, undefined))
     }
-    const hook = this.core.settings.shouldRetry
-    if (!hook) this.#retry(error)
-    else {
-      // A hook may take its time, but no more than the call has.
-      const { deadlines } = this.core.tools
-      const now = this.now()
-      if (this.deadlineAt < Infinity) deadlines.add(this, Math.max(0, this.deadlineAt - now), now)
-      this.whenDone((async () => hook(error, this.attempt))(), (wanted) => {
-        deadlines.cancel(this)
-        if (wanted) this.#retry(error)
-        else this.fail(error)
-      })
-    }
-  }
-
-  onResponse(response: HttpResponse): void {
-    if (!this.#running) return
-    const { status, headers, body, finalUrl } = response
-    this.status = status
-    this.headers = headers
-    this.setCookie = response.setCookie
     try {
-      if (finalUrl !== undefined) {
-        checkOrigin(new URL(finalUrl), this.core.requests.rules)
-        this.#finalUrl = finalUrl
-      }
-      if (headers.location !== undefined && isRedirect(status) && this.#maxRedirects > 0) {
-        this.#follow(response)
-      } else if (isSuccess(status)) {
-        this.data = this.read(body)
-        this.#endAttempt('success')
-        this.deliver()
-      } else {
-        this.data = body
-        this.onFailure(this.#statusError(body))
-      }
+      core.pipeline.enter(this, this, this)
     } catch (error) {
-      this.onFailure(error)
+      this.stop(error)
+      this.reject(error)
     }
   }
 
-  /** Its time has run out. */
-  override onDue(): void {
-    if (!this.#running) {
-      this.fail(this.#error)
-      return
-    }
-    const error = this.#timeoutError(this.#limitMs)
-    const exchange = this.#exchange
-    this.onFailure(error)
-    exchange?.cancel(error)
+  override get stopped(): boolean {
+    return this.#stopped
   }
 
-  protected now(): number {
-    return this.core.settings.clock.now()
+  /** Ends it, whatever it is at. */
+  stop(error: unknown): void {
+    this.#stopped = true
+    this.interrupt(error)
   }
 
-  #startAttempt(now: number): void {
-    const core = this.core
-    const { limiter, settings } = core
-    const { target, wire } = this.prepared
-    this.attempt += 1
-    this.#running = true
-    this.#target = target
-    this.#wire = wire
-    this.#hops = this.status = 0
-    this.headers = noHeaders
-    this.#answered = false
-    this.#finalUrl = this.#exchange = undefined
-    this.#sentAt = this.#headersAt = Number.NaN
-    if (!this.#enter(now)) return
-    const { endpoint } = this.prepared
-    const { rateCategory, rateCost: cost = 1, priority, signal } = this.options
-    const sameTime = limiter.clock === settings.clock ? now : undefined
-    const bucket = limiter.take(endpoint, rateCategory, cost, sameTime)
-    if (!bucket) {
-      this.#send(now)
-      return
-    }
-    const { category } = bucket
-    const retryAfter = limiter.waitMs(bucket, cost)
-    const deadlineAt = this.deadlineAt
-    const queues = settings.rateLimitMode === 'wait'
-    const waiting = queues || (this.attempt > 1 && now + retryAfter < deadlineAt)
-    this.tell('debug', 'limited', { endpoint, category, waiting, retryAfter })
-    if (!waiting) {
-      this.onFailure(limiter.refusal(endpoint, bucket, retryAfter))
-      return
-    }
-    this.#giveBack('ignored', now)
-    if (queues) {
-      const turn = core.waitForToken(endpoint, bucket, { cost, priority, signal, deadlineAt })
-      this.whenDone(turn, () => this.#goOn())
-      return
-    }
-    // A retry is not turned away: its tokens are taken before they are there, and it goes when they are.
-    bucket.tokens -= cost
-    this.#owed = { bucket, cost }
-    this.#wait(retryAfter, () => {
-      this.#owed = undefined
-      this.#goOn()
-    })
+  /** The client goes. */
+  end(error: CommsError): void {
+    this.runInAsyncScope(this.stop, this, error)
   }
 
-  /** Asks the breaker; false when it refused and the attempt is over. */
-  #enter(now: number): boolean {
-    const { settings, breakers } = this.core
-    this.#attemptAt = now
-    this.#limitMs = Math.min(this.options.timeout ?? settings.timeout, this.deadlineAt - now)
-    if (!settings.circuitBreaker) return true
-    const { origin } = this.#target
-    const breaker = breakers.of(origin)
-    this.#permit = breaker.acquire(now, this.#limitMs)
-    this.#breaker = breaker
-    if (this.#permit !== REFUSED) return true
-    this.onFailure(circuitOpenError(breaker, now, origin))
-    return false
+  /** How the body is wanted. */
+  bodyForm(success: boolean): BodyForm {
+    const { raw, responseType } = this.options
+    return raw ? 'ready' : responseType === 'stream' && success
   }
 
-  /** After a wait. Others may have probed, and the circuit may have opened: it is asked again. */
-  #goOn(): void {
-    const now = this.now()
-    if (this.#enter(now)) this.#send(now)
+  /** The time that the next attempt may take. */
+  limit(now: number): number {
+    const { options, core } = this
+    this.limitMs = Math.min(options.timeout ?? core.settings.timeout, this.deadlineAt - now)
+    return this.limitMs
   }
 
-  #wait(ms: number, then: () => void): void {
-    const { clock, unref } = this.core.settings
-    this.#pause = clock.setTimeout(
-      () => {
-        this.#pause = undefined
-        then()
-      },
-      ms,
-      unref,
-    )
-  }
-
-  #send(now: number): void {
-    const core = this.core
-    if (this.#limitMs <= 0) {
-      // Nothing was sent: it says nothing about the server.
-      this.#giveBack('ignored', now)
-      this.onFailure(this.#timeoutError(0))
-      return
-    }
-    if (this.#limitMs !== Number.POSITIVE_INFINITY) core.tools.deadlines.add(this, this.#limitMs, now)
-    core.counters.attempts += 1
-    this.attempts += 1
-    this.tell('debug', 'attempt', { attempt: this.attempt })
-    this.#dispatch()
-  }
-
-  /** To the transport; a body that is a function is made anew each time. */
-  #dispatch(): void {
-    const { content } = this.prepared.body
-    const { transport } = this.core
-    if (typeof content !== 'function' || this.#answered) {
-      this.#exchange = transport.send(this.#wire, this)
-      return
-    }
-    this.whenDone(makeBody(content), (body) => {
-      this.#wire = { ...this.#wire, body }
-      this.#exchange = transport.send(this.#wire, this)
-    })
-  }
-
-  /** Goes on with what work of this attempt came to, unless the attempt or the call has ended meanwhile. */
-  protected whenDone<T>(work: T | Promise<T>, onDone: (value: T) => void): void {
-    const [attempt, running] = [this.attempt, this.#running]
-    const isCurrent = () => !this.#over && attempt === this.attempt && running === this.#running
-    Promise.resolve(work).then(
-      (value) => {
-        if (isCurrent()) onDone(value)
-      },
-      (error) => {
-        if (!isCurrent()) return
-        if (running) this.onFailure(error)
-        else this.fail(error)
-      },
-    )
-  }
-
-  #timeoutError(limitMs: number): TimeoutError {
-    const timeoutMs = this.options.timeout ?? this.core.settings.timeout
+  timeoutError(): TimeoutError {
+    const { options, core, limitMs } = this
+    const timeoutMs = options.timeout ?? core.settings.timeout
     const byDeadline = limitMs < timeoutMs
-    const { method, url } = this.#about
+    const { method, url } = this.about
     const what = byDeadline ? 'the deadline has passed' : `no full answer in ${timeoutMs} ms`
     return new TimeoutError(`timeout: ${method} ${url}: ${what}`, {
       url,
       phase: byDeadline ? 'deadline' : 'attempt',
-      timeoutMs: byDeadline ? Math.round(limitMs) : timeoutMs,
+      timeoutMs: byDeadline ? Math.max(0, Math.round(limitMs)) : timeoutMs,
     })
-  }
-
-  get #maxRedirects(): number {
-    return this.options.maxRedirects ?? this.core.settings.maxRedirects
-  }
-
-  #follow({ body }: HttpResponse): void {
-    // What came with the redirect is of no use.
-    this.discard(body)
-    this.whenDone(redirects(), ({ redirect }) => {
-      try {
-        const { requests } = this.core
-        const next = redirect(this.#wire, {
-          status: this.status,
-          location: this.headers.location,
-          target: this.#target,
-          hops: this.#hops,
-          maxRedirects: this.#maxRedirects,
-          replayable: this.prepared.body.replayable,
-          resolve: (url) => requests.targetOf(url),
-          sensitive: requests.sensitive,
-        })
-        this.#hops += 1
-        this.#answered ||= next.answered
-        this.#target = next.target
-        this.#wire = next.wire
-        this.#dispatch()
-      } catch (error) {
-        this.onFailure(error)
-      }
-    })
-  }
-
-  /** @throws CommsError `BAD_RESPONSE` */
-  protected read(body: HttpResponse['body']): unknown {
-    const { options, headers, core } = this
-    try {
-      return parseBody(body as Uint8Array, headers['content-type'], options.responseType, core.transport)
-    } catch (error) {
-      const { message, code, cause } = error as CommsError
-      const { method, url } = this.#about
-      throw new CommsError(`${method} ${url}: ${message}`, { code, cause })
-    }
-  }
-
-  #statusError(body: HttpResponse['body']): ApiError {
-    const { status, headers } = this
-    const { method, url } = this.#about
-    const { settings, transport } = this.core
-    return new ApiError(`HTTP ${status}: ${method} ${url}`, {
-      status,
-      headers,
-      url,
-      body: body instanceof Uint8Array ? parseErrorBody(body, headers['content-type'], transport) : undefined,
-      retryAfter: retryAfterMs(headers, settings.clock.wallNow()),
-    })
-  }
-
-  #isRepeatable(error: unknown): boolean {
-    return isRepeatable({
-      error,
-      method: this.prepared.wire.method,
-      retryStatusCodes: this.core.settings.retryStatusCodes,
-      serverSays: shouldRetry(this.headers),
-      safeToRepeat: this.prepared.safeToRepeat,
-      replayable: this.prepared.body.replayable,
-      neverSent:
-        this.#hops === 0 &&
-        (Number.isNaN(this.#sentAt) || (error instanceof NetworkError && error.neverSent)),
-      answered: this.#answered,
-      attempt: this.attempt,
-    })
-  }
-
-  /** Once more, if that can be afforded. */
-  #retry(error: unknown): void {
-    const core = this.core
-    const { clock, maxRetryAfter, jitter, random } = core.settings
-    const decision = retryDecision({
-      attempt: this.attempt,
-      retries: Infinity,
-      retryable: true,
-      retryAfterMs: (error as { retryAfter?: number }).retryAfter,
-      maxRetryAfterMs: maxRetryAfter,
-      backoff: core.tools.backoff,
-      decorrelated: jitter === 'decorrelated',
-      previousDelayMs: this.#pauseMs,
-      now: clock.now(),
-      deadlineAt: this.deadlineAt,
-      budget: core.tools.budget,
-      random,
-    })
-    if (decision.action === 'stop') {
-      if (core.settings.enableLogging)
-        core.log('debug', 'no retry', { ...this.#about, reason: decision.reason })
-      this.fail(error)
-      return
-    }
-    const { delayMs: delay } = decision
-    this.discard(this.data)
-    this.#pauseMs = delay
-    core.counters.retries += 1
-    if (error instanceof CommsError) error.attempts = this.attempts
-    this.tell('warn', 'retry', { attempt: this.attempt, delay: Math.ceil(delay), error })
-    this.#earlier = this.timings
-    this.#wait(delay, () => this.#startAttempt(this.now()))
-  }
-
-  #endAttempt(outcome: Outcome): void {
-    this.#running = false
-    this.#endedAt = this.now()
-    this.core.tools.deadlines.cancel(this)
-    this.#giveBack(outcome, this.#endedAt)
-  }
-
-  #giveBack(outcome: Outcome, now: number): void {
-    if (this.#permit === REFUSED) return
-    this.#breaker?.record(this.#permit, outcome, now, now - this.#attemptAt)
-    this.#permit = REFUSED
   }
 
   /** It has been answered. */
-  protected deliver(): void {
-    const core = this.core
-    this.finish()
-    core.counters.successfulRequests += 1
-    if (core.hears('response')) {
-      const { status, attempts, timings } = this
-      const duration = this.#endedAt - this.#startedAt
-      this.tell('debug', 'response', { status, attempts, duration, timings })
-    }
-    this.#resolve(this)
+  override resolve(): void {
+    const attempt = this.latest as Attempt
+    if (attempt.data instanceof ReadableStream) this.#guard(attempt, attempt.data)
+    else this.#deliver(attempt)
   }
 
   /** It has failed for good. */
-  protected fail(error: unknown): void {
-    if (this.#over) return
-    this.discard(this.data)
-    this.finish()
-    this.core.counters.failedRequests += 1
-    const { attempts } = this
+  override reject(error: unknown): void {
+    if (this.isOver) return
+    const { core, latest, attempts } = this
+    const { raw, hedge } = this.options
+    // Who asked for the answer as it is gets it, whatever its status.
+    if (raw && error instanceof ApiError && latest?.status === error.status) {
+      this.resolve()
+      return
+    }
+    latest?.discard()
+    this.#finish()
     if (error instanceof CommsError) error.attempts = attempts
-    const duration = this.now() - this.#startedAt
-    this.tell('warn', 'failure', { error, attempts, duration })
-    this.reject(error)
+    const aborted = error instanceof AbortError
+    // A race that is lost, or left by its caller, is counted where it is run: as if this had never been.
+    if (!aborted || !hedge) {
+      core.counters.failedRequests += 1
+      if (aborted) core.counters.aborted += 1
+      this.tell('warn', 'failure', { error, attempts, duration: this.#duration })
+    }
+    if (this.#starting) super.reject(fromCaller(error, core.call))
+    else this.rejectLate(error)
   }
 
-  /** Lets go of all that it holds. */
-  protected finish(): void {
-    this.#over = true
-    this.core.tools.deadlines.cancel(this)
-    this.#release?.()
-    this.core.live.delete(this)
-  }
-
-  /** Lets go of a body that nobody will read: nothing to do where it has come as a whole. */
-  protected discard(_body: unknown): void {}
-
-  protected tell<K extends Exclude<keyof ApiClientEvents, 'breaker' | 'learned'>>(
+  tell<K extends Exclude<keyof ApiClientEvents, 'breaker' | 'learned'>>(
     level: 'debug' | 'warn',
     event: K,
     fields: Omit<ApiClientEvents[K][0], 'method' | 'url'>,
   ): void {
     if (!this.core.hears(event)) return
-    this.core.tell(level, event, { ...this.#about, ...fields } as ApiClientEvents[K][0])
+    this.core.tell(level, event, { ...this.about, ...fields } as ApiClientEvents[K][0])
   }
 
   /** What events and errors go by: the method as it was asked, the URL as redirects have made it. */
-  get #about() {
-    return { method: this.prepared.wire.method, url: this.url }
+  get about() {
+    const { wire, target } = this.prepared
+    return { method: wire.method, url: this.latest?.url ?? redactUrl(target.origin + target.path) }
+  }
+
+  get #duration(): number {
+    return this.core.settings.clock.now() - this.#startedAt
+  }
+
+  /** The stream of an answer ends with the caller's signal, its deadline, the server's silence or the client. */
+  #guard(attempt: Attempt, stream: ReadableStream<Uint8Array>): void {
+    const { core, deadlineAt } = this
+    const { idleTimeout, signal, callerSignal = signal } = this.options
+    this.underway = { interrupt: (error) => this.reject(error) }
+    Promise.resolve(guarding()).then(
+      ({ guardStream }) => {
+        if (this.isOver) return
+        attempt.data = guardStream(stream, core, {
+          idleTimeoutMs: idleTimeout ?? core.settings.idleTimeout,
+          deadlineAt,
+          signal: callerSignal,
+          url: attempt.url,
+          attempts: this.attempts,
+          translate: this.options.bodyError,
+        })
+        this.#deliver(attempt)
+      },
+      (error) => this.reject(error),
+    )
+  }
+
+  #deliver(attempt: Attempt): void {
+    if (this.isOver) return
+    const { core, attempts } = this
+    this.#finish()
+    core.counters.successfulRequests += 1
+    if (core.hears('response')) {
+      const { status, timings, endedAt } = attempt
+      this.tell('debug', 'response', { status, attempts, duration: endedAt - this.#startedAt, timings })
+    }
+    super.resolve(this.#wanted === 'data' ? attempt.data : attempt)
+  }
+
+  /** Lets go of all that it holds. */
+  #finish(): void {
+    this.isOver = true
+    this.#release?.()
+    this.core.live.delete(this)
   }
 }
 
-function isSuccess(status: number): boolean {
-  return status >= 200 && status < 300
-}
-
-function isRedirect(status: number): boolean {
-  return /^30[12378]$/.test(String(status))
+/** While a call starts its caller is on the stack, if too deep to be seen: our own part, down to `entry`, is left out. */
+export function fromCaller(error: unknown, entry: (...args: never) => unknown): unknown {
+  if (error instanceof CommsError) Error.captureStackTrace?.(error, entry)
+  return error
 }

@@ -7,6 +7,7 @@ import { lazily } from '../core/lazily.ts'
 import { checkOptions, withDefaults } from '../core/options.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
 import { backoffDelay } from '../policies/backoff.ts'
+import type { Inner } from '../policies/layer.ts'
 import type { Bucket } from '../policies/rateLimiter/keyedBuckets.ts'
 import { RateLimiter } from '../policies/rateLimiter/RateLimiter.ts'
 import type { TokenQueue, TokenRequest } from '../policies/rateLimiter/TokenQueue.ts'
@@ -15,7 +16,7 @@ import { RetryBudget } from '../policies/retry/retryBudget.ts'
 import { Deadlines } from '../policies/timeout/Deadlines.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
-import { Call } from './call.ts'
+import { Call, fromCaller, type Wanted } from './call.ts'
 import type { ApiClientEvents } from './events.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './interceptors.ts'
 import {
@@ -26,6 +27,7 @@ import {
   clientRules,
   requestRules,
 } from './options.ts'
+import { pipelineOf } from './pipeline.ts'
 import { Requests } from './requests.ts'
 
 /** Something under way that has to end when the client is disposed of. */
@@ -54,8 +56,6 @@ export class ClientCore {
   readonly breakers: Breakers
   /** Calls under way, streams that are being read included. */
   readonly live = new SlotList<Live>()
-  /** What runs a call of which nothing more is asked. */
-  readonly Call = Call
   /** Counts since the start. */
   readonly counters = {
     totalRequests: 0,
@@ -75,6 +75,7 @@ export class ClientCore {
   #requests: Requests
   #limiter: RateLimiter | undefined
   #tools: ReturnType<typeof makeTools> | undefined
+  #pipeline: Inner<Call> | undefined
 
   /** @throws TypeError, RangeError or CommsError for options that cannot be used */
   constructor(options: ApiClientOptions, events: Emitter<ApiClientEvents>) {
@@ -126,24 +127,27 @@ export class ClientCore {
   }
 
   /**
-   * Starts a call, which ends through one of the two functions.
-   * @param Kind what `elaborate` makes of `Call`, where more is asked than the parsed body
-   * @throws what is wrong with what was asked for
+   * Starts a call.
+   * @returns the promise of what is wanted of its answer; rejects with what is wrong with what was asked for, too
    */
-  start(
+  call(
     method: string,
     url: string | URL,
     data: unknown,
     options: CallOptions,
-    resolve: (call: Call) => void,
-    reject: (error: unknown) => void,
-    Kind = Call,
-  ): void {
-    this.check(options)
-    const prepared = this.requests.prepare(method, url, data, options)
-    // A category that does not exist is a mistake of the caller, whether or not there is a token left.
-    if (options.rateCategory !== undefined) this.limiter.getInfo(prepared.endpoint, options.rateCategory)
-    new Kind(this, prepared, options, resolve, reject).start()
+    wanted: Wanted,
+  ): Promise<unknown> {
+    try {
+      this.check(options)
+      const prepared = this.requests.prepare(method, url, data, options)
+      // A category that does not exist is a mistake of the caller, whether or not there is a token left.
+      if (options.rateCategory !== undefined) this.limiter.getInfo(prepared.endpoint, options.rateCategory)
+      const call = new Call(this, prepared, options, wanted)
+      call.start()
+      return call.promise
+    } catch (error) {
+      return Promise.reject(fromCaller(error, this.call))
+    }
   }
 
   /** @throws CommsError `DISPOSED`; TypeError or RangeError naming the option */
@@ -161,6 +165,12 @@ export class ClientCore {
   get tools(): ReturnType<typeof makeTools> {
     this.#tools ??= makeTools(this.settings)
     return this.#tools
+  }
+
+  /** What every call goes through. */
+  get pipeline(): Inner<Call> {
+    this.#pipeline ??= pipelineOf(this)
+    return this.#pipeline
   }
 
   /**
@@ -212,15 +222,20 @@ export class ClientCore {
     const parts = Object.entries(rest)
       .filter(([, value]) => !Array.isArray(value))
       .map(([name, value]) => `, ${name} ${value}`)
-    this.settings.logger[level](`${method} ${url}: ${what}${parts.join('')}`)
+    const { logger } = this.settings
+    try {
+      logger[level](`${method} ${url}: ${what}${parts.join('')}`)
+    } catch (error) {
+      // As with listeners: what is told changes nothing of what happens.
+      console.error('the logger threw:', error)
+    }
   }
 
   dispose(): void {
     if (this.disposed) return
     this.disposed = true
-    const error = disposedError()
-    for (const live of this.live.snapshot()) live.end(error)
-    this.#queue?.clear(error)
+    for (const live of this.live.snapshot()) live.end(disposedError())
+    this.#queue?.clear(disposedError())
     this.transport.dispose()
   }
 }

@@ -4,17 +4,17 @@ import { AbortError } from '../core/errors.ts'
 import { isIdempotent } from '../http/idempotency.ts'
 import { Coalescer } from '../policies/coalesce/coalesce.ts'
 import type { Policy } from '../policies/Policy.ts'
-import type { Call } from './call.ts'
+import type { Answer } from './attempt.ts'
 import type { ClientCore } from './core.ts'
 import type { CallOptions } from './options.ts'
 
 /** Starts a call and resolves to it once it is answered. */
-export type Start = (options: CallOptions) => Promise<Call>
+export type Start = (options: CallOptions) => Promise<Answer>
 
 export class Sharing {
   readonly #core: ClientCore
   readonly #hedge: Policy | undefined
-  readonly #coalescer: Coalescer<Call> | undefined
+  readonly #coalescer: Coalescer<Answer> | undefined
 
   constructor(core: ClientCore) {
     const { hedge, coalesce } = core.settings
@@ -24,7 +24,7 @@ export class Sharing {
   }
 
   /** @param given its `deadlineAt` holds for all calls together */
-  run(method: string, url: string | URL, given: CallOptions, start: Start): Promise<Call> {
+  run(method: string, url: string | URL, given: CallOptions, start: Start): Promise<Answer> {
     const options = { ...given, deadlineAt: this.#core.deadlineOf(given) }
     // A body that is read once cannot be shared.
     const streams = options.raw === true || options.responseType === 'stream'
@@ -40,12 +40,16 @@ export class Sharing {
   }
 
   /** Only what may run twice is hedged. */
-  async #hedged(method: string, options: CallOptions & { deadlineAt: number }, start: Start): Promise<Call> {
+  async #hedged(
+    method: string,
+    options: CallOptions & { deadlineAt: number },
+    start: Start,
+  ): Promise<Answer> {
     if (!this.#hedge || !isIdempotent(method)) return start(options)
     const { counters, tools, settings } = this.#core
     const { signal, deadlineAt } = options
     const inherited = { ...options, callerSignal: options.callerSignal ?? signal }
-    let first: Promise<Call> | undefined
+    let first: Promise<Answer> | undefined
     try {
       return await this.#hedge.execute(
         (inner) => {

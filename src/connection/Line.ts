@@ -11,6 +11,7 @@ import type { LineSocket, NetworkHint, Platform, SocketSink } from './LineSocket
 import { ConnectionMachine, type ConnectionState, type LineEffect, type LineEvent } from './machine.ts'
 import type { ResolvedConnectionOptions } from './options.ts'
 import type { CloseInfo } from './reconnect.ts'
+import type { FailedUpgrade } from './subprotocolOffer.ts'
 
 /** What is spoken on a line beyond the app's own frames: a session. */
 export interface LineProtocol {
@@ -43,7 +44,7 @@ export interface LineOwner {
    * The line, or an attempt at one, has ended by itself: asked once for each.
    * @returns what is to follow; `undefined` where no session decides it
    */
-  ended(close: CloseInfo): CloseDecision | undefined
+  ended(close: CloseInfo, upgrade: FailedUpgrade): CloseDecision | undefined
   /** The line has proved good. */
   stable(): void
   /** A function of the app failed. */
@@ -75,6 +76,8 @@ export class Line implements SocketSink {
   #armedWall = 0
   #polling: AbortController | undefined
   #unwatch: (() => void) | undefined
+  /** Whether anything came in since the line was open: a session's `opened` only opens it. */
+  #heard = false
   /** Milliseconds that the latest answered ping took. */
   latency: number | undefined
 
@@ -174,7 +177,7 @@ export class Line implements SocketSink {
 
   /** Ends the connection with a code, without waiting for an answer. `decision`: what is to follow. */
   hangUp(code: number, reason: string, decision: CloseDecision, error?: Error): void {
-    this.#socket?.close(code, reason)
+    this.#socket?.beginClose(code, reason)
     this.step({ type: 'ended', close: { code, reason, wasClean: false }, error, decision })
   }
 
@@ -189,6 +192,7 @@ export class Line implements SocketSink {
   }
 
   alive(): void {
+    this.#heard = true
     const heartbeat = this.#heartbeat
     if (!heartbeat) return
     if (heartbeat.pingedAt < Infinity && !this.#pongsTell) this.latency = this.#now - heartbeat.pingedAt
@@ -205,14 +209,15 @@ export class Line implements SocketSink {
     this.#destination.sawPong()
   }
 
-  ended(close: CloseInfo, error?: Error): void {
+  ended(close: CloseInfo, error?: Error, upgrade: FailedUpgrade = 'unknown'): void {
     const { state } = this
-    const decision = state === 'connecting' || state === 'open' ? this.#owner.ended(close) : undefined
-    this.step({ type: 'ended', close, error, decision })
+    const decision =
+      state === 'connecting' || state === 'open' ? this.#owner.ended(close, upgrade) : undefined
+    this.step({ type: 'ended', close, error, heard: this.#heard, decision })
   }
 
-  failed(error: Error): void {
-    this.ended({ code: 1006, reason: error.message, wasClean: false }, error)
+  failed(error: Error, upgrade: FailedUpgrade): void {
+    this.ended({ code: 1006, reason: error.message, wasClean: false }, error, upgrade)
   }
 
   get #now(): number {
@@ -233,11 +238,11 @@ export class Line implements SocketSink {
         this.#drop()
         break
       case 'expire':
-        this.ended(effect.close, effect.error)
+        this.ended(effect.close, effect.error, 'unanswered')
         break
       case 'closeSocket':
         if (!this.#protocol?.goodbye(this.state === 'disposed'))
-          this.#socket?.close(effect.code, effect.reason)
+          this.#socket?.beginClose(effect.code, effect.reason)
         break
       case 'poll':
         void this.#poll()
@@ -256,6 +261,7 @@ export class Line implements SocketSink {
 
   #entered(before: ConnectionState): void {
     const { state } = this
+    this.#heard = false
     this.#heartbeat = state === 'open' ? new Heartbeat(this.#now, this.#options) : undefined
     // A line that is given up or closed must not be held by the page's listeners.
     if (state === 'closed' || state === 'failed' || state === 'disposed') {
@@ -294,7 +300,7 @@ export class Line implements SocketSink {
         this,
       )
     } catch (error) {
-      if (attempt === this.#attempting) this.failed(asError(error))
+      if (attempt === this.#attempting) this.failed(asError(error), 'unanswered')
     }
   }
 

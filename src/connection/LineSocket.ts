@@ -3,6 +3,7 @@
 import type { Frame, Payload, Utf8Length } from './encoding.ts'
 import type { WebSocketClass } from './options.ts'
 import type { CloseInfo } from './reconnect.ts'
+import type { FailedUpgrade } from './subprotocolOffer.ts'
 
 /** A socket as the line needs it. After `drop` it must say nothing more to its sink, and raise nothing. */
 export interface LineSocket {
@@ -20,7 +21,7 @@ export interface LineSocket {
   /** Sends a protocol ping; absent where the platform has none. */
   protocolPing?(): void
   /** Begins the closing handshake. */
-  close(code: number, reason: string): void
+  beginClose(code: number, reason: string): void
   /** Ends it now, in whatever state it is, without waiting for anybody. */
   drop(): void
 }
@@ -36,7 +37,8 @@ export interface SocketSink {
   /** A ping or pong frame came in. */
   alive(): void
   ended(close: CloseInfo): void
-  failed(error: Error): void
+  /** @param upgrade what is known of the upgrade, if there has been no `opened` */
+  failed(error: Error, upgrade: FailedUpgrade): void
 }
 
 /** What a socket is opened with. */

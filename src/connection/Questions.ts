@@ -3,7 +3,7 @@
 
 import { onAbort } from '../core/abort.ts'
 import type { Clock, TimerHandle } from '../core/clock.ts'
-import { AbortError, CommsError, type ErrorCode, TimeoutError } from '../core/errors.ts'
+import { AbortError, type ErrorCode, ReplyError, TimeoutError } from '../core/errors.ts'
 import type { LostSession } from './events.ts'
 import { type Reply, ReplyBuffer } from './Reply.ts'
 import type { Receipt } from './receipt.ts'
@@ -18,12 +18,24 @@ export interface AssistantMessage {
   start?: boolean
   end?: boolean
   state?: string
-  /** With `end`: the assistant failed, what came is not the whole answer. */
-  error?: boolean
+  /** With `end`: what came is not the whole answer. Other backends say `true`. */
+  error?: boolean | { code: string; message: string }
 }
 
 /** What comes, as far as it has been looked at: a piece of an answer, or the refusal of a question. */
-type Heard = Partial<Omit<AssistantMessage, 'type'> & { type: string; message: string }>
+type Heard = Partial<Omit<AssistantMessage, 'type'> & { type: string; message: string; code: string }>
+
+/** Why there is no whole answer, as the backend says. */
+type Fault = { readonly code: string; readonly message: string }
+
+/** What came as the reason; of another form it is put into words. */
+function faultOf(came: unknown, unknown: string): Fault {
+  const { code, message } = (came ?? {}) as Partial<Record<keyof Fault, unknown>>
+  return {
+    code: typeof code === 'string' ? code : unknown,
+    message: typeof message === 'string' ? message : 'it gave no reason',
+  }
+}
 
 /** What it needs of the line. */
 export interface QuestionLine {
@@ -124,12 +136,17 @@ export class Questions {
     const id = message?.request_id
     const question = this.#waiting.get(id)
     if (!message || !question) return
-    const { type, content, end, error } = message
+    const { type, content, start, end, error } = message
     question.heardAt = this.#clock.now()
+    if (start) question.reply.start()
     if (typeof content === 'string') question.reply.push(content)
-    if (type === 'error') this.#finish(id, 'REMOTE', `the backend refused the question: ${message.message}`)
-    else if (end && error) this.#finish(id, 'REMOTE', 'the assistant failed before the reply ended')
-    else if (end) this.#finish(id)
+    if (type === 'error') {
+      const remote = faultOf(message, 'BAD_REQUEST')
+      this.#finish(id, 'REMOTE', `the backend refused the question: ${remote.message}`, remote)
+    } else if (end && error) {
+      const remote = faultOf(error, 'FAILED')
+      this.#finish(id, 'REMOTE', `the reply is not whole: ${remote.message}`, remote)
+    } else if (end) this.#finish(id)
   }
 
   #fail(code: ErrorCode, message: string, concerns: (question: Question) => boolean = () => true): void {
@@ -144,13 +161,14 @@ export class Questions {
   }
 
   /** It waits no longer: the reply has ended, or ends with an error. */
-  #finish(id: unknown, code?: ErrorCode, message = ''): Question | undefined {
+  #finish(id: unknown, code?: ErrorCode, message = '', remote?: Fault): Question | undefined {
     const question = this.#waiting.get(id)
     if (!question) return undefined
     this.#waiting.delete(id)
     this.#clock.clearTimeout(question.timer)
     question.stopListening?.()
-    question.reply.end(code && new CommsError(message, { code }))
+    const { reply } = question
+    reply.end(code && new ReplyError(message, { code, requestId: reply.id, text: reply.soFar, remote }))
     return question
   }
 

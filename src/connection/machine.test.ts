@@ -59,8 +59,8 @@ describe('the life of a line', () => {
     const decision = { action: 'backoff', notBefore: 9000 } as const
     expect(step({ type: 'ended', close: cut, decision }, 20)).toEqual([
       'drop',
-      'close',
       'error',
+      'close',
       'reconnecting',
     ])
     expect(machine.state).toMatchObject({ kind: 'waiting', dueAt: 9000 })
@@ -84,7 +84,7 @@ describe('the life of a line', () => {
     expect(machine.attempts).toBe(0)
   })
 
-  it('a line that was open for less than stableAfter does not start the count anew', () => {
+  it('a line that was never heard from does not start the count anew before stableAfter', () => {
     const { machine, step } = setUp({ healthUrl: false })
     step({ type: 'connect' }, 0)
     step({ type: 'ended', close: cut }, 0)
@@ -94,18 +94,59 @@ describe('the life of a line', () => {
     expect(machine.attempts).toBe(1)
   })
 
-  it('closed with 1000 it stays closed, and so it does when shouldReconnect says no', () => {
-    const { machine, step } = setUp({ shouldReconnect: ({ code }) => code !== 4001 })
+  it('closed with 1000 by the server it stays closed, and says so', () => {
+    const { machine, step } = setUp()
     step({ type: 'connect' }, 0)
     step({ type: 'opened' }, 0)
-    expect(step({ type: 'ended', close: { code: 1000, reason: '', wasClean: true } }, 1)).toEqual([
+    const goodbye = { code: 1000, reason: 'done', wasClean: true }
+    const effects = machine.step({ type: 'ended', close: goodbye }, 1)
+    expect(effects.map((effect) => ('name' in effect ? effect.name : effect.do))).toEqual([
       'drop',
+      'error',
       'close',
     ])
+    expect(effects[1]).toMatchObject({ event: { code: 'CLOSED_BY_SERVER' } })
     expect(machine.state.kind).toBe('closed')
-    step({ type: 'connect' }, 2)
-    step({ type: 'opened' }, 2)
-    step({ type: 'ended', close: { code: 4001, reason: '', wasClean: true } }, 3)
+  })
+
+  it.each([1000, 1001, 1006, 4001])('shouldReconnect decides about %i', (code) => {
+    for (const says of [true, false]) {
+      const asked: number[] = []
+      const shouldReconnect = (close: { code: number }) => {
+        asked.push(close.code)
+        return says
+      }
+      const { machine, step } = setUp({ shouldReconnect })
+      step({ type: 'connect' }, 0)
+      step({ type: 'opened' }, 0)
+      const told = step({ type: 'ended', close: { code, reason: '', wasClean: true } }, 1)
+      expect(asked).toEqual([code])
+      expect(told).toEqual(says ? ['drop', 'close', 'reconnecting'] : ['drop', 'close'])
+      expect(machine.state.kind).toBe(says ? 'waiting' : 'closed')
+    }
+  })
+
+  it.each([1000, 1006])('shouldReconnect that throws is reported, and %i is taken as without it', (code) => {
+    const { machine, step } = setUp({
+      shouldReconnect: () => {
+        throw new Error('of the app')
+      },
+    })
+    step({ type: 'connect' }, 0)
+    step({ type: 'opened' }, 0)
+    const told = step({ type: 'ended', close: { code, reason: '', wasClean: true } }, 1)
+    const errors = code === 1000 ? ['error', 'error'] : ['error']
+    expect(told.slice(0, -1)).toEqual(['drop', ...errors, 'close'].slice(0, told.length - 1))
+    expect(machine.state.kind).toBe(code === 1000 ? 'closed' : 'waiting')
+  })
+
+  it('a 1000 that the app asked for is no error, and nobody is asked about it', () => {
+    const { machine, step } = setUp({ shouldReconnect: () => expect.unreachable() })
+    step({ type: 'connect' }, 0)
+    step({ type: 'opened' }, 0)
+    step({ type: 'close', code: 1000, reason: '' }, 1)
+    const close = { code: 1000, reason: '', wasClean: true }
+    expect(step({ type: 'ended', close }, 2)).toEqual(['drop', 'close'])
     expect(machine.state.kind).toBe('closed')
   })
 

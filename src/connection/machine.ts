@@ -26,7 +26,14 @@ export interface LineOptions extends ReconnectOptions {
 /** `dueAt`: when something has to happen at the latest; `byHealth`: a healthy answer was the cause of this attempt. */
 export type LineState =
   | { readonly kind: 'idle' | 'closed' | 'failed' | 'disposed' }
-  | { readonly kind: 'connecting' | 'open'; readonly dueAt: number; readonly byHealth: boolean }
+  | { readonly kind: 'connecting'; readonly dueAt: number; readonly byHealth: boolean }
+  /** `dueAt`: when it will have proved good. */
+  | {
+      readonly kind: 'open'
+      readonly dueAt: number
+      readonly byHealth: boolean
+      readonly stable: boolean
+    }
   /** `pollAt`: when the health address is to be asked, or, once it is being asked, has failed to answer. */
   | { readonly kind: 'waiting'; readonly dueAt: number; readonly pollAt: number; readonly polling: boolean }
   | { readonly kind: 'closing'; readonly dueAt: number; readonly close: CloseInfo }
@@ -43,6 +50,8 @@ export type LineEvent =
       readonly type: 'ended'
       readonly close: CloseInfo
       readonly error?: Error | undefined
+      /** Whether anything but its end was heard from the other side since the line was open. */
+      readonly heard?: boolean | undefined
       /** What the session has decided to follow; absent where there is none. */
       readonly decision?: CloseDecision | undefined
     }
@@ -85,10 +94,14 @@ export type LineEffect =
       readonly event: { attempts: number }
     }
 
+type EndedEvent = Extract<LineEvent, { type: 'ended' }>
+
 export class ConnectionMachine {
   state: LineState = { kind: 'idle' }
-  /** Automatic attempts since the last stable line: manual ones do not count. */
+  /** Automatic attempts since the last line that worked: manual ones do not count. */
   attempts = 0
+  /** Lines in a row that worked, and were cut before they were stable. */
+  youngDeaths = 0
   /** The health address said yes and the upgrade was refused all the same: then only the backoff decides. */
   #healthMisled = false
   readonly #options: LineOptions
@@ -122,12 +135,15 @@ export class ConnectionMachine {
       case 'connect':
         if (kind === 'connecting' || kind === 'open') return
         if (kind === 'closing') end(todo, { ...state.close, wasClean: false })
-        if (kind !== 'waiting') this.attempts = 0
+        if (kind !== 'waiting') {
+          this.attempts = 0
+          this.youngDeaths = 0
+        }
         this.#attempt(now, todo, false)
         return
       case 'opened':
         if (kind !== 'connecting') return
-        this.state = { ...state, kind: 'open', dueAt: now + this.#options.stableAfter }
+        this.state = { ...state, kind: 'open', dueAt: now + this.#options.stableAfter, stable: false }
         return
       case 'ended':
         this.#ended(event, now, todo)
@@ -183,7 +199,7 @@ export class ConnectionMachine {
     this.#attempt(now, todo, byHealth)
   }
 
-  #ended(event: LineEvent & { type: 'ended' }, now: number, todo: LineEffect[]): void {
+  #ended(event: EndedEvent, now: number, todo: LineEffect[]): void {
     const { state } = this
     const { close, error } = event
     if (state.kind === 'closing') {
@@ -191,10 +207,16 @@ export class ConnectionMachine {
       end(todo, close, error)
     }
     if (state.kind !== 'connecting' && state.kind !== 'open') return
-    end(todo, close, error)
-    if (state.kind === 'open' && now >= state.dueAt) this.#stable()
-    else this.#healthMisled ||= state.byHealth
+    todo.push({ do: 'drop' })
+    if (error) todo.push({ do: 'tell', name: 'error', event: error })
+    if (state.kind === 'open' && (state.stable || now >= state.dueAt)) this.#stable()
+    // A line that was ended in order, with 1000, was not cut.
+    else if (state.kind === 'open' && event.heard && close.code !== 1000) {
+      this.#worked()
+      this.youngDeaths += 1
+    } else this.#healthMisled ||= state.byHealth
     const decision = this.#decide(event, now, todo)
+    todo.push({ do: 'tell', name: 'close', event: close })
     if (decision.action === 'wait') {
       const { delayMs: delay } = decision
       const { healthUrl, healthInterval } = this.#options
@@ -212,25 +234,34 @@ export class ConnectionMachine {
     }
   }
 
-  #decide(
-    { close, decision }: LineEvent & { type: 'ended' },
-    now: number,
-    todo: LineEffect[],
-  ): ReconnectDecision {
-    const state = { now, attempts: this.attempts, decision }
+  #decide({ close, error, decision: of }: EndedEvent, now: number, todo: LineEffect[]): ReconnectDecision {
+    const tell = (event: Error) => todo.push({ do: 'tell', name: 'error', event })
+    let asked = this.#options.shouldReconnect !== undefined
+    const { attempts, youngDeaths } = this
+    const state = { now, attempts, youngDeaths, decision: of }
+    let decision: ReconnectDecision
     try {
-      return reconnectDecision(close, state, this.#options, this.#random)
-    } catch (error) {
-      // The app's shouldReconnect threw: that is no reason to stay down.
-      todo.push({ do: 'tell', name: 'error', event: toError(error) })
+      decision = reconnectDecision(close, state, this.#options, this.#random)
+    } catch (thrown) {
+      // The app's shouldReconnect threw: then what holds without it.
+      tell(toError(thrown))
+      asked = false
       const options = { ...this.#options, shouldReconnect: undefined }
-      return reconnectDecision(close, state, options, this.#random)
+      decision = reconnectDecision(close, state, options, this.#random)
     }
+    if (close.code === 1000 && decision.action === 'stop' && !asked && !error) tell(closedByServer(close))
+    return decision
+  }
+
+  /** The series of failed attempts is over. */
+  #worked(): void {
+    this.attempts = 0
+    this.#healthMisled = false
   }
 
   #stable(): void {
-    this.attempts = 0
-    this.#healthMisled = false
+    this.#worked()
+    this.youngDeaths = 0
   }
 
   #poll(dueAt: number, now: number, todo: LineEffect[]): void {
@@ -263,7 +294,7 @@ export class ConnectionMachine {
       }
       case 'open':
         this.#stable()
-        this.state = { kind: 'open', dueAt: Infinity, byHealth: false }
+        this.state = { kind: 'open', dueAt: Infinity, byHealth: false, stable: true }
         todo.push({ do: 'stable' })
         return
       case 'waiting':
@@ -288,6 +319,13 @@ function end(todo: LineEffect[], close: CloseInfo, error?: Error): void {
   todo.push({ do: 'drop' })
   if (error) todo.push({ do: 'tell', name: 'error', event: error })
   todo.push({ do: 'tell', name: 'close', event: close })
+}
+
+/** A server that merely returns closes with 1000, too: the app has to learn that nothing more will come. */
+function closedByServer({ reason }: CloseInfo): CommsError {
+  const why = reason && ` (${reason})`
+  const message = `the server closed the connection with 1000${why}: it stays closed until connect(), unless shouldReconnect says otherwise`
+  return new CommsError(message, { code: 'CLOSED_BY_SERVER' })
 }
 
 /** What the app's functions throw may be anything. */

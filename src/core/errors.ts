@@ -22,12 +22,15 @@ export type ErrorCode =
   | 'INSECURE_URL'
   | 'UNSUPPORTED'
   | 'LOAD_FAILED'
+  | 'CALLBACK_FAILED'
   | 'DISPOSED'
   | 'QUEUE_FULL'
   | 'DROPPED'
   | 'CANCELLED'
   | 'CONNECTION'
+  | 'CLOSED_BY_SERVER'
   | 'REMOTE'
+  | 'RESTARTED'
   | 'PROTOCOL'
   | 'SESSION_LOST'
   | 'STORAGE'
@@ -171,6 +174,29 @@ export class RateLimitError extends CommsError {
   }
 }
 
+/** The answer to a question did not come, or not whole. */
+export class ReplyError extends CommsError {
+  override readonly name = 'ReplyError'
+  readonly isReplyError = true
+  /** The id of the question. */
+  declare readonly requestId: string
+  /** What had come of the answer. */
+  declare readonly text: string
+  /** What the backend said, when it said something. */
+  declare readonly remote: { readonly code: string; readonly message: string } | undefined
+
+  constructor(
+    message: string,
+    init: CommsErrorInit & {
+      requestId: string
+      text: string
+      remote?: { readonly code: string; readonly message: string } | undefined
+    },
+  ) {
+    super(message, { ...init, remote: init.remote } as CommsErrorInit)
+  }
+}
+
 /** Too many calls were running and waiting already. */
 export class BulkheadError extends CommsError {
   override readonly name = 'BulkheadError'
@@ -193,4 +219,36 @@ export function abortedBy(signal: AbortSignal | undefined, message = 'aborted by
 /** What the caller asked for cannot be sent. */
 export function badRequest(message: string, cause?: unknown): CommsError {
   return new CommsError(message, { code: 'BAD_REQUEST', ...(cause !== undefined && { cause }) })
+}
+
+/** A function or object that the app has passed in threw, where nothing says that it may. */
+export function callbackFailed(who: string, cause: unknown): CommsError {
+  const text = cause instanceof Error ? cause.message || cause.name : String(cause)
+  return new CommsError(`${who} threw: ${text}`, { code: 'CALLBACK_FAILED', cause })
+}
+
+/** Calls what the app has passed in. @throws CommsError `CALLBACK_FAILED` naming it */
+export function fenced<T>(who: string, call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    throw callbackFailed(who, error)
+  }
+}
+
+const SAYS_NOTHING: ReadonlySet<string> = new Set<ErrorCode>([
+  'ABORTED',
+  'CIRCUIT_OPEN',
+  'RATE_LIMITED',
+  'BULKHEAD_FULL',
+  'THROTTLED',
+  'VALIDATION',
+  'DISPOSED',
+  'CALLBACK_FAILED',
+])
+
+/** Whether an error says nothing about the other side: the caller has left, a policy refused, a function of the app's threw. */
+export function saysNothing(error: unknown): boolean {
+  if (error instanceof CommsError) return SAYS_NOTHING.has(error.code)
+  return error instanceof Error && error.name === 'AbortError'
 }

@@ -126,16 +126,18 @@ describe('compose', () => {
       },
     })
     const place = bulkhead({ maxConcurrent: 1 })
-    await expect(compose(place, breaker).execute(() => Promise.reject(new Error('down')))).rejects.toBe(
-      thrown,
-    )
+    await expect(
+      compose(place, breaker).execute(() => Promise.reject(new Error('down'))),
+    ).rejects.toMatchObject({ code: 'CALLBACK_FAILED', message: 'onChange threw: listener', cause: thrown })
     expect(place.running).toBe(0)
     const hook = retry({
       handle: () => {
         throw thrown
       },
     })
-    await expect(compose(place, hook).execute(() => Promise.reject(new Error('down')))).rejects.toBe(thrown)
+    await expect(compose(place, hook).execute(() => Promise.reject(new Error('down')))).rejects.toMatchObject(
+      { code: 'CALLBACK_FAILED', message: 'handle threw: listener', cause: thrown },
+    )
     expect(place.running).toBe(0)
   })
 

@@ -1,6 +1,6 @@
 // Several policies as one.
 
-import { innermost, nest, Run } from './layer.ts'
+import { nestPolicies, runNested } from './layer.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from './Policy.ts'
 
 /**
@@ -15,12 +15,10 @@ export function compose(...policies: readonly Policy[]): Policy {
       )
     }
   }
-  const outermost = policies.reduceRight((inner, policy) => nest(policy, inner), innermost)
+  const outermost = nestPolicies(policies)
   return {
     execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-      const run = new Run(operation)
-      outermost.enter(run, context, run)
-      return run.promise as Promise<T>
+      return runNested(outermost, operation, context)
     },
   }
 }

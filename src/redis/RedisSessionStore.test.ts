@@ -49,6 +49,20 @@ function makeFleet() {
 const post = (payload: string) => ({ token: payload, stream: TEXT, payload, priority: 0, expiresAt: -1 })
 
 describe('a session in the engine', () => {
+  it.each(['}', '{', 'a}b', '{a}', 'a:m', ' ', 'a\r\nDEL b'])(
+    'cannot be named %j: the engine is not asked',
+    async (sid) => {
+      const { node, settle } = makeFleet()
+      const one = node()
+      await settle(one.store.find('s'))
+      const before = one.store.getStats().calls
+      expect(await settle(one.store.find(sid))).toBeUndefined()
+      const shown = { key: 'k', principal: 'p', epoch: 1 }
+      expect(await settle(one.store.shared.take(sid, shown), 0)).toBeUndefined()
+      expect(one.store.getStats().calls).toBe(before)
+    },
+  )
+
   it('gives a new server all that lies in the inbox, also what an earlier one had read and not taken', async () => {
     const { node, settle } = makeFleet()
     const one = node()

@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { sleep } from '../core/sleep.ts'
 import type { Credentials, SharedSessions, TakeResult } from '../session/sharedSessions.ts'
+import { isSid } from '../session/sid.ts'
 import type { SessionStore, SessionWrite, StoredSession, WriteResult } from '../session/store.ts'
 import { StorageError } from '../storage/StorageError.ts'
 import { EngineLink } from './EngineLink.ts'
@@ -179,6 +180,8 @@ class Store implements RedisSessionStore {
   }
 
   #find(sid: string, shown?: Credentials): Promise<TakeResult> {
+    // A brace in it would part its keys from each other in a cluster.
+    if (!isSid(sid)) return Promise.resolve(undefined)
     return this.#inTurn(sid, async () => {
       const deadline = this.#settings.clock.now() + this.#settings.lease + this.#settings.timeout
       await this.#enter()

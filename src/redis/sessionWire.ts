@@ -1,5 +1,6 @@
 // How sessions and their messages are written down in the engine, and read back.
 
+import { parseJson } from '../core/parseJson.ts'
 import type { Entry } from '../session/entry.ts'
 import { type Payload, TEXT } from '../session/frames.ts'
 import type { InboxMessage, PostedMessage } from '../session/sharedSessions.ts'
@@ -151,7 +152,7 @@ export function decodeClaim(sid: string, reply: readonly RedisReply[]): Claimed 
   const entries = pairs.filter((_, index) => index % 2 === 1).map(decodeEntry)
   const session: SessionRecord = {
     sid,
-    ...(JSON.parse(textOf(head)) as Omit<SessionHead, 'sid'>),
+    ...(parseJson(textOf(head)) as Omit<SessionHead, 'sid'>),
     epoch: numberOf(epoch),
     rx: numberOf(rx),
     done: [],
@@ -210,7 +211,7 @@ export function encodeNote(note: object, payload: Payload = ''): Uint8Array {
 export function decodeNote<Note>(bytes: Uint8Array): { note: Note; body: Uint8Array } | undefined {
   const end = bytes.indexOf(LINE)
   try {
-    return { note: JSON.parse(decoder.decode(bytes.subarray(0, end))), body: bytes.subarray(end + 1) }
+    return { note: parseJson(decoder.decode(bytes.subarray(0, end))) as Note, body: bytes.subarray(end + 1) }
   } catch {
     return undefined
   }

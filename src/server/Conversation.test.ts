@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest'
+import { VirtualClock } from '../testing/VirtualClock.ts'
 import { Conversation, type ReplyDelta } from './Conversation.ts'
-import type { Responder, ResponderContext } from './responder.ts'
+import { type Responder, type ResponderContext, ResponderError } from './responder.ts'
 
 const never = () => new Promise<never>(() => {})
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 function talk(
   respond: Responder['respond'],
-  overrides: Partial<{ maxQuestions: number; maxQuestionBytes: number }> = {},
+  overrides: Partial<{ maxQuestions: number; maxQuestionBytes: number; answerTimeout: number }> = {},
 ) {
+  const clock = new VirtualClock()
   const said: ReplyDelta[] = []
   const logged: string[] = []
   const line = { open: true, room: Promise.resolve() }
@@ -17,6 +19,8 @@ function talk(
     responder: { respond },
     maxQuestions: 3,
     maxQuestionBytes: 1000,
+    answerTimeout: 10_000,
+    clock,
     ...overrides,
     logger: { debug: log, info: log, warn: log, error: log },
     async say(delta) {
@@ -31,7 +35,12 @@ function talk(
       .map(({ content }) => content)
       .join('')
   const ended = () => said.filter(({ end }) => end).map(({ request_id }) => request_id)
-  return { conversation, said, logged, line, answer, ended }
+  /** How each answer ended: `whole`, or the code of its error. */
+  const fates = () =>
+    Object.fromEntries(
+      said.filter(({ end }) => end).map(({ request_id, error }) => [request_id, error?.code ?? 'whole']),
+    )
+  return { conversation, said, logged, line, answer, ended, fates, clock }
 }
 
 async function* words(...list: string[]) {
@@ -102,13 +111,15 @@ describe('a conversation', () => {
 
   it('refuses what would be too many questions, or too much of them', () => {
     const { conversation } = talk(never as never, { maxQuestions: 2, maxQuestionBytes: 100 })
-    expect(conversation.ask({ id: 'running', content: 'x' })).toBe(true)
-    expect(conversation.ask({ id: 'first', content: 'x'.repeat(60) })).toBe(true)
-    expect(conversation.ask({ id: 'large', content: 'x', image: 'x'.repeat(60) })).toBe(false)
-    expect(conversation.ask({ id: 'small', content: 'x' })).toBe(true)
-    expect(conversation.ask({ id: 'one more', content: 'x' })).toBe(false)
+    expect(conversation.ask({ id: 'running', content: 'x' })).toBeUndefined()
+    expect(conversation.ask({ id: 'first', content: 'x'.repeat(60) })).toBeUndefined()
+    expect(conversation.ask({ id: 'large', content: 'x', image: 'x'.repeat(60) })).toMatchObject({
+      code: 'QUEUE_FULL',
+    })
+    expect(conversation.ask({ id: 'small', content: 'x' })).toBeUndefined()
+    expect(conversation.ask({ id: 'one more', content: 'x' })).toMatchObject({ code: 'QUEUE_FULL' })
     conversation.stop('first')
-    expect(conversation.ask({ id: 'large', content: 'x', image: 'x'.repeat(60) })).toBe(true)
+    expect(conversation.ask({ id: 'large', content: 'x', image: 'x'.repeat(60) })).toBeUndefined()
   })
 
   it('a stop ends the answer with what has been said, and the next question has its turn', async () => {
@@ -173,6 +184,39 @@ describe('a conversation', () => {
       } as never,
     ],
     ['gives nothing to iterate', (() => undefined) as never],
+    ['gives something else than an iterator', (() => ({ [Symbol.asyncIterator]: () => 1 })) as never],
+    ['gives steps that are none', (() => ({ [Symbol.asyncIterator]: () => ({ next() {} }) })) as never],
+    [
+      'gives a step that cannot be read',
+      (() => ({
+        [Symbol.asyncIterator]: () => ({
+          next: () => ({
+            get done() {
+              throw new Error('no')
+            },
+          }),
+          return() {
+            throw new Error('neither')
+          },
+        }),
+      })) as never,
+    ],
+    [
+      'throws what cannot be looked at',
+      () => {
+        throw new Proxy(
+          {},
+          {
+            get() {
+              throw new Error('no')
+            },
+            getPrototypeOf() {
+              throw new Error('no')
+            },
+          },
+        )
+      },
+    ],
   ])(
     'a responder that %s ends the answer with an error, and the next is answered',
     async (_what, respond) => {
@@ -185,7 +229,7 @@ describe('a conversation', () => {
       conversation.ask({ id: 'b', content: 'x' })
       await conversation.finish()
       expect(said.filter(({ end }) => end)).toMatchObject([
-        { request_id: 'a', error: true },
+        { request_id: 'a', error: { code: 'FAILED', message: 'the assistant failed' } },
         { request_id: 'b' },
       ])
       expect(said.at(-1)).not.toHaveProperty('error')
@@ -231,10 +275,76 @@ describe('a conversation', () => {
     expect(conversation.pending).toBe(0)
   })
 
+  it('a responder may say why there is no answer; what else it throws is for the log', async () => {
+    const { conversation, said } = talk(async function* ({ id }) {
+      yield 'half'
+      if (id === 'a') throw new ResponderError('UPSTREAM', 'the model is overloaded')
+      throw Object.assign(new Error('password=hunter2'), { code: 'EPASSWORD' })
+    })
+    for (const id of ['a', 'b']) conversation.ask({ id, content: 'x' })
+    await conversation.finish()
+    expect(said.filter(({ end }) => end).map(({ error }) => error)).toEqual([
+      { code: 'UPSTREAM', message: 'the model is overloaded' },
+      { code: 'FAILED', message: 'the assistant failed' },
+    ])
+  })
+
+  it('a responder that falls silent is given up; the time its reader takes does not count', async () => {
+    const { conversation, fates, line, clock, logged } = talk(async function* ({ id }) {
+      yield 'half'
+      if (id === 'a') await never()
+    })
+    conversation.ask({ id: 'a', content: 'x' })
+    conversation.ask({ id: 'b', content: 'x' })
+    const room = Promise.withResolvers<void>()
+    await turn()
+    await clock.advance(9999)
+    expect(fates()).toEqual({})
+    line.room = room.promise
+    await clock.advance(1)
+    line.room = Promise.resolve()
+    room.resolve()
+    await conversation.finish()
+    expect(fates()).toEqual({ a: 'TIMEOUT', b: 'whole' })
+    expect(logged.join()).toContain('answerTimeout')
+  })
+
+  it.each<[string, (talk: Conversation) => unknown, Record<string, string>]>([
+    ['the asker stops it', (talk) => talk.stop('a'), { a: 'whole', b: 'whole' }],
+    ['the asker stops all', (talk) => talk.stop(), { a: 'whole', b: 'whole' }],
+    ['the backend shuts down', (talk) => talk.end('shutdown'), { a: 'GOING_AWAY', b: 'GOING_AWAY' }],
+    ['nobody is to be told', (talk) => talk.end('silently'), {}],
+    [
+      'the asker stops it while the backend shuts down',
+      (talk) => {
+        talk.end('shutdown')
+        talk.stop()
+      },
+      { a: 'GOING_AWAY', b: 'GOING_AWAY' },
+    ],
+  ])('an answer cut off because %s says so, begun or not', async (_why, cut, expected) => {
+    for (const notices of [true, false]) {
+      const settled: string[] = []
+      const { conversation, fates } = talk(async function* ({ id }, { signal }) {
+        yield 'half'
+        // One returns when it is told to stop, as if it were done; the other never hears of it.
+        if (id === 'a' && notices) await new Promise((resolve) => signal.addEventListener('abort', resolve))
+        else if (id === 'a') await never()
+      })
+      for (const id of ['a', 'b']) conversation.ask({ id, content: 'x' }, () => settled.push(id))
+      await turn()
+      cut(conversation)
+      await conversation.finish()
+      expect(fates()).toEqual(expected)
+      // What is not told is not settled: who goes on with it is handed it.
+      expect(settled.sort()).toEqual(Object.keys(expected))
+    }
+  })
+
   it('takes nothing after its end', async () => {
     const { conversation } = talk(() => words('x'))
-    conversation.end()
-    expect(conversation.ask({ id: 'a', content: 'x' })).toBe(false)
+    conversation.end('silently')
+    expect(conversation.ask({ id: 'a', content: 'x' })).toMatchObject({ code: 'GOING_AWAY' })
     await conversation.finish()
   })
 })

@@ -1,9 +1,11 @@
 // One user's talk with the assistant: questions in turn, answers as deltas, stops. It knows no socket: what it says goes to
 // `say`, which resolves when the other side can take more.
 
+import type { Clock, TimerHandle } from '../core/clock.ts'
 import type { Logger } from '../core/logger.ts'
 import { RingBuffer } from '../core/ringBuffer.ts'
-import type { Question, Responder, Turn } from './responder.ts'
+import { callNow, fieldOf, kindOf } from './guard.ts'
+import type { Question, ReplyFault, Responder, Turn } from './responder.ts'
 import { untilAborted } from './untilAborted.ts'
 
 /** A piece of an answer, as it travels. */
@@ -12,11 +14,12 @@ export interface ReplyDelta {
   type: 'message'
   request_id: string
   content: string
+  /** The answer begins, from its first character: what came of it before does not count. */
   start?: true
   end?: true
   state?: 'thinking' | 'speaking' | 'idle'
-  /** The assistant failed: what came before is all there will be. */
-  error?: true
+  /** With `end`: what came before is not the whole answer, or there is none. */
+  error?: ReplyFault
 }
 
 export interface ConversationOptions {
@@ -24,6 +27,9 @@ export interface ConversationOptions {
   /** Questions that may wait for their turn, and how long their texts and images may be together. */
   readonly maxQuestions: number
   readonly maxQuestionBytes: number
+  /** The longest silence of the responder, in milliseconds. */
+  readonly answerTimeout: number
+  readonly clock: Clock
   readonly logger: Logger | undefined
   /** Hands a delta to the user; resolves when there is room for more. A rejection means that nobody listens any more. */
   readonly say: (delta: ReplyDelta) => Promise<void>
@@ -33,12 +39,34 @@ export interface ConversationOptions {
 const HISTORY_TURNS = 40
 const HISTORY_CHARACTERS = 200_000
 
+const GOING_AWAY: ReplyFault = { code: 'GOING_AWAY', message: 'the backend is shutting down: ask again' }
+const QUEUE_FULL: ReplyFault = { code: 'QUEUE_FULL', message: 'too many questions are waiting' }
+const TIMEOUT: ReplyFault = { code: 'TIMEOUT', message: 'the assistant fell silent' }
+const FAILED: ReplyFault = { code: 'FAILED', message: 'the assistant failed' }
+
+/** A question in its turn. */
+interface Asked {
+  readonly question: Question
+  /** Called when its answer has ended and the user has been told so, one way or another. */
+  readonly onEnded: (() => void) | undefined
+}
+
+/** Why an answer ended before its responder had: the asker's own wish, a fault, or that nobody is to be told here. */
+type Cut = 'stopped' | 'silently' | ReplyFault
+
+/** How a conversation is over: its user is told what became of the questions, or is not. */
+export type ConversationEnd =
+  /** The backend shuts down. */
+  | 'shutdown'
+  /** The user has gone; or another process answers, and is asked anew. */
+  | 'silently'
+
 export class Conversation {
   readonly #options: ConversationOptions
-  readonly #waiting = new RingBuffer<Question>()
+  readonly #waiting = new RingBuffer<Asked>()
   #waitingBytes = 0
   readonly #history: Turn[] = []
-  #current: { readonly id: string; readonly controller: AbortController } | undefined
+  #current: { readonly id: string; cut: Cut | undefined; readonly controller: AbortController } | undefined
   #running: Promise<void> = Promise.resolve()
   #over = false
 
@@ -51,35 +79,27 @@ export class Conversation {
     return this.#waiting.length + (this.#current ? 1 : 0)
   }
 
-  /** Takes a question; returns false when too much waits already. */
-  ask(question: Question): boolean {
-    const { maxQuestions, maxQuestionBytes } = this.#options
-    const bytes = bytesOf(question)
-    if (this.#over || this.#waiting.length >= maxQuestions) return false
-    if (this.#waiting.length > 0 && this.#waitingBytes + bytes > maxQuestionBytes) return false
-    this.#waiting.push(question)
-    this.#waitingBytes += bytes
-    if (!this.#current) this.#running = this.#run()
-    return true
+  /** Whether it takes no more questions. */
+  get over(): boolean {
+    return this.#over
   }
 
-  /** Stops the answer to one question, or to all: each ends with what has been said. Returns how many were stopped. */
+  /** Takes a question, or says why not: then nothing more is heard of it from here. */
+  ask(question: Question, onEnded?: () => void): ReplyFault | undefined {
+    const { maxQuestions, maxQuestionBytes } = this.#options
+    const bytes = bytesOf(question)
+    if (this.#over) return GOING_AWAY
+    if (this.#waiting.length >= maxQuestions) return QUEUE_FULL
+    if (this.#waiting.length > 0 && this.#waitingBytes + bytes > maxQuestionBytes) return QUEUE_FULL
+    this.#waiting.push({ question, onEnded })
+    this.#waitingBytes += bytes
+    if (!this.#current) this.#running = this.#run()
+    return undefined
+  }
+
+  /** The user stops the answer to one question, or all: each ends with what has been said. Returns how many were stopped. */
   stop(id?: string): number {
-    let stopped = 0
-    if (this.#current && (id === undefined || this.#current.id === id)) {
-      this.#current.controller.abort(new Error('stopped by the user'))
-      stopped += 1
-    }
-    for (
-      let question = this.#takeWaiting(id);
-      question;
-      question = id === undefined ? this.#takeWaiting(id) : undefined
-    ) {
-      // Whoever waits for its answer has to hear that there is none.
-      void this.#options.say({ ...deltaOf(question), end: true, state: 'idle' }).catch(() => {})
-      stopped += 1
-    }
-    return stopped
+    return this.#cutShort('stopped', id)
   }
 
   /** Takes no more questions; resolves when the last answer has ended. */
@@ -89,23 +109,42 @@ export class Conversation {
   }
 
   /** Ends it now. */
-  end(): void {
+  end(how: ConversationEnd): void {
     this.#over = true
-    this.stop()
+    this.#cutShort(how === 'shutdown' ? GOING_AWAY : 'silently')
   }
 
-  #takeWaiting(id?: string): Question | undefined {
-    const question = id === undefined ? this.#waiting.shift() : this.#waiting.remove((one) => one.id === id)
-    if (question) this.#waitingBytes -= bytesOf(question)
-    return question
+  #cutShort(cut: Cut, id?: string): number {
+    let ended = 0
+    const current = this.#current
+    if (current && current.cut === undefined && (id === undefined || current.id === id)) {
+      current.cut = cut
+      current.controller.abort(new Error(reasonOf(cut)))
+      ended += 1
+    }
+    for (
+      let asked = this.#takeWaiting(id);
+      asked;
+      asked = id === undefined ? this.#takeWaiting(id) : undefined
+    ) {
+      // Whoever waits for its answer has to hear that there is none.
+      if (cut !== 'silently') void this.#sayEnd(asked, cut).catch(() => {})
+      ended += 1
+    }
+    return ended
+  }
+
+  #takeWaiting(id?: string): Asked | undefined {
+    const asked =
+      id === undefined ? this.#waiting.shift() : this.#waiting.remove(({ question }) => question.id === id)
+    if (asked) this.#waitingBytes -= bytesOf(asked.question)
+    return asked
   }
 
   async #run(): Promise<void> {
-    for (let question = this.#takeWaiting(); question; question = this.#takeWaiting()) {
-      const controller = new AbortController()
-      this.#current = { id: question.id, controller }
+    for (let asked = this.#takeWaiting(); asked; asked = this.#takeWaiting()) {
       try {
-        await this.#answer(question, controller)
+        await this.#answer(asked)
       } catch (error) {
         // `say` failed: the user is gone, and nobody waits for the rest.
         this.#options.logger?.debug('a reply could not be delivered:', error)
@@ -116,36 +155,95 @@ export class Conversation {
     }
   }
 
-  async #answer(question: Question, controller: AbortController): Promise<void> {
-    const { responder, logger } = this.#options
-    const { signal } = controller
-    const say = async (delta: ReplyDelta) => {
-      try {
-        await this.#options.say(delta)
-      } catch (error) {
-        // Nobody is there any more: the assistant need not go on.
-        controller.abort(error)
-        throw error
-      }
-    }
+  async #answer(asked: Asked): Promise<void> {
+    const { question } = asked
+    const { say } = this.#options
+    const controller = new AbortController()
+    const current = { id: question.id, cut: undefined as Cut | undefined, controller }
+    this.#current = current
     const delta = deltaOf(question)
     let answer = ''
-    let failed = false
-    await say({ ...delta, start: true, state: 'thinking' })
+    let failure: ReplyFault | undefined
     try {
-      const pieces = responder.respond(question, { signal, history: [...this.#history] })
-      for await (const piece of untilAborted(pieces, signal)) {
-        if (typeof piece !== 'string') throw new TypeError(`respond must give strings, gave ${typeof piece}`)
-        if (piece === '') continue
+      await say({ ...delta, start: true, state: 'thinking' })
+      for await (const piece of this.#pieces(question, current)) {
         await say({ ...delta, content: piece, ...(answer === '' ? { state: 'speaking' as const } : {}) })
         answer += piece
       }
     } catch (error) {
-      failed = !signal.aborted
-      if (failed) logger?.error('the responder failed:', error)
+      // Nobody is there any more, or the responder failed. Either way it need not go on.
+      if (!(error instanceof ResponderFailure)) {
+        current.cut ??= 'silently'
+        controller.abort(error)
+        throw error
+      }
+      failure = error.fault
     }
     if (answer !== '') this.#remember(question.content, answer)
-    await say({ ...delta, end: true, state: 'idle', ...(failed ? { error: true as const } : {}) })
+    if (current.cut === 'silently') return
+    await this.#sayEnd(asked, current.cut ?? failure)
+  }
+
+  /** What the responder gives. @throws ResponderFailure when it fails, is silent for too long, or is cut short */
+  async *#pieces(
+    question: Question,
+    current: { cut: Cut | undefined; readonly controller: AbortController },
+  ): AsyncGenerator<string> {
+    const { responder, answerTimeout, clock } = this.#options
+    const { controller } = current
+    const { signal } = controller
+    let timer: TimerHandle
+    const listen = () => {
+      if (answerTimeout === Infinity) return
+      timer = clock.setTimeout(
+        () => {
+          current.cut ??= TIMEOUT
+          controller.abort(new Error(TIMEOUT.message))
+        },
+        answerTimeout,
+        true,
+      )
+    }
+    try {
+      listen()
+      const called = callNow(
+        () => responder.respond(question, { signal, history: [...this.#history] }),
+        () => {},
+      )
+      if (!called.ok) throw called.error
+      for await (const piece of untilAborted(called.value as AsyncIterable<unknown>, signal)) {
+        clock.clearTimeout(timer)
+        if (typeof piece !== 'string') throw new TypeError(`respond must give strings, gave ${kindOf(piece)}`)
+        // While the user takes it the responder is not the one who is slow.
+        if (piece !== '') yield piece
+        listen()
+      }
+    } catch (error) {
+      throw this.#failureOf(error, current.cut)
+    } finally {
+      clock.clearTimeout(timer)
+    }
+  }
+
+  #failureOf(error: unknown, cut: Cut | undefined): ResponderFailure {
+    if (cut !== undefined) {
+      if (cut === TIMEOUT) this.#options.logger?.error('the responder fell silent (answerTimeout)')
+      return new ResponderFailure(FAILED)
+    }
+    this.#options.logger?.error('the responder failed:', error)
+    const code = fieldOf(error, 'code')
+    const message = fieldOf(error, 'message')
+    const told =
+      fieldOf(error, 'isResponderError') === true && typeof code === 'string' && typeof message === 'string'
+    return new ResponderFailure(told ? { code, message } : FAILED)
+  }
+
+  /** The last delta of an answer. Then the question is done with, before anything else can happen to it. */
+  #sayEnd({ question, onEnded }: Asked, cut: Exclude<Cut, 'silently'> | undefined): Promise<void> {
+    const fault = typeof cut === 'object' ? { error: cut } : {}
+    const said = this.#options.say({ ...deltaOf(question), end: true, state: 'idle', ...fault })
+    onEnded?.()
+    return said
   }
 
   #remember(question: string, answer: string): void {
@@ -155,6 +253,20 @@ export class Conversation {
       for (const { content } of this.#history.splice(0, 2)) characters -= content.length
     }
   }
+}
+
+/** The responder's part of an answer is over, and not as it should be. */
+class ResponderFailure {
+  readonly fault: ReplyFault
+
+  constructor(fault: ReplyFault) {
+    this.fault = fault
+  }
+}
+
+function reasonOf(cut: Cut): string {
+  if (cut === 'stopped') return 'stopped by the user'
+  return cut === 'silently' ? 'the user has gone' : cut.message
 }
 
 function deltaOf({ id }: Question) {

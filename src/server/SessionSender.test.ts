@@ -29,6 +29,20 @@ describe('SessionSender', () => {
     return { posts, hear, sender: new SessionSender({ store, clock: new VirtualClock() }) }
   }
 
+  it('a name that no session can have is not asked for', async () => {
+    const { posts, sender } = make()
+    for (const sid of ['', '}', 'a b', '../x', 'a\u0000', 'x'.repeat(129)]) {
+      const receipt = sender.send(sid, 'hello')
+      await expect(receipt.stored).rejects.toMatchObject({ code: 'SESSION_LOST' })
+      await expect(receipt.delivered).rejects.toMatchObject({ code: 'SESSION_LOST' })
+      expect(receipt.cancel()).toBe(false)
+      await expect(sender.send(sid, 'hello', { volatile: true }).stored).rejects.toMatchObject({
+        code: 'DROPPED',
+      })
+    }
+    expect(posts).toEqual([])
+  })
+
   it('word that was missed makes what lies in the store doubtful, and what is on its way is stored all the same', async () => {
     const { posts, hear, sender } = make()
     const there = sender.send('sid', 'there')

@@ -8,9 +8,16 @@ import { systemClock } from '../core/systemClock.ts'
 import { NEVER } from '../session/entry.ts'
 import { type Payload, payloadBytes, TEXT } from '../session/frames.ts'
 import type { PostFate, SharedSessions } from '../session/sharedSessions.ts'
+import { isSid } from '../session/sid.ts'
 import type { SessionStore } from '../session/store.ts'
 import { encodeMessage } from './payload.ts'
-import { LiveReceipt, SENT_VOLATILE, type SessionReceipt } from './sessionReceipt.ts'
+import {
+  LiveReceipt,
+  LOST_VOLATILE,
+  SENT_VOLATILE,
+  type SessionReceipt,
+  SettledReceipt,
+} from './sessionReceipt.ts'
 import { checkSendOptions, type SessionSendOptions } from './sessionServerOptions.ts'
 
 export interface SessionSenderOptions {
@@ -138,6 +145,10 @@ export class SessionSender {
     const stream = streamOf(payload, options)
     if (payload === '')
       throw new CommsError('send: a text without a character cannot be sent', { code: 'BAD_REQUEST' })
+    if (!isSid(sid)) {
+      const error = new CommsError('send: there is no session of this name', { code: 'SESSION_LOST' })
+      return volatile ? LOST_VOLATILE : new SettledReceipt('refused', error, error)
+    }
     if (volatile) {
       this.#shared.whisper(sid, stream, payload).catch(() => {})
       return SENT_VOLATILE

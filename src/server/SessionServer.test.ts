@@ -536,7 +536,7 @@ describe('what a connection may not do', () => {
     last.say('1:still here')
     await last.acked(1)
     await until(() => server.getStats().connections === 1, 'only the last is left')
-  }, 60_000)
+  })
 
   it('unknown control messages and members are ignored', async () => {
     await start()

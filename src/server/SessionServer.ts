@@ -1,6 +1,8 @@
 // Lossless sessions (guru.v1, PROTOCOL.md) for any server on `node:http` or `ws`: lets connections in, shows sessions to the
 // app, leaves in order.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { IncomingMessage, Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { Duplex } from 'node:stream'
@@ -10,7 +12,7 @@ import { CommsError } from '../core/errors.ts'
 import { checkOption, checkOptions, delay, optionError, type Rule } from '../core/options.ts'
 import { sleep } from '../core/sleep.ts'
 import { CLOSE } from '../session/closeCodes.ts'
-import { refusal } from './access.ts'
+import { listeningAddress, refusal } from './access.ts'
 import {
   carrierOptions,
   isWebSocketServer,
@@ -18,9 +20,11 @@ import {
   SUBPROTOCOL,
   type WebSocketServerLike,
 } from './carrier.ts'
-import { ConnectionSlots } from './connectionSlots.ts'
+import { ConnectionSlots, fullRefusal } from './connectionSlots.ts'
+import { callNow } from './guard.ts'
 import { pathOf } from './httpRoutes.ts'
 import { encodeMessage } from './payload.ts'
+import { type Refusal, RefusalLog } from './refusals.ts'
 import { refuseUpgrade } from './refuseUpgrade.ts'
 import type { Session, SessionMessageTypes } from './Session.ts'
 import { SessionSender } from './SessionSender.ts'
@@ -84,6 +88,7 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
   readonly #onClosed: (this: WebSocket) => void
   /** The latest message that was posted to a session from here and whose fate is not known. */
   readonly #posting = new Map<string, SessionReceipt>()
+  readonly #refusals: RefusalLog
   #sender: SessionSender | undefined
   #refusing = 0
   #leaving = false
@@ -94,6 +99,7 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
     super()
     const resolved = resolveSessionServerOptions(options)
     this.#options = resolved
+    this.#refusals = new RefusalLog(resolved.logger, resolved.clock)
     this.#slots = new ConnectionSlots(resolved.maxConnections, resolved.maxConnectionsPerAddress)
     this.#hub = new SessionHub(resolved, {
       onSession: (session) => this.#onSession(session as Session<T>),
@@ -164,14 +170,16 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
       plain(request, socket, head)
       return
     }
-    const status = this.#refusalOf(request, offered)
-    if (status !== 0) {
-      refuseUpgrade(socket, status)
+    const refused = this.#refusalOf(request, offered)
+    if (refused) {
+      this.#refusals.tell(refused, request)
+      refuseUpgrade(socket, refused.status, refused.reason)
       return
     }
     const address = addressOf(request)
     const full = this.#slots.enter(address)
     if (full) {
+      this.#refusals.tell(fullRefusal(full), request)
       this.#refuse(request, socket, head, full)
       return
     }
@@ -303,7 +311,7 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
       // Others may know what to do with it.
       else if (server.listenerCount('upgrade') === 1) {
         socket.on('error', destroy)
-        refuseUpgrade(socket, 404)
+        refuseUpgrade(socket, 404, 'there is nothing here')
       }
     }
     server.on('upgrade', onUpgrade)
@@ -319,13 +327,17 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
     const onConnection = (socket: WebSocket, request: IncomingMessage) => {
       if (socket.protocol !== SUBPROTOCOL) return
       socket.on('error', ignore)
-      const status = this.#refusalOf(request, true)
-      if (status === 503) socket.close(CLOSE.goingAway, 'the server is going away')
-      else if (status !== 0) socket.close(POLICY, 'not allowed')
-      if (status !== 0) return
+      const refused = this.#refusalOf(request, true)
+      if (refused) {
+        this.#refusals.tell(refused, request)
+        if (refused.status === 503) socket.close(CLOSE.goingAway, 'the server is going away')
+        else socket.close(POLICY, refused.reason)
+        return
+      }
       const address = this.#options.addressOf(request)
       const full = this.#slots.enter(address)
       if (full) {
+        this.#refusals.tell(fullRefusal(full), request)
         socket.close(CLOSE.tooMany, full)
         return
       }
@@ -335,12 +347,23 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
     this.#detach.push(() => server.off('connection', onConnection as never))
   }
 
-  /** The HTTP status that says why not; 0 when it may pass. */
-  #refusalOf(request: IncomingMessage, offered: boolean): number {
+  /** Why not, and the HTTP status that says so; `undefined` when it may pass. */
+  #refusalOf(request: IncomingMessage, offered: boolean): (Refusal & { status: number }) | undefined {
     const { allowedHosts, allowedOrigins } = this.#options
-    if (this.#leaving || this.#listeners.length === 0) return 503
-    if (refusal(request, { host: '', allowedHosts, allowedOrigins })) return 403
-    return offered ? 0 : 400
+    if (this.#leaving) return { status: 503, reason: 'the server is going away', option: 'graceMs' }
+    if (this.#listeners.length === 0)
+      return { status: 503, reason: 'nobody listens for sessions yet', option: 'onSession' }
+    const rules = { host: listeningAddress(request), allowedHosts, allowedOrigins }
+    const refused = refusal(request, rules)
+    if (refused) return { status: 403, ...refused }
+    if (offered) return undefined
+    const came = request.headers['sec-websocket-protocol'] ?? 'no subprotocol'
+    return {
+      status: 400,
+      reason: `only the subprotocol ${SUBPROTOCOL} is spoken here`,
+      option: 'plain',
+      came,
+    }
   }
 
   #arrived(socket: WebSocket, request: IncomingMessage): void {
@@ -352,7 +375,7 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
   /** There is no place for it. In a browser only a close code can say so. */
   #refuse(request: IncomingMessage, socket: Duplex, head: Buffer, why: string): void {
     if (this.#refusing >= MAX_REFUSING) {
-      refuseUpgrade(socket, 503)
+      refuseUpgrade(socket, 503, why)
       return
     }
     this.#refusing += 1
@@ -371,7 +394,13 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
   }
 
   #onSession(session: Session<T>): void {
-    for (const listener of this.#listeners) listener(session)
+    for (const listener of this.#listeners) {
+      const called = callNow(
+        () => listener(session),
+        (error) => this.#onError(error, session),
+      )
+      if (!called.ok) throw called.error
+    }
     this.emit('session', session)
   }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -58,17 +58,30 @@ describe('the settings', () => {
     expect(settings.get()).not.toHaveProperty('b')
   })
 
-  it.each(['{ half', '[1]', 'null', '"text"'])(
-    'a file with %s in it is reported and kept aside',
-    async (content) => {
-      writeFileSync(file, content)
-      const warnings: unknown[] = []
-      const settings = store(file, warnings)
-      expect(warnings).toHaveLength(1)
-      expect(settings.get()).toEqual({})
-      await settings.merge({ voice: 'calm' })
-      expect(readFileSync(`${file}.unreadable`, 'utf8')).toBe(content)
-      expect(store().get()).toEqual({ voice: 'calm' })
-    },
-  )
+  it('are stored as small as they are sent, however deep', async () => {
+    let deep: unknown = {}
+    for (let level = 0; level < 60; level += 1) deep = { a: deep }
+    await store().merge({ deep })
+    expect(statSync(file).size).toBe(JSON.stringify({ deep }).length + 1)
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    expect(store().get()).toEqual({ deep })
+  })
+
+  it.each([
+    '{ half',
+    '[1]',
+    'null',
+    '"text"',
+    `{"a":${'['.repeat(64)}${']'.repeat(64)}}`,
+    `{"a":"${'x'.repeat(20_000)}"}`,
+  ])('a file with %.20s in it is reported and kept aside', async (content) => {
+    writeFileSync(file, content)
+    const warnings: unknown[] = []
+    const settings = store(file, warnings)
+    expect(warnings).toHaveLength(1)
+    expect(settings.get()).toEqual({})
+    await settings.merge({ voice: 'calm' })
+    expect(readFileSync(`${file}.unreadable`, 'utf8')).toBe(content)
+    expect(store().get()).toEqual({ voice: 'calm' })
+  })
 })

@@ -1,10 +1,14 @@
 // The settings, in memory and, when asked, in a file.
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import type { Logger } from '../core/logger.ts'
+import { parseJson } from '../core/parseJson.ts'
 import { randomId } from '../core/randomId.ts'
 import { HttpRefusal } from './readJson.ts'
+
+/** A file that a person has indented is larger than what it holds. */
+const FILE_FACTOR = 16
 
 export type Settings = Readonly<Record<string, unknown>>
 
@@ -23,7 +27,7 @@ export class SettingsStore {
     this.#maxBytes = maxBytes
     if (file === undefined) return
     try {
-      this.#settings = readSettings(file)
+      this.#settings = readSettings(file, FILE_FACTOR * maxBytes)
     } catch (error) {
       this.#foreign = true
       logger?.warn(`the settings in ${file} cannot be read, they will be kept as ${file}.unreadable:`, error)
@@ -46,7 +50,7 @@ export class SettingsStore {
 
   async #merge(changes: Settings): Promise<Settings> {
     const merged = { ...this.#settings, ...changes }
-    const text = JSON.stringify(merged, null, 2)
+    const text = JSON.stringify(merged)
     if (Buffer.byteLength(text) > this.#maxBytes) {
       throw new HttpRefusal(413, `the settings are larger than ${this.#maxBytes} bytes in all`)
     }
@@ -64,16 +68,18 @@ export class SettingsStore {
   }
 }
 
-/** @throws for a file that is there and no JSON object */
-function readSettings(file: string): Settings {
+/** @throws for a file that is there and no JSON object, or too large a one */
+function readSettings(file: string, maxBytes: number): Settings {
   let text: string
   try {
+    const { size } = statSync(file)
+    if (size > maxBytes) throw new RangeError(`the file has ${size} bytes, at most ${maxBytes} are read`)
     text = readFileSync(file, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {}
     throw error
   }
-  const value: unknown = JSON.parse(text)
+  const value = parseJson(text)
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new TypeError('no JSON object')
   return value as Settings

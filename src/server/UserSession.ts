@@ -33,8 +33,8 @@ export class UserSession {
     session.handle((message) => this.#receive(message))
     session.on('volatile', (message) => this.#hear(message))
     session.on('error', (error) => this.#onError(error))
-    session.on('closed', () => this.conversation.end())
-    session.on('lost', () => this.conversation.end())
+    session.on('closed', () => this.conversation.end('silently'))
+    session.on('lost', () => this.conversation.end('silently'))
   }
 
   get conversation() {
@@ -46,16 +46,40 @@ export class UserSession {
     return this.#talk.audioBytes
   }
 
-  /** Acknowledged when it has had its turn: a user who says too much is slowed down by the window, and loses nothing. */
+  /**
+   * The answers that still run end now: as cut off; or, where the session lives on in a store, without a word, for the
+   * process that is handed their questions next.
+   */
+  endAnswers(): void {
+    this.conversation.end(this.#outlivesProcess ? 'silently' : 'shutdown')
+  }
+
+  get #outlivesProcess(): boolean {
+    return this.#options.store !== undefined
+  }
+
+  /**
+   * Acknowledged when it has had its turn: a user who says too much is slowed down by the window, and loses nothing. With a
+   * store a question is acknowledged when its answer has ended, so that one cut off is answered anew after a restart.
+   */
   #receive(message: unknown): Promise<void> | undefined {
     if (message instanceof ArrayBuffer) {
       this.#talk.audioBytes += message.byteLength
       return undefined
     }
     const turn = this.#takeTurn()
-    if (turn) return turn.then(() => this.#talk.receive(message))
-    this.#talk.receive(message)
-    return undefined
+    if (turn) return turn.then(() => this.#act(message))
+    return this.#act(message)
+  }
+
+  #act(message: unknown): Promise<void> | undefined {
+    if (!this.#outlivesProcess) {
+      this.#talk.receive(message)
+      return undefined
+    }
+    // Not taken any more: whoever goes on with the session will be handed it.
+    if (this.conversation.over) return new Promise(() => {})
+    return new Promise((resolve) => this.#talk.receive(message, resolve))
   }
 
   /** Live audio and the like: beyond the rate it is dropped. */

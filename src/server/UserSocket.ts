@@ -1,10 +1,12 @@
 // One plain WebSocket of a user: frames in, deltas out, both bounded. What messages do is said by `UserTalk.ts`.
 
 import type { RawData, WebSocket } from 'ws'
+import { parseJson } from '../core/parseJson.ts'
 import { TokenBucket } from '../policies/rateLimiter/TokenBucket.ts'
 import type { ReplyDelta } from './Conversation.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import { UserTalk } from './UserTalk.ts'
+import { USER_JSON } from './userMessages.ts'
 
 /** Below this much waiting in the socket, more may be written at once. */
 const HIGH_WATER_BYTES = 64 * 1024
@@ -36,7 +38,7 @@ export class UserSocket {
     socket.on('pong', () => this.#admit())
     // A frame that breaks the protocol or a limit: `ws` closes with the right code by itself.
     socket.on('error', (error) => options.logger?.debug('socket:', error.message))
-    socket.on('close', () => this.conversation.end())
+    socket.on('close', () => this.conversation.end('silently'))
   }
 
   get conversation() {
@@ -62,6 +64,11 @@ export class UserSocket {
   async leave(): Promise<void> {
     await this.conversation.finish()
     this.#socket.close(GOING_AWAY, 'the server is going away')
+  }
+
+  /** The answers that still run end now, as cut off. */
+  endAnswers(): void {
+    this.conversation.end('shutdown')
   }
 
   /** Gone at once, without a close frame. */
@@ -96,9 +103,9 @@ export class UserSocket {
     }
     let message: unknown
     try {
-      message = JSON.parse((data as Buffer).toString('utf8'))
+      message = parseJson((data as Buffer).toString('utf8'), USER_JSON)
     } catch {
-      this.#talk.refuse(undefined, 'this is no JSON')
+      this.#talk.refuse(undefined, 'this is no JSON, or holds too much of it')
       return
     }
     this.#talk.receive(message)

@@ -8,8 +8,9 @@ import { windowDefaults } from '../session/limits.ts'
 import { refusal } from './access.ts'
 import type { Authenticator } from './authenticator.ts'
 import { carrierOptions, offersSession } from './carrier.ts'
-import { ConnectionSlots } from './connectionSlots.ts'
+import { ConnectionSlots, fullRefusal } from './connectionSlots.ts'
 import type { Faults } from './faults.ts'
+import type { HttpRefusals } from './HttpRefusals.ts'
 import { pathOf } from './httpRoutes.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import { HttpRefusal } from './readJson.ts'
@@ -30,6 +31,7 @@ export class UserSockets {
   readonly #options: ResolvedBackendOptions
   readonly #authenticator: Authenticator
   readonly #faults: Faults
+  readonly #refusals: HttpRefusals
   /** Of plain WebSockets, and of those that carry sessions. */
   readonly #server: WebSocketServer
   readonly #carrier: WebSocketServer
@@ -40,7 +42,13 @@ export class UserSockets {
   #heartbeat: TimerHandle | undefined
   #closing = false
 
-  constructor(options: ResolvedBackendOptions, authenticator: Authenticator, faults: Faults) {
+  constructor(
+    options: ResolvedBackendOptions,
+    authenticator: Authenticator,
+    faults: Faults,
+    refusals: HttpRefusals,
+  ) {
+    this.#refusals = refusals
     this.#options = options
     this.#authenticator = authenticator
     this.#faults = faults
@@ -101,9 +109,13 @@ export class UserSockets {
         this.#keepHeartbeat()
       })
     } catch (error) {
-      const status = error instanceof HttpRefusal ? error.status : 500
-      if (status === 500) this.#options.logger?.error('the upgrade failed:', error)
-      refuseUpgrade(socket, status)
+      if (error instanceof HttpRefusal) {
+        this.#refusals.tellHttp(error, request)
+        refuseUpgrade(socket, error.status, error.message)
+        return
+      }
+      this.#options.logger?.error('the upgrade failed:', error)
+      refuseUpgrade(socket, 500, 'internal error')
     }
   }
 
@@ -132,7 +144,7 @@ export class UserSockets {
 
   /** The answers that still run end now. */
   endAnswers(): void {
-    for (const { conversation } of this) conversation.end()
+    for (const user of this) user.endAnswers()
   }
 
   #makeSessions(maxFrame: number): SessionServer {
@@ -143,7 +155,11 @@ export class UserSockets {
         authenticate: (request, auth) => this.#authenticator.authenticateSession(request, auth),
         authenticateTimeout: options.authenticateTimeout,
       }),
+      // A question is not settled before its answer has ended, and how long that takes is `answerTimeout`'s affair. Another
+      // process that asks for the session answers anew: there is nothing to wait for.
+      ...(options.store && { store: options.store, handlerTimeout: Infinity, handoverTimeout: 0 }),
       allowedOrigins: options.allowedOrigins,
+      ...(options.allowedHosts && { allowedHosts: options.allowedHosts }),
       maxFrame,
       maxBytes: Math.max(maxFrame, windowDefaults.maxBytes),
       maxQueueBytes: options.maxQueuedBytes,
@@ -176,13 +192,16 @@ export class UserSockets {
     if (this.#closing) throw new HttpRefusal(503, 'closing')
     if (pathOf(request) !== SOCKET_PATH) throw new HttpRefusal(404, 'there is nothing here')
     const refused = refusal(request, this.#options)
-    if (refused) throw new HttpRefusal(403, refused)
+    if (refused) throw new HttpRefusal(403, refused.reason, refused.option, refused.came)
   }
 
   /** Taken before the user is looked up, so that slow look-ups count, too. @throws HttpRefusal */
   #takeSlot(address: string, socket: Duplex): void {
     const refused = this.#slots.enter(address)
-    if (refused) throw new HttpRefusal(refused === 'too many connections' ? 503 : 429, refused)
+    if (refused) {
+      const status = refused === 'too many connections' ? 503 : 429
+      throw new HttpRefusal(status, refused, fullRefusal(refused).option)
+    }
     socket.once('close', () => this.#slots.leave(address))
   }
 

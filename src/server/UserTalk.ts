@@ -2,7 +2,8 @@
 
 import { Conversation, type ReplyDelta } from './Conversation.ts'
 import type { ResolvedBackendOptions } from './options.ts'
-import { readUserMessage } from './userMessages.ts'
+import type { Question } from './responder.ts'
+import { readUserMessage, type UserMessage } from './userMessages.ts'
 
 /** What carries messages to the user. */
 export interface Carrier {
@@ -24,20 +25,40 @@ export class UserTalk {
       responder: options.responder,
       maxQuestions: options.maxQuestions,
       maxQuestionBytes: options.maxQuestionBytes,
+      answerTimeout: options.answerTimeout,
+      clock: options.clock,
       logger: options.logger,
       say: (delta) => carrier.say(delta),
     })
   }
 
-  /** Takes a message that is parsed already. */
-  receive(value: unknown): void {
+  /** Takes a message that is parsed already. `onEnded` is called when nothing more comes of it: at once, unless it is a question. */
+  receive(value: unknown, onEnded?: () => void): void {
     const message = readUserMessage(value)
+    if (message.kind === 'question') this.#ask(message.question, onEnded)
+    else {
+      this.#act(message)
+      onEnded?.()
+    }
+  }
+
+  #ask(question: Question, onEnded: (() => void) | undefined): void {
+    const fault = this.conversation.ask(question, onEnded)
+    if (!fault) return
+    this.#carrier.send({
+      role: 'assistant',
+      type: 'message',
+      request_id: question.id,
+      content: '',
+      end: true,
+      state: 'idle',
+      error: fault,
+    } satisfies ReplyDelta)
+    onEnded?.()
+  }
+
+  #act(message: Exclude<UserMessage, { kind: 'question' }>): void {
     switch (message.kind) {
-      case 'question':
-        if (!this.conversation.ask(message.question)) {
-          this.refuse(message.question.id, 'too many questions are waiting')
-        }
-        return
       case 'stop':
         this.conversation.stop(message.id)
         return
@@ -58,6 +79,7 @@ export class UserTalk {
   refuse(id: string | undefined, reason: string): void {
     this.#carrier.send({
       type: 'error',
+      code: 'BAD_REQUEST',
       message: reason,
       ...(id === undefined ? {} : { request_id: id, end: true }),
     })

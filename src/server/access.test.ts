@@ -25,8 +25,13 @@ describe('who may use the backend', () => {
     ],
     ['a name that somebody points here', { host: 'evil.example:8000', origin: 'http://evil.example:8000' }],
     ['a request without a name', {}],
+    ['a page of another scheme', { host: 'localhost:8000', origin: 'ftp://localhost:8000' }],
+    ['an extension', { host: 'localhost', origin: 'chrome-extension://localhost' }],
   ])('not %s', (_who, headers) => {
-    expect(refusal(asked(headers), here)).toBeTypeOf('string')
+    expect(refusal(asked(headers), here)).toMatchObject({
+      reason: expect.any(String),
+      option: expect.any(String),
+    })
   })
 
   it('open to the network it answers to any name, unless told which', () => {
@@ -34,7 +39,35 @@ describe('who may use the backend', () => {
     expect(refusal(asked({ host: 'backend.example' }), everywhere)).toBeUndefined()
     const named = { ...everywhere, allowedHosts: ['backend.EXAMPLE'] }
     expect(refusal(asked({ host: 'Backend.Example:443' }), named)).toBeUndefined()
-    expect(refusal(asked({ host: 'other.example' }), named)).toBeTypeOf('string')
+    expect(refusal(asked({ host: 'other.example' }), named)).toMatchObject({
+      reason: expect.any(String),
+      option: expect.any(String),
+    })
+  })
+
+  it.each([
+    // What the server knows of its own scheme, the page, and whether that is a page of its own.
+    [{ encrypted: true }, {}, 'https://localhost', true],
+    [{ encrypted: true }, {}, 'http://localhost', false],
+    [{ encrypted: true }, { 'x-forwarded-proto': 'http' }, 'http://localhost', false],
+    [{}, {}, 'https://localhost', true],
+    [{}, {}, 'http://localhost', true],
+    [{}, { 'x-forwarded-proto': 'https' }, 'http://localhost', false],
+    [{}, { 'x-forwarded-proto': 'wss, http' }, 'http://localhost', false],
+    [{}, { 'x-forwarded-proto': 'https' }, 'https://localhost', true],
+    [{}, { 'x-forwarded-proto': 'http' }, 'https://localhost', false],
+  ])('the scheme counts: %o %o %s -> %s', (socket, headers, origin, own) => {
+    const request = {
+      headers: { host: 'localhost', origin, ...headers },
+      socket,
+    } as unknown as IncomingMessage
+    expect(refusal(request, here) === undefined).toBe(own)
+  })
+
+  it('the port that goes without saying may be said', () => {
+    const rules = { ...here, host: '' }
+    expect(refusal(asked({ host: 'app.example:443', origin: 'https://app.example' }), rules)).toBeUndefined()
+    expect(refusal(asked({ host: 'app.example:443', origin: 'http://app.example' }), rules)).toBeDefined()
   })
 
   it.each([

@@ -1,15 +1,22 @@
 // Who is at the other end, asked of the app, within a time.
 
 import type { IncomingMessage } from 'node:http'
-import { timeout } from '../policies/timeout/timeout.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
+import { LoginCheck } from './principal.ts'
 import { HttpRefusal } from './readJson.ts'
 
 export class Authenticator {
   readonly #options: ResolvedBackendOptions
+  readonly #check: LoginCheck
 
   constructor(options: ResolvedBackendOptions) {
     this.#options = options
+    const { authenticateTimeout: timeoutMs, clock, logger } = options
+    this.#check = new LoginCheck({
+      clock,
+      timeoutMs,
+      onError: (error) => logger?.warn('authenticate failed:', error),
+    })
   }
 
   /**
@@ -32,20 +39,12 @@ export class Authenticator {
 
   /** @throws HttpRefusal 401 for who is not known; 503 when nobody says in time */
   async authenticate(request: IncomingMessage): Promise<Principal | undefined> {
-    const { authenticate, authenticateTimeout, clock, logger } = this.#options
+    const { authenticate } = this.#options
     if (!authenticate) return undefined
-    let principal: Principal | undefined
-    try {
-      principal = await timeout(authenticateTimeout, { clock, unref: true }).execute(() =>
-        authenticate(request),
-      )
-    } catch (error) {
-      logger?.warn('authenticate failed:', error)
-      if ((error as { isTimeoutError?: unknown } | null)?.isTimeoutError === true) {
-        throw new HttpRefusal(503, 'authentication took too long')
-      }
-    }
-    if (principal === undefined) throw new HttpRefusal(401, 'not authenticated')
-    return principal
+    const login = await this.#check.ask(() => authenticate(request))
+    if (login.kind === 'somebody') return login.principal
+    if (login.kind === 'late')
+      throw new HttpRefusal(503, 'authentication took too long', 'authenticateTimeout')
+    throw new HttpRefusal(401, 'not authenticated', 'authenticate')
   }
 }

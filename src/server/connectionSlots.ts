@@ -1,7 +1,15 @@
 // How many connections there may be: in all, and of one address.
 
+import type { Refusal } from './refusals.ts'
+
 /** Why a connection has no place. */
 export type SlotRefusal = 'too many connections' | 'too many connections of this address'
+
+/** The same for the log, with the option that would have let it in. */
+export function fullRefusal(reason: SlotRefusal): Refusal {
+  const option = reason === 'too many connections' ? 'maxConnections' : 'maxConnectionsPerAddress'
+  return { reason, option }
+}
 
 export class ConnectionSlots {
   readonly #max: number

@@ -1,15 +1,21 @@
 // The reference backend: an HTTP API and a WebSocket to an assistant, on node:http and `ws`.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { checkOptions, delay } from '../core/options.ts'
 import { systemRandom } from '../core/random.ts'
 import { sleep } from '../core/sleep.ts'
+import type { LogRoutes } from '../replies/durableStreams/LogRoutes.ts'
+import { repliesRoutes } from '../replies/durableStreams/RepliesRoutes.ts'
 import { isLoopbackAddress, refusal } from './access.ts'
 import { Authenticator } from './authenticator.ts'
-import { ConnectionSlots } from './connectionSlots.ts'
+import { ConnectionSlots, fullRefusal } from './connectionSlots.ts'
 import { Faults } from './faults.ts'
-import { allowOrigin, answerRoute, pathOf, sendJson } from './httpRoutes.ts'
+import { call } from './guard.ts'
+import { HttpRefusals } from './HttpRefusals.ts'
+import { allowOrigin, answerPreflight, answerRoute, pathOf, sendJson } from './httpRoutes.ts'
 import { type BackendOptions, type ResolvedBackendOptions, resolveBackendOptions } from './options.ts'
 import { HttpRefusal, readJson } from './readJson.ts'
 import { SettingsStore } from './SettingsStore.ts'
@@ -43,9 +49,11 @@ export class Backend {
   readonly #settings: SettingsStore
   readonly #authenticator: Authenticator
   readonly #faults: Faults
+  readonly #refusals: HttpRefusals
   readonly #users: UserSockets
   readonly #sockets = new Set<Socket>()
   readonly #slots: ConnectionSlots
+  readonly #replies: LogRoutes | undefined
   #closing: Promise<void> | undefined
 
   /** Use `createBackend`. `server` listens already. */
@@ -55,11 +63,13 @@ export class Backend {
     this.#settings = new SettingsStore(options.settingsFile, options.maxBodyBytes, options.logger)
     this.#authenticator = new Authenticator(options)
     this.#faults = new Faults(options.clock, systemRandom)
-    this.#users = new UserSockets(options, this.#authenticator, this.#faults)
+    this.#refusals = new HttpRefusals(options.logger, options.clock)
+    this.#users = new UserSockets(options, this.#authenticator, this.#faults, this.#refusals)
     this.#slots = new ConnectionSlots(
       options.maxConnections * SOCKETS_PER_CONNECTION,
       options.maxConnectionsPerAddress * SOCKETS_PER_CONNECTION,
     )
+    this.#replies = options.replies && repliesRoutes(options.replies)
     this.port = (server.address() as AddressInfo).port
     this.url = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${this.port}`
     server.on('connection', (socket) => this.#onConnection(socket))
@@ -114,7 +124,9 @@ export class Backend {
 
   #onConnection(socket: Socket): void {
     const address = socket.remoteAddress ?? ''
-    if (this.#slots.enter(address)) {
+    const full = this.#slots.enter(address)
+    if (full) {
+      this.#refusals.tell(fullRefusal(full), { socket })
       socket.destroy()
       return
     }
@@ -127,6 +139,8 @@ export class Backend {
 
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const options = this.#options
+    // Such as a write of `onRequest` after its end: unheard, it would be the end of the process.
+    response.on('error', (error) => options.logger?.error('a response:', error))
     // Kept alive, a connection would hold up the shutdown.
     response.once('close', () => {
       if (this.#closing) this.#server.closeIdleConnections()
@@ -142,8 +156,11 @@ export class Backend {
       }
       await this.#faults.delay()
       const refused = refusal(request, options)
-      if (refused) throw new HttpRefusal(403, refused)
+      if (refused) throw new HttpRefusal(403, refused.reason, refused.option, refused.came)
       allowOrigin(request, response, options)
+      const isReply = this.#replies?.serves(pathOf(request)) ?? false
+      if (isReply) this.#replies?.allowMethods(response)
+      if (answerPreflight(request, response)) return
       if (this.#faults.failsNow()) throw new HttpRefusal(503, 'a fault on demand')
       const answered = await answerRoute(
         {
@@ -158,9 +175,20 @@ export class Backend {
         response,
       )
       if (answered) return
+      if (isReply) {
+        const principal = await this.#authenticator.authenticate(request)
+        await this.#replies?.answer(request, response, principal ?? '')
+        return
+      }
       if (options.onRequest) {
         await this.#authenticator.authenticate(request)
-        if (await options.onRequest(request, response)) return
+        const called = await call(() => options.onRequest?.(request, response))
+        if (!called.ok) {
+          options.logger?.error(`onRequest failed at ${request.method} ${pathOf(request)}:`, called.error)
+          throw new HttpRefusal(500, 'internal error')
+        }
+        // Whatever it says: what has an answer needs no other.
+        if (called.value === true || response.headersSent) return
       }
       throw new HttpRefusal(404, 'there is nothing here')
     } catch (error) {
@@ -170,7 +198,8 @@ export class Backend {
 
   #fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
     const refused = error instanceof HttpRefusal
-    if (!refused) this.#options.logger?.error(`${request.method} ${pathOf(request)} failed:`, error)
+    if (refused) this.#refusals.tellHttp(error, request)
+    else this.#options.logger?.error(`${request.method} ${pathOf(request)} failed:`, error)
     if (response.headersSent) {
       response.destroy()
       return
@@ -181,7 +210,7 @@ export class Backend {
   async #onFaults(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (!isLoopbackAddress(request.socket.remoteAddress)) throw new HttpRefusal(403, 'only from this machine')
     const refused = refusal(request, this.#options)
-    if (refused) throw new HttpRefusal(403, refused)
+    if (refused) throw new HttpRefusal(403, refused.reason, refused.option, refused.came)
     allowOrigin(request, response, this.#options)
     if (request.method === 'POST' && this.#faults.set(await readJson(request, MAX_FAULTS_BYTES))) this.cut()
     sendJson(response, 200, this.#faults.state)

@@ -60,6 +60,8 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
 ])
 
 const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'OPTIONS']
+/** Those of `onRequest`, too. */
+const CORS_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 
 /** Answers what is one of the routes; returns whether it was. */
 export async function answerRoute(
@@ -104,9 +106,20 @@ export function allowOrigin(request: IncomingMessage, response: ServerResponse, 
   response.setHeader('access-control-allow-origin', origin)
   response.setHeader('access-control-expose-headers', 'retry-after, ratelimit, ratelimit-policy')
   if (request.method !== 'OPTIONS') return
-  response.setHeader('access-control-allow-methods', METHODS.join(', '))
+  response.setHeader('access-control-allow-methods', CORS_METHODS)
   response.setHeader('access-control-allow-headers', request.headers['access-control-request-headers'] ?? '*')
   response.setHeader('access-control-max-age', '600')
+}
+
+/**
+ * Answers the question that a browser asks of an allowed page's request before it sends it, whatever the path: it comes
+ * without credentials, so nobody can be authenticated yet. Returns whether it was one.
+ */
+export function answerPreflight(request: IncomingMessage, response: ServerResponse): boolean {
+  const { origin, 'access-control-request-method': method } = request.headers
+  if (request.method !== 'OPTIONS' || origin === undefined || method === undefined) return false
+  response.writeHead(204).end()
+  return true
 }
 
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {

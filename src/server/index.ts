@@ -1,5 +1,21 @@
 // "guru-comms/server": a backend to talk to, and lossless sessions for backends of your own. Node only.
 
+/// <reference types="node" preserve="true" />
+
+export { LogRoutes } from '../replies/durableStreams/LogRoutes.ts'
+export { repliesRoutes } from '../replies/durableStreams/RepliesRoutes.ts'
+export type { LogStep, LogStore, LogWrite, StepResult } from '../replies/LogStore.ts'
+export type { Audience, LogHead, LogRecord, ReplyState } from '../replies/log.ts'
+export {
+  type ReadReply,
+  Replies,
+  type ReplyAccess,
+  type ReplyInfo,
+  type StartReply,
+} from '../replies/Replies.ts'
+export type { ReplyWriter } from '../replies/ReplyWriter.ts'
+export type { RepliesOptions } from '../replies/repliesOptions.ts'
+export type { ReplyEvent, ReplyFailure } from '../replies/replyMessages.ts'
 export type {
   Credentials,
   FateListener,
@@ -28,8 +44,10 @@ export type { BackendOptions, Model, Principal } from './options.ts'
 export {
   echoResponder,
   type Question,
+  type ReplyFault,
   type Responder,
   type ResponderContext,
+  ResponderError,
   type Turn,
 } from './responder.ts'
 export type {

@@ -22,6 +22,9 @@ import {
   withDefaults,
 } from '../core/options.ts'
 import { systemClock } from '../core/systemClock.ts'
+import { Replies } from '../replies/Replies.ts'
+import type { SessionStore } from '../session/store.ts'
+import { guardLogger } from './guard.ts'
 import { echoResponder, type Responder } from './responder.ts'
 
 /** Who is at the other end, as `authenticate` says; two equal ones are the same. */
@@ -45,7 +48,8 @@ export interface BackendOptions {
   /** Settings are kept in this file; without one they live as long as the process. */
   settingsFile?: string | undefined
   /**
-   * Who may use it; `undefined` or a throw answers 401, to a session 4401. The token of a session's first frame stands in
+   * Who may use it, as a string; `undefined`, a throw, and whatever is no string or an empty one answer 401, to a session
+   * 4401. The token of a session's first frame stands in
    * `headers.authorization`, as those of requests do. @default everyone
    */
   authenticate?:
@@ -55,6 +59,11 @@ export interface BackendOptions {
   allowedOrigins?: readonly string[] | undefined
   /** Names that requests may be addressed to, without port. @default this machine's while `host` is loopback, else any */
   allowedHosts?: readonly string[] | undefined
+  /**
+   * Replies that outlive the line, served over HTTP under their path to who is authenticated. It is the app's to close them.
+   * @default none
+   */
+  replies?: Replies | undefined
   /** Answers requests to other paths; returns whether it did. */
   onRequest?: ((request: IncomingMessage, response: ServerResponse) => boolean | Promise<boolean>) | undefined
   /** Permits faults on demand through `POST /__faults`, from this machine only. @default false */
@@ -73,6 +82,13 @@ export interface BackendOptions {
   maxQuestions?: number | undefined
   /** What these may hold together, in characters of text and base64. @default 32 MiB */
   maxQuestionBytes?: number | undefined
+  /** A responder that gives nothing for so long is given up, in milliseconds. @default 120000; `Infinity` for never */
+  answerTimeout?: number | undefined
+  /**
+   * Where lossless sessions are recorded, so that they outlive the process: a question whose answer was cut off by its end is
+   * answered anew by the next. It stays yours to close. @default memory only
+   */
+  store?: SessionStore | undefined
   /** Messages a connection may send per second, audio included. @default 200, in bursts of twice as many */
   messagesPerSecond?: number | undefined
   /** A reader that takes nothing for so long is given up, in milliseconds. @default 30000 */
@@ -89,12 +105,17 @@ export interface BackendOptions {
 }
 
 export type ResolvedBackendOptions = Resolved<
-  Omit<BackendOptions, 'settingsFile' | 'authenticate' | 'allowedHosts' | 'onRequest' | 'logger'>
+  Omit<
+    BackendOptions,
+    'settingsFile' | 'authenticate' | 'allowedHosts' | 'replies' | 'onRequest' | 'store' | 'logger'
+  >
 > & {
   settingsFile: string | undefined
   authenticate: BackendOptions['authenticate']
   allowedHosts: readonly string[] | undefined
+  replies: Replies | undefined
   onRequest: BackendOptions['onRequest']
+  store: BackendOptions['store']
   logger: Logger | undefined
 }
 
@@ -107,6 +128,7 @@ export const backendDefaults: ResolvedBackendOptions = {
   authenticate: undefined,
   allowedOrigins: [],
   allowedHosts: undefined,
+  replies: undefined,
   onRequest: undefined,
   faults: false,
   maxConnections: 1000,
@@ -116,6 +138,8 @@ export const backendDefaults: ResolvedBackendOptions = {
   maxQueuedBytes: 4 * 2 ** 20,
   maxQuestions: 100,
   maxQuestionBytes: 32 * 2 ** 20,
+  answerTimeout: 120_000,
+  store: undefined,
   messagesPerSecond: 200,
   writeTimeout: 30_000,
   requestTimeout: 30_000,
@@ -136,6 +160,7 @@ const rules: Rules<BackendOptions> = {
   authenticate: callable,
   allowedOrigins: listOf(text),
   allowedHosts: listOf(text),
+  replies: { expected: 'Replies', accepts: (value) => value instanceof Replies },
   onRequest: callable,
   faults: flag,
   maxConnections: positiveCount,
@@ -145,6 +170,8 @@ const rules: Rules<BackendOptions> = {
   maxQueuedBytes: bytes,
   maxQuestions: positiveCount,
   maxQuestionBytes: bytes,
+  answerTimeout: numberRule(1, Infinity, 'milliseconds'),
+  store: objectWith('find', 'write', 'list'),
   messagesPerSecond: positive,
   writeTimeout: interval,
   requestTimeout: interval,
@@ -157,5 +184,6 @@ const rules: Rules<BackendOptions> = {
 /** @throws TypeError or RangeError naming the option */
 export function resolveBackendOptions(options: BackendOptions): ResolvedBackendOptions {
   checkOptions('createBackend', options, rules)
-  return withDefaults(backendDefaults, options)
+  const resolved = withDefaults(backendDefaults, options)
+  return { ...resolved, logger: guardLogger(resolved.logger) }
 }

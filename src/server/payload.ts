@@ -1,6 +1,7 @@
 // Messages of sessions to payloads and back: strings as they are, bytes as bytes, other values as JSON.
 
 import { CommsError } from '../core/errors.ts'
+import { parseJson } from '../core/parseJson.ts'
 import type { Payload } from '../session/frames.ts'
 
 /**
@@ -33,13 +34,13 @@ const CONTAINER_START = /^\s*[[{]/
 
 /**
  * The message of a payload: parsed JSON, text that is none, or an ArrayBuffer.
- * @throws CommsError `PROTOCOL` for a text that begins like an object or an array and is none
+ * @throws CommsError `PROTOCOL` for a text that begins like an object or an array and is none, or is nested deeper than 64
  */
 export function decodeMessage(payload: Payload): unknown {
   if (typeof payload !== 'string') return toArrayBuffer(payload)
   if (!JSON_START.test(payload)) return payload
   try {
-    return JSON.parse(payload)
+    return parseJson(payload)
   } catch (error) {
     if (!CONTAINER_START.test(payload)) return payload
     throw new CommsError('a message began like JSON and was none', { code: 'PROTOCOL', cause: error })

@@ -1,31 +1,26 @@
-// Who a connection is: what the app's `authenticate` says, in time, or nobody.
+// Who a connection of a session is: what the app's `authenticate` says, in time, or nobody.
 
 import type { IncomingMessage } from 'node:http'
-import type { Clock } from '../core/clock.ts'
-import { timeout } from '../policies/timeout/timeout.ts'
+import { bearerOf, LoginCheck, type LoginOptions } from './principal.ts'
 import type { ResolvedSessionServerOptions } from './sessionServerOptions.ts'
+
+type Authenticate = NonNullable<ResolvedSessionServerOptions['authenticate']>
+
+const told = new WeakMap<Authenticate, Set<string>>()
 
 /**
  * @param auth what the client shows; without it, what its request does
- * @returns `undefined` for nobody, also when the app fails, is late or answers with no text: `onError` hears why
+ * @returns `undefined` for nobody, also when the app fails, is late or gives no text: `onError` hears why
  */
 export async function principalOf(
-  authenticate: NonNullable<ResolvedSessionServerOptions['authenticate']>,
+  authenticate: Authenticate,
   { request, auth }: { request: IncomingMessage; auth: string | undefined },
-  { clock, timeoutMs, onError }: { clock: Clock; timeoutMs: number; onError: (error: unknown) => void },
+  options: LoginOptions,
 ): Promise<string | undefined> {
-  try {
-    const principal = await timeout(timeoutMs, { clock, unref: true }).execute(() =>
-      authenticate(request, auth ?? bearerOf(request)),
-    )
-    if (principal === undefined || typeof principal === 'string') return principal
-    throw new TypeError(`authenticate must give a string or undefined, gave ${typeof principal}`)
-  } catch (error) {
-    onError(error)
-    return undefined
-  }
-}
-
-function bearerOf({ headers }: IncomingMessage): string | undefined {
-  return /^Bearer +(\S.*)$/i.exec(headers.authorization ?? '')?.[1]
+  const before = told.get(authenticate) ?? new Set<string>()
+  told.set(authenticate, before)
+  const login = await new LoginCheck(options, before).ask(() =>
+    authenticate(request, auth ?? bearerOf(request.headers.authorization)),
+  )
+  return login.kind === 'somebody' ? login.principal : undefined
 }

@@ -7,6 +7,7 @@ import type { EndReason, ServerHost, ServerSession } from '../session/serverSess
 import type { InboxMessage, PostFate } from '../session/sharedSessions.ts'
 import type { SessionWrite, Transact, Write } from '../session/store.ts'
 import type { Sleeper } from './Alarms.ts'
+import { isThenable } from './guard.ts'
 import { LiveReceipts } from './LiveReceipts.ts'
 import { MessageContext } from './messageContext.ts'
 import { Posts } from './Posts.ts'
@@ -567,8 +568,4 @@ function refusalOf(result: 'rejected' | 'tooLarge' | 'empty', bytes: number, max
     case 'empty':
       return new CommsError('send: a text without a character cannot be sent', { code: 'BAD_REQUEST' })
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

@@ -13,6 +13,7 @@ import { FIRST_FRAME_MS } from '../session/limits.ts'
 import type { ServerSession } from '../session/serverSession.ts'
 import { newTable, ServerTable, type TableHost } from '../session/serverTable.ts'
 import type { InboxMessage, PostFate, SessionOwner, SharedSessions } from '../session/sharedSessions.ts'
+import { isSid } from '../session/sid.ts'
 import type { StoredSession, Transact } from '../session/store.ts'
 import { AddressQuota } from './AddressQuota.ts'
 import { Alarms, type Sleeper } from './Alarms.ts'
@@ -238,6 +239,10 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
   }
 
   lookUp(conn: number, sid: string): void {
+    if (!isSid(sid)) {
+      this.#table.found(conn, undefined, this.now())
+      return
+    }
     const epoch = this.#askedBy(conn)?.epoch ?? 0
     this.#find(conn, sid).then(
       (stored) => {

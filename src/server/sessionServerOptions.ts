@@ -26,6 +26,7 @@ import { systemRandom } from '../core/random.ts'
 import { systemClock } from '../core/systemClock.ts'
 import { waitingDefaults, windowDefaults } from '../session/limits.ts'
 import type { SessionStore } from '../session/store.ts'
+import { callNow, guardLogger, kindOf } from './guard.ts'
 
 /** Whom a connection speaks for: two equal names are the same. */
 export type SessionPrincipal = string
@@ -34,7 +35,7 @@ export interface SessionServerOptions {
   /** Where sessions are recorded, so that they outlive the process. It stays yours to close. @default memory only */
   store?: SessionStore | undefined
   /**
-   * Who is at the other end; `undefined` or a throw closes the connection with 4401. `auth` is the token of the first frame,
+   * Who is at the other end, as a string; `undefined`, a throw, and whatever is no string or an empty one close with 4401. `auth` is the token of the first frame,
    * else the bearer token of the request's `Authorization`; it is never logged. A session belongs to the principal that
    * opened it. @default everyone, by the empty name
    */
@@ -48,7 +49,7 @@ export interface SessionServerOptions {
   authenticateTimeout?: number | undefined
   /** Origins whose pages may connect, beside those of the same host. Requests without an `Origin` come from no page. */
   allowedOrigins?: readonly string[] | undefined
-  /** Names that requests may be addressed to, without port. @default any */
+  /** Names that requests may be addressed to, without port. @default this machine's while the server listens on loopback, else any */
   allowedHosts?: readonly string[] | undefined
   /** Takes upgrades that do not offer guru.v1. @default they are refused with 400 */
   plain?: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined
@@ -164,7 +165,7 @@ const rules: Rules<SessionServerOptions> = {
 /** @throws TypeError or RangeError naming the option */
 export function resolveSessionServerOptions(options: SessionServerOptions): ResolvedSessionServerOptions {
   checkOptions('SessionServer', options, rules)
-  const resolved = withDefaults(sessionServerDefaults, options)
+  const resolved = fenced(withDefaults(sessionServerDefaults, options))
   const { maxFrame, maxBytes } = resolved
   if (maxFrame <= maxBytes) return resolved
   throw Object.assign(
@@ -173,6 +174,36 @@ export function resolveSessionServerOptions(options: SessionServerOptions): Reso
     ),
     { code: 'INVALID_OPTION', option: 'maxFrame' },
   )
+}
+
+/** The app's callbacks that a stranger's connection reaches: what goes wrong in them is the affair of that connection. */
+function fenced(options: ResolvedSessionServerOptions): ResolvedSessionServerOptions {
+  const { addressOf, plain } = options
+  const logger = guardLogger(options.logger)
+  return {
+    ...options,
+    logger,
+    addressOf(request) {
+      const called = callNow(
+        () => addressOf(request),
+        () => {},
+      )
+      if (called.ok && typeof called.value === 'string') return called.value
+      const fault = called.ok ? `gave ${kindOf(called.value)}` : called.error
+      logger?.error('addressOf must give a string; the address of the socket counts in its place:', fault)
+      return sessionServerDefaults.addressOf(request)
+    },
+    plain:
+      plain &&
+      ((request, socket, head) => {
+        const failed = (error: unknown) => {
+          logger?.error('plain failed:', error)
+          socket.destroy()
+        }
+        const called = callNow(() => plain(request, socket, head), failed)
+        if (!called.ok) failed(called.error)
+      }),
+  }
 }
 
 /** How one message is sent. */

@@ -506,5 +506,5 @@ describe('a server on SQLite that is killed', () => {
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }
-  }, 60_000)
+  })
 })

@@ -1,11 +1,14 @@
 // What a user's client may say, told apart and checked. It knows no socket and does nothing: whoever carries the messages, a
 // plain WebSocket or a session, acts on what this says.
 
+import type { JsonLimits } from '../core/parseJson.ts'
 import type { Question } from './responder.ts'
 
 /** The longest text of a question, in UTF-16 code units, as clients keep it, too. */
 export const MAX_TEXT_LENGTH = 100_000
 const MAX_ID_LENGTH = 200
+/** A message is a few members; what else it brings is ignored, and must not cost much. */
+export const USER_JSON: JsonLimits = { maxValues: 1000 }
 
 export type UserMessage =
   | { readonly kind: 'question'; readonly question: Question }

@@ -160,7 +160,10 @@ describe('a conversation over a WebSocket', () => {
     user.ask('a')
     user.ask('b')
     await user.answer('b')
-    expect(user.heard.filter(({ end }) => end)).toMatchObject([{ error: true }, { request_id: 'b' }])
+    expect(user.heard.filter(({ end }) => end)).toMatchObject([
+      { error: { code: 'FAILED' } },
+      { request_id: 'b' },
+    ])
   })
 
   it('takes live audio, as binary frames and as base64', async () => {
@@ -329,8 +332,8 @@ describe('hostile clients', () => {
     for (const id of ['running', 'a', 'b', 'c']) user.ask(id)
     await until(() => user.ended('c'), 'the last is refused')
     expect(user.heard.find(({ request_id }) => request_id === 'c')).toMatchObject({
-      type: 'error',
-      message: 'too many questions are waiting',
+      type: 'message',
+      error: { code: 'QUEUE_FULL', message: 'too many questions are waiting' },
     })
   })
 })

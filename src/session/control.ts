@@ -1,6 +1,7 @@
 // The control messages of guru.v1: what each must hold. Unknown members and unknown messages are left alone, so that
 // later versions can add some; a member of the wrong type is an error.
 
+import { parseJson } from '../core/parseJson.ts'
 import { MAX_NUMBER } from './limits.ts'
 
 /** A client begins a session. */
@@ -95,6 +96,9 @@ const members: ReadonlyMap<string, Readonly<Record<string, Check>>> = new Map<st
   ['close', {}],
 ])
 
+/** Far above what a version to come may add, far below what a message may have. */
+const CONTROL_JSON = { maxLength: 64 * 1024, maxValues: 1000 }
+
 const ACK = /^\{"t":"ack","rx":(0|[1-9]\d{0,9})\}$/
 
 /** The control message of a text that begins with a brace; a string says what is wrong with it. */
@@ -104,7 +108,7 @@ export function parseControl(frame: string): Control | string {
   if (ack && Number(ack[1]) <= MAX_NUMBER) return { t: 'ack', rx: Number(ack[1]) }
   let value: unknown
   try {
-    value = JSON.parse(frame)
+    value = parseJson(frame, CONTROL_JSON)
   } catch {
     return 'a control message that is no JSON'
   }

@@ -22,6 +22,10 @@ function drop(this: WebSocketLike & { terminate?: () => void }): void {
   else this.close()
 }
 
+function beginClose(this: WebSocketLike, code: number, reason: string): void {
+  this.close(code, reason)
+}
+
 /** Opens the address with the class given, else with the platform's own. */
 export const openStandardWebSocket: OpenWebSocket = (
   { url, protocols, WebSocket = globalThis.WebSocket as WebSocketClass | undefined },
@@ -40,9 +44,10 @@ export const openStandardWebSocket: OpenWebSocket = (
   socket.onerror = ({ error }: { error?: unknown }) =>
     sink.failed(
       new CommsError(`the connection to ${redactUrl(url)} failed`, { code: 'CONNECTION', cause: error }),
+      'unknown',
     )
   socket.onclose = ({ code = 1006, reason = '', wasClean = false }: Ended) =>
     sink.ended({ code, reason, wasClean })
-  // The socket itself with one method more: a wrapper would be an object more, and a call more for every frame.
-  return Object.assign(socket, { drop })
+  // The socket itself with two methods more: a wrapper would be an object more, and a call more for every frame.
+  return Object.assign(socket, { beginClose, drop })
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { GuruConnection } from '../GuruConnection.ts'
 import { openWebSocket } from './wsTransport.ts'
@@ -69,11 +69,15 @@ describe('the WebSocket in Node', () => {
     cleanups.push(() => server.close())
     const { port } = server.address() as AddressInfo
     const heard = new Map<string, string[]>()
+    const closed = new Map(['/a', '/b'].map((path) => [path, Promise.withResolvers<void>()]))
     server.on('connection', (socket, request) => {
       const mine: string[] = []
       heard.set(request.url ?? '', mine)
       socket.on('message', (data, isBinary) => mine.push(isBinary ? `bytes ${data}` : String(data)))
-      socket.on('close', (code) => mine.push(`closed ${code}`))
+      socket.on('close', (code) => {
+        mine.push(`closed ${code}`)
+        closed.get(request.url ?? '')?.resolve()
+      })
     })
     const sockets = await Promise.all(
       ['/a', '/b'].map(async (path) => {
@@ -122,10 +126,74 @@ describe('the WebSocket in Node', () => {
       if (n % 90 === 0) await new Promise<void>((resolve) => setImmediate(resolve))
     }
     for (const { socket, path } of sockets) {
-      socket.close(1000, '')
+      socket.beginClose(1000, '')
       expected.get(path)?.push('closed 1000')
     }
-    await Promise.all(sockets.map(({ ended }) => ended))
+    await Promise.all([
+      ...sockets.map(({ ended }) => ended),
+      ...[...closed.values()].map(({ promise }) => promise),
+    ])
     expect(heard).toEqual(expected)
   })
+
+  it.each(['before', 'after'])(
+    'sends where a test runner has replaced process.nextTick %s it was loaded',
+    async (when) => {
+      const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+      await once(server, 'listening')
+      cleanups.push(() => server.close())
+      const { port } = server.address() as AddressInfo
+      const heard: string[] = []
+      const all = new Promise<void>((resolve) => {
+        server.on('connection', (socket) => {
+          socket.on('message', (data) => {
+            if (heard.push(String(data)) === 3) resolve()
+          })
+        })
+      })
+      const { nextTick } = process
+      cleanups.push(() => {
+        process.nextTick = nextTick
+      })
+      // As a mocked one does: what was asked for waits for a test to run it. Node's own modules go on.
+      const replace = () => {
+        process.nextTick = (act, ...args) => {
+          const [, , caller] = new Error().stack?.split('\n') ?? []
+          if (!caller?.includes('wsTransport.ts')) nextTick(act, ...args)
+        }
+      }
+      vi.resetModules()
+      if (when === 'before') replace()
+      const loaded = await import('./wsTransport.ts')
+      await new Promise<void>((resolve) => setImmediate(resolve))
+      const opened = Promise.withResolvers<void>()
+      const socket = loaded.openWebSocket(
+        {
+          url: `ws://127.0.0.1:${port}`,
+          token: undefined,
+          maxPayload: 1000,
+          unref: false,
+          protocols: [],
+          WebSocket: undefined,
+        },
+        {
+          opened: () => opened.resolve(),
+          ended: () => {},
+          frame: () => {},
+          numbered: () => {},
+          alive: () => {},
+          failed: opened.reject,
+        },
+      )
+      cleanups.push(() => socket.drop())
+      await opened.promise
+      replace()
+      for (const text of ['a', 'b', 'c']) {
+        socket.send(text)
+        socket.gather?.()
+      }
+      await all
+      expect(heard).toEqual(['a', 'b', 'c'])
+    },
+  )
 })

@@ -41,6 +41,18 @@ export function launch(
   return chromium.launch({ executablePath, args: [...ARGUMENTS, ...more], ignoreDefaultArgs: without })
 }
 
+const shared = new Map<string, Promise<Browser>>()
+
+/** One browser for all test files of this process; it ends with the process, and nobody closes it. */
+export function sharedBrowser(executablePath: string): Promise<Browser> {
+  const browser = shared.get(executablePath) ?? launch(executablePath)
+  shared.set(executablePath, browser)
+  return browser
+}
+
+/** Ends what hangs: how long a page takes on a slow machine says nothing. */
+export const PATIENCE_MS = 120_000
+
 /** The same, with what it keeps in a folder: it is there when the next browser starts with that folder. */
 export function launchProfile(executablePath: string, folder: string): Promise<BrowserContext> {
   return chromium.launchPersistentContext(folder, { executablePath, args: ARGUMENTS })

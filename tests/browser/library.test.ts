@@ -5,7 +5,7 @@ import { type Backend, createBackend } from 'guru-comms/server'
 import type { Browser, Page } from 'playwright-core'
 import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { findChromium, launch } from './chromium.ts'
+import { findChromium, PATIENCE_MS, sharedBrowser } from './chromium.ts'
 
 const executablePath = findChromium('the library in a browser')
 
@@ -49,13 +49,14 @@ describe.skipIf(executablePath === undefined)('guru-comms in Chromium', () => {
         return true
       },
     })
-    browser = await launch(executablePath as string)
+    browser = await sharedBrowser(executablePath as string)
     page = await browser.newPage()
+    page.setDefaultTimeout(PATIENCE_MS)
     await page.goto(`${backend.url}/page`)
     await page.locator('body.loaded').waitFor({ state: 'attached' })
-  }, 60_000)
+  })
   afterAll(async () => {
-    await browser?.close()
+    await page?.context().close()
     await backend?.close({ graceMs: 0 })
   })
 

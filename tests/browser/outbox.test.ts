@@ -8,7 +8,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { OutboxRecord, OutboxStore, Write } from '../../src/session/store.ts'
 import { accept, begin, describeOutbox, entry, epoch, number, rx } from '../support/outboxConformance.ts'
-import { findChromium, killRenderer, launch, launchProfile } from './chromium.ts'
+import { findChromium, killRenderer, launchProfile, PATIENCE_MS, sharedBrowser } from './chromium.ts'
 import { type ModulePage, serveModules } from './modulePage.ts'
 
 const executablePath = findChromium('the outbox in a browser')
@@ -86,10 +86,9 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
 
   beforeAll(async () => {
     site = await serveModules('storage/indexeddb/index.js')
-    browser = await launch(executablePath as string)
-  }, 60_000)
+    browser = await sharedBrowser(executablePath as string)
+  })
   afterAll(async () => {
-    await browser?.close()
     await site?.close()
   })
   async function openPage(): Promise<Page> {
@@ -102,6 +101,7 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
   const loaded = (one: Page) => one.locator('body.loaded').waitFor({ state: 'attached' })
   beforeEach(async () => {
     context = await browser.newContext()
+    context.setDefaultTimeout(PATIENCE_MS)
     page = await openPage()
   })
   afterEach(() => context.close())

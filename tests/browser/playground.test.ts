@@ -3,9 +3,9 @@
 import { join } from 'node:path'
 import { type Backend, type BackendOptions, createBackend, type Responder } from 'guru-comms/server'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { serveFiles } from '../../apps/backend/src/staticFiles.ts'
-import { findChromium, launch } from './chromium.ts'
+import { findChromium, PATIENCE_MS, sharedBrowser } from './chromium.ts'
 
 const executablePath = findChromium('the playground in a browser')
 const dist = join(import.meta.dirname, '../../apps/playground/dist')
@@ -46,9 +46,8 @@ describe.skipIf(executablePath === undefined)('the playground', () => {
   const problems: string[] = []
 
   beforeAll(async () => {
-    browser = await launch(executablePath as string)
+    browser = await sharedBrowser(executablePath as string)
   })
-  afterAll(() => browser?.close())
   afterEach(async () => {
     await page.context().close()
     await backend.close({ graceMs: 0 })
@@ -70,6 +69,7 @@ describe.skipIf(executablePath === undefined)('the playground', () => {
       ...options,
     })
     page = await browser.newPage({ viewport: { width: 1280, height: 800 }, ...context })
+    page.setDefaultTimeout(PATIENCE_MS)
     page.on('pageerror', (error) => problems.push(error.message))
     page.on('console', (message) => {
       if (message.type() === 'error' && !NETWORK_NOISE.test(message.text())) problems.push(message.text())
@@ -218,7 +218,7 @@ describe.skipIf(executablePath === undefined)('the playground', () => {
     await fault({ latencyMs: 2000 })
     await reading.filter({ hasText: /^2\.\d s$/ }).waitFor()
     const before = await beats()
-    await expect.poll(beats, { timeout: 10_000 }).toBeGreaterThanOrEqual(before + 2)
+    await expect.poll(beats).toBeGreaterThanOrEqual(before + 2)
     expect(await reading.textContent()).toMatch(/^2\.\d s$/)
   })
 

@@ -6,7 +6,7 @@ import type { Session } from '../../src/server/Session.ts'
 import { SessionServer } from '../../src/server/SessionServer.ts'
 import { seededRandom } from '../../src/testing/seededRandom.ts'
 import { until } from '../support/misbehavingServer.ts'
-import { findChromium, launch } from './chromium.ts'
+import { findChromium, PATIENCE_MS, sharedBrowser } from './chromium.ts'
 import { type ModulePage, serveModules } from './modulePage.ts'
 
 const executablePath = findChromium('tabs that share a connection')
@@ -25,10 +25,9 @@ describe.skipIf(executablePath === undefined)('tabs in Chromium', () => {
 
   beforeAll(async () => {
     site = await serveModules('index.js', 'tabs/index.js')
-    browser = await launch(executablePath as string)
-  }, 60_000)
+    browser = await sharedBrowser(executablePath as string)
+  })
   afterAll(async () => {
-    await browser?.close()
     await site?.close()
   })
   beforeEach(async () => {
@@ -41,6 +40,7 @@ describe.skipIf(executablePath === undefined)('tabs in Chromium', () => {
     })
     server.attach(site.server)
     context = await browser.newContext()
+    context.setDefaultTimeout(PATIENCE_MS)
   })
   afterEach(async () => {
     await context.close()
@@ -119,31 +119,27 @@ describe.skipIf(executablePath === undefined)('tabs in Chromium', () => {
   it.each([
     ['crashes', (page: Page) => crash(page)],
     ['is closed', (page: Page) => page.close()],
-  ])(
-    'go on in the next when the leading tab %s: none lost, none doubled, in order',
-    async (_, end) => {
-      const tabs = [await openTab(), await openTab(), await openTab(), await openTab()]
-      for (const [index, page] of tabs.entries()) await send(page, `t${index}`)
-      for (const page of tabs.slice(0, 3)) {
-        await page.waitForFunction(() => (window as unknown as InPage).shared.leads)
-        const before = handled.length
-        await until(() => handled.length > before + 50, 'messages', 30_000)
-        await end(page)
-      }
-      const last = tabs[3] as Page
-      await until(() => numbers('t3').length > 100, 'messages of the last', 30_000)
-      const stored = await stop(last)
-      const own = numbers('t3')
-      expect(own).toEqual(upTo(own.length))
-      expect(stored).toBe(own.length)
-      for (const index of [0, 1, 2]) {
-        const others = numbers(`t${index}`)
-        expect(others).toEqual(upTo(others.length))
-      }
-      expect(sessions).toHaveLength(1)
-    },
-    120_000,
-  )
+  ])('go on in the next when the leading tab %s: none lost, none doubled, in order', async (_, end) => {
+    const tabs = [await openTab(), await openTab(), await openTab(), await openTab()]
+    for (const [index, page] of tabs.entries()) await send(page, `t${index}`)
+    for (const page of tabs.slice(0, 3)) {
+      await page.waitForFunction(() => (window as unknown as InPage).shared.leads)
+      const before = handled.length
+      await until(() => handled.length > before + 50, 'messages')
+      await end(page)
+    }
+    const last = tabs[3] as Page
+    await until(() => numbers('t3').length > 100, 'messages of the last')
+    const stored = await stop(last)
+    const own = numbers('t3')
+    expect(own).toEqual(upTo(own.length))
+    expect(stored).toBe(own.length)
+    for (const index of [0, 1, 2]) {
+      const others = numbers(`t${index}`)
+      expect(others).toEqual(upTo(others.length))
+    }
+    expect(sessions).toHaveLength(1)
+  })
 
   it('go on when the only one is reloaded in mid-stream: what it was told is stored arrives, once', async () => {
     const page = await openTab()

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { mutated, mutations } from './mutations.ts'
 import { run } from './run.ts'
 
-describe('exploring finds an engine that', { timeout: 600_000 }, () => {
+describe('exploring finds an engine that', () => {
   it.each(mutations)('$name', async ({ scenario, edits }) => {
     const directory = await mutated(edits)
     const { violation, trace } = await run(scenario, directory)

@@ -139,6 +139,5 @@ describe.skipIf(!canRun)('a session with the FastAPI server', () => {
       expect(pushes).toEqual(numbers)
       expect(cutter.cuts()).toBeGreaterThan(5)
     },
-    60_000,
   )
 })

@@ -15,5 +15,4 @@ it.skipIf(!canRunFastApi('the tests of the FastAPI server'))(
     const { stderr } = await promisify(execFile)(PYTHON, ['-B', TESTS])
     expect(stderr).toMatch(/^Ran \d+ tests in .*\n\nOK$/m)
   },
-  300_000,
 )

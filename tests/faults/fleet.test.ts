@@ -1,17 +1,17 @@
 // Three nodes behind haproxy, killed, frozen and replaced at random while a crowd of clients exchanges counters with them, and
-// the engine killed once: nothing is lost, doubled or out of order. GURU_FLEET=full: 1,000 clients for a minute.
+// the engine killed once: nothing is lost, doubled or out of order. In the long run 1,000 clients for a minute.
 
 import { setTimeout as rest } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { seededRandom } from '../../src/testing/seededRandom.ts'
+import { LONG } from '../support/proofs.ts'
 import { canRunRedis } from '../support/redisServers.ts'
 import { Fleet, HAPROXY } from './fleet/Fleet.ts'
 
-const FULL = process.env.GURU_FLEET === 'full'
-const CLIENTS = FULL ? 1000 : 100
-const SECONDS = FULL ? 60 : 12
+const CLIENTS = LONG ? 1000 : 100
+const SECONDS = LONG ? 60 : 12
 const SEED = Number(process.env.GURU_SEED ?? 1)
-const LEASE_MS = FULL ? 4000 : 2000
+const LEASE_MS = LONG ? 4000 : 2000
 
 if (!HAPROXY) console.warn('skipped: a fleet behind a balancer (apt-get install haproxy)')
 
@@ -22,9 +22,9 @@ describe.skipIf(!canRunRedis('a fleet of nodes') || !HAPROXY)('a fleet of three 
       const random = seededRandom(SEED)
       const fleet = await Fleet.start({
         clients: CLIENTS,
-        everyMs: FULL ? 1000 : 150,
+        everyMs: LONG ? 1000 : 150,
         leaseMs: LEASE_MS,
-        drainMs: FULL ? 3000 : 1000,
+        drainMs: LONG ? 3000 : 1000,
       })
       const done = { killed: 0, frozen: 0, replaced: 0, engine: 0 }
       try {
@@ -53,7 +53,7 @@ describe.skipIf(!canRunRedis('a fleet of nodes') || !HAPROXY)('a fleet of three 
         console.log(JSON.stringify({ ...done, ...sums }))
         expect(violations.slice(0, 20)).toEqual([])
         expect(done.engine).toBe(1)
-        expect(Math.min(sums.up, sums.down)).toBeGreaterThan(CLIENTS * (FULL ? 20 : 10))
+        expect(Math.min(sums.up, sums.down)).toBeGreaterThan(CLIENTS * (LONG ? 20 : 10))
         expect(sums.takeovers).toBeGreaterThan(CLIENTS)
       } finally {
         await fleet.end()

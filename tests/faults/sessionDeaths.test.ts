@@ -4,11 +4,12 @@
 import type { ChildProcess } from 'node:child_process'
 import { afterEach, describe, expect, it } from 'vitest'
 import { seededRandom } from '../../src/testing/seededRandom.ts'
+import { LONG } from '../support/proofs.ts'
 import { SessionRun, until, type Who } from './sessionRun.ts'
 
 /** Of each of the two. */
-const DEATHS = 10
-const COUNTERS = 500
+const DEATHS = LONG ? 10 : 4
+const COUNTERS = LONG ? 500 : 200
 /** Another one dies at other instants. */
 const SEED = Number(process.env.GURU_SEED ?? 1)
 
@@ -19,7 +20,7 @@ afterEach(async () => {
 
 const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Ten lives: most end in mid-traffic, some while the process is still starting, opening its store or resuming. */
+/** As many lives: most end in mid-traffic, some while the process is still starting, opening its store or resuming. */
 async function die(
   run: SessionRun,
   who: Who,
@@ -43,38 +44,34 @@ describe('a client and a server that are killed (SIGKILL) at random instants', (
   it.each([
     [SEED, 'handled work is recorded in the transaction of the store: nothing is doubled', true],
     [SEED + 1, 'without the transaction only what is flagged as redelivered is handled again', false],
-  ])(
-    'ten deaths of each (seed %i), %s',
-    async (seed, _what, transact) => {
-      // What may have begun before a death is flagged up to a whole window: a small one, so that most is not.
-      const run = new SessionRun({ durable: true, transact, server: { maxMessages: 32 } })
-      runs.push(run)
-      const { child, port } = await run.startServer()
-      const client = die(run, 'client', () => run.spawnClient(port), seed)
-      let first: ChildProcess | undefined = child
-      const server = die(
-        run,
-        'server',
-        () => {
-          const next = first ?? run.spawnServer(port)
-          first = undefined
-          return next
-        },
-        seed + 1000,
-      )
-      await Promise.all([client, server])
-      await until(() => run.handled('client') >= COUNTERS && run.handled('server') >= COUNTERS)
-      await run.finish()
+  ])(`${DEATHS} deaths of each (seed %i), %s`, async (seed, _what, transact) => {
+    // What may have begun before a death is flagged up to a whole window: a small one, so that most is not.
+    const run = new SessionRun({ durable: true, transact, server: { maxMessages: 32 } })
+    runs.push(run)
+    const { child, port } = await run.startServer()
+    const client = die(run, 'client', () => run.spawnClient(port), seed)
+    let first: ChildProcess | undefined = child
+    const server = die(
+      run,
+      'server',
+      () => {
+        const next = first ?? run.spawnServer(port)
+        first = undefined
+        return next
+      },
+      seed + 1000,
+    )
+    await Promise.all([client, server])
+    await until(() => run.handled('client') >= COUNTERS && run.handled('server') >= COUNTERS)
+    await run.finish()
 
-      expect(run.judge()).toEqual([])
-      for (const who of ['client', 'server'] as const) {
-        expect(run.count(who, 'died')).toBe(DEATHS)
-        expect(run.handled(who)).toBeGreaterThanOrEqual(COUNTERS)
-        expect([...run.lost(who), ...run.failures(who)]).toEqual([])
-      }
-    },
-    300_000,
-  )
+    expect(run.judge()).toEqual([])
+    for (const who of ['client', 'server'] as const) {
+      expect(run.count(who, 'died')).toBe(DEATHS)
+      expect(run.handled(who)).toBeGreaterThanOrEqual(COUNTERS)
+      expect([...run.lost(who), ...run.failures(who)]).toEqual([])
+    }
+  })
 
   it('without a store each death of the server is told: every message is handled, or reported in doubt', async () => {
     const run = new SessionRun({ durable: false })
@@ -96,5 +93,5 @@ describe('a client and a server that are killed (SIGKILL) at random instants', (
     expect(run.judge()).toEqual([])
     expect(run.lost('client').map(({ reason }) => reason)).toEqual(Array(5).fill('gone'))
     expect(run.lines.filter(({ redelivered }) => redelivered)).toEqual([])
-  }, 180_000)
+  })
 })

@@ -1,12 +1,12 @@
 // A process that stands still (SIGSTOP) and goes on later: the other side leaves it in time, and what the thawed one
-// still has to say changes nothing. GURU_FAULTS=long: for a minute, with the heartbeat of the defaults.
+// still has to say changes nothing. In the long run for a minute, with the heartbeat of the defaults.
 
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, describe, expect, it } from 'vitest'
+import { LONG } from '../support/proofs.ts'
 import { SessionRun, until } from './sessionRun.ts'
 import { startProxy } from './tcpProxy.ts'
 
-const LONG = process.env.GURU_FAULTS === 'long'
 const FROZEN_MS = LONG ? 60_000 : 4000
 /** Frozen for this long, so that the other side notices within it. */
 const HEARTBEAT = LONG ? {} : { pingInterval: 400, pongTimeout: 600 }

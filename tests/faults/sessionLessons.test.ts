@@ -98,7 +98,6 @@ describe('a process', () => {
         process.on('exit', () => console.log('timeouts', timeouts))`)
       expect({ code, said, complained }).toEqual({ code: 0, said: 'timeouts 3', complained: '' })
     },
-    60_000,
   )
 
   it('with a session and an outbox ends by itself once all is disposed of, and takes the session up in its next life', async () => {
@@ -118,7 +117,7 @@ describe('a process', () => {
     for (const n of [1, 2]) expect(await life(n)).toEqual({ code: 0, said: '', complained: '' })
     expect(handled).toEqual([{ n: 1 }, { n: 2 }])
     expect(sessions.sessions.size).toBe(1)
-  }, 60_000)
+  })
 
   it('with "unref" ends although the session is open; without it stays', async () => {
     const { port } = await serve([])
@@ -134,7 +133,7 @@ describe('a process', () => {
       })`
     expect((await run(start(true))).said).toBe('open')
     expect((await run(start(false))).said).toBe('open\nstayed')
-  }, 60_000)
+  })
 
   it('that is a server ends by itself when it has closed', async () => {
     const { code, said } = await run(`
@@ -153,7 +152,7 @@ describe('a process', () => {
       http.close()
       process.on('exit', () => console.log(process.getActiveResourcesInfo().filter((it) => !/TTY|Pipe/.test(it)).join()))`)
     expect({ code, said }).toEqual({ code: 0, said: '' })
-  }, 60_000)
+  })
 })
 
 describe('a message that could poison a session', () => {
@@ -205,7 +204,7 @@ describe('a message that could poison a session', () => {
     // What has no encoding is replaced (WebSocket interface, section 3.1); the rest is as it was, or as the JSON it is.
     const seen = texts.map((text) => (text === '{"t":"close"}' ? { t: 'close' } : text.toWellFormed()))
     expect(handled).toEqual([...seen, { end: 1 }, ...seen, { end: 2 }, ...seen, { end: 3 }, { end: 4 }])
-  }, 60_000)
+  })
 
   it('a listener or handler that throws at each message loses none and ends no line', async () => {
     const handled: unknown[] = []
@@ -242,5 +241,5 @@ describe('a message that could poison a session', () => {
       errors: 8,
       closes: 0,
     })
-  }, 60_000)
+  })
 })

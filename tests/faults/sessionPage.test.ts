@@ -5,8 +5,9 @@ import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Session } from '../../src/server/Session.ts'
 import { SessionServer } from '../../src/server/SessionServer.ts'
-import { findChromium, killRenderer, launch, rendererIds } from '../browser/chromium.ts'
+import { findChromium, killRenderer, launch, PATIENCE_MS, rendererIds } from '../browser/chromium.ts'
 import { type ModulePage, serveModules } from '../browser/modulePage.ts'
+import { LONG } from '../support/proofs.ts'
 import { until } from './sessionRun.ts'
 
 const executablePath = findChromium('a session whose page is reloaded or killed')
@@ -19,7 +20,7 @@ interface InPage extends Window, Modules {
   errors: string[]
 }
 
-const ENDS = 5
+const ENDS = LONG ? 5 : 2
 
 describe.skipIf(executablePath === undefined)('a session of a page in Chromium', () => {
   let browser: Browser
@@ -34,7 +35,7 @@ describe.skipIf(executablePath === undefined)('a session of a page in Chromium',
     site = await serveModules('index.js', 'storage/indexeddb/index.js')
     // Else no page would be kept when it is left.
     browser = await launch(executablePath as string, [], ['--disable-back-forward-cache'])
-  }, 120_000)
+  })
   afterAll(async () => {
     await browser?.close()
     await site?.close()
@@ -54,6 +55,7 @@ describe.skipIf(executablePath === undefined)('a session of a page in Chromium',
     )
     server.attach(site.server)
     context = await browser.newContext()
+    context.setDefaultTimeout(PATIENCE_MS)
   })
   afterEach(async () => {
     await context.close()
@@ -195,6 +197,5 @@ describe.skipIf(executablePath === undefined)('a session of a page in Chromium',
       expect(numbers).toEqual(Array.from({ length: pushed + 1 }, (_, index) => index + 1))
       expect(errors).toEqual([])
     },
-    180_000,
   )
 })

@@ -251,7 +251,7 @@ it('a half-open breaker never has more attempts on the way than its probes, what
     { numRuns: 200 },
   )
   expect(halfOpenSeen).toBeGreaterThan(20)
-}, 60_000)
+})
 
 it('the state is told for a client without calls, and for any origin', async () => {
   const client = new ApiClient({ baseURL: 'https://api.test' })

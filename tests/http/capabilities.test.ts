@@ -90,13 +90,16 @@ describe('retries', () => {
     expect(server.requests).toBe(2)
   })
 
-  it('a hook that throws ends the call with what it threw', async () => {
+  it('a hook that throws ends the call with an error that names it', async () => {
     const { client } = await serve((_request, response) => response.writeHead(503).end(), {
       shouldRetry: () => {
         throw new Error('no idea')
       },
     })
-    expect((await failureOf(client.get('/'))).message).toBe('no idea')
+    expect(await failureOf(client.get('/'))).toMatchObject({
+      code: 'CALLBACK_FAILED',
+      message: 'shouldRetry threw: no idea',
+    })
   })
 })
 

@@ -102,7 +102,7 @@ function agrees(open: () => OpenedEngine) {
       { numRuns: 60 },
     )
     await opened.end()
-  }, 120_000)
+  })
 }
 
 function expectSame(reply: LeaseReply, model: LeaseReply | undefined): void {
@@ -142,7 +142,7 @@ describe.skipIf(!can)('the script of the shared limit', () => {
   let cluster: RedisCluster
   beforeAll(async () => {
     ;[server, cluster] = await Promise.all([RedisServer.start(), startCluster()])
-  }, 60_000)
+  })
   afterAll(async () => {
     await server?.stop()
     await cluster?.stop()

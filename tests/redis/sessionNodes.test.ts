@@ -42,7 +42,7 @@ describe.skipIf(!canRunRedis('server nodes on one engine')).each(engines)('nodes
   const ends: (() => unknown)[] = []
   beforeAll(async () => {
     place = await start()
-  }, 60_000)
+  })
   afterAll(() => place.stop())
   afterEach(async () => {
     for (const end of ends.splice(0)) await end()

@@ -293,26 +293,22 @@ describe.each([
     open = cluster
       ? ioredisCluster(cluster.nodes.map(({ port }) => port))
       : ioredis({ port: (server as RedisServer).port })
-  }, 60_000)
+  })
   afterAll(async () => {
     await open?.end()
     await cluster?.stop()
     await server?.stop()
   })
 
-  it.skipIf(!can)(
-    'do what their model does, whatever they are asked',
-    async () => {
-      await fc.assert(
-        fc.asyncProperty(
-          fc.boolean(),
-          fc.array(step, { minLength: 1, maxLength: 30 }),
-          (begins, [first, ...rest]) =>
-            compare(open.engine, [{ ...(first as Step), ...(begins && { do: 'begin' }) }, ...rest]),
-        ),
-        { numRuns: runs },
-      )
-    },
-    120_000,
-  )
+  it.skipIf(!can)('do what their model does, whatever they are asked', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.boolean(),
+        fc.array(step, { minLength: 1, maxLength: 30 }),
+        (begins, [first, ...rest]) =>
+          compare(open.engine, [{ ...(first as Step), ...(begins && { do: 'begin' }) }, ...rest]),
+      ),
+      { numRuns: runs },
+    )
+  })
 })

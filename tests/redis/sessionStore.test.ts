@@ -37,7 +37,7 @@ describe.skipIf(!canRunRedis('sessions on a Redis cluster'))('on a cluster', () 
   beforeAll(async () => {
     cluster = await startCluster()
     open = ioredisCluster(cluster.nodes.map(({ port }) => port))
-  }, 60_000)
+  })
   afterAll(async () => {
     await open.end()
     await cluster.stop()

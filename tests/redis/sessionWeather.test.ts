@@ -180,12 +180,12 @@ describe.skipIf(!canRunRedis('sessions in bad weather'))('sessions, when the eng
     const client = node.client()
     await until(() => client.socket.readyState === 1, 'it is connected')
     client.say({ t: 'open' })
-    await until(() => client.control('opened') !== undefined, 'it opens', 20_000)
+    await until(() => client.control('opened') !== undefined, 'it opens')
     client.say('1:a')
-    await until(() => client.control('ack') !== undefined, 'an acknowledgement comes', 15_000)
+    await until(() => client.control('ack') !== undefined, 'an acknowledgement comes')
     expect([node.handled, node.ends, node.errors]).toEqual([['a'], [], []])
     expect(node.store.getStats().lastMs).toBeGreaterThan(1900)
-  }, 60_000)
+  })
 
   it('has lost messages of a session: nobody goes on with it, and its client hears that it is gone', async () => {
     const server = await startServer()
@@ -251,11 +251,11 @@ describe.skipIf(!canRunRedis('sessions in bad weather'))('sessions, when the eng
     await primary.kill()
     client.say({ t: 'ack', rx: 1 }, '2:after')
     const later = node.session.send('later')
-    await until(() => (client.control('ack')?.rx as number) >= 2, 'the acknowledgement comes', 25_000)
+    await until(() => (client.control('ack')?.rx as number) >= 2, 'the acknowledgement comes')
     await later.stored
     expect([node.handled, node.ends, client.closed]).toEqual([['before', 'after'], [], undefined])
     expect(await client.heard(2)).toEqual(['1:kept', '2:later'])
-  }, 60_000)
+  })
 
   it('lets its user do no more than docs/scale-out.md says: all works', async () => {
     const page = readFileSync(join(import.meta.dirname, '../../docs/scale-out.md'), 'utf8')
@@ -279,7 +279,7 @@ describe.skipIf(!canRunRedis('sessions in bad weather'))('sessions, when the eng
     await again.closing()
     await one.server.close()
     // The sessions of the one that has left are looked for.
-    await until(() => two.store.getStats().calls > 40, 'the other looks for its sessions', 10_000)
+    await until(() => two.store.getStats().calls > 40, 'the other looks for its sessions')
     expect([...one.errors, ...two.errors]).toEqual([])
     const log = await server.command('ACL', 'LOG')
     expect(log).not.toContain('reason')

@@ -1,22 +1,22 @@
 // Eight real processes on one limit and one real server: never too much, hardly too little, fair; and the server killed in between.
-// `GURU_FAULTS=long` runs them for half a minute each.
+// In the long run for half a minute each.
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as rest } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { CallLog } from '../support/callLog.ts'
+import { LONG } from '../support/proofs.ts'
 import { canRunRedis, RedisServer } from '../support/redisServers.ts'
 import type { FleetReport } from './limiterProcess.ts'
 
 const can = canRunRedis('a rate limit shared by processes')
-const isLong = process.env.GURU_FAULTS === 'long'
-const SECONDS = isLong ? 30 : 9
+const SECONDS = LONG ? 30 : 9
 /**
  * How far a process may be from its fair share. Tokens are lent a dozen at a time, and a machine with more to do than cores passes
  * over a process for seconds: in the short run only nobody may starve.
  */
-const UNFAIR = isLong ? 0.2 : 0.6
+const UNFAIR = LONG ? 0.2 : 0.6
 const RATE = 100
 const BURST = 100
 const PROCESSES = 8
@@ -93,7 +93,7 @@ describe.skipIf(!can)('a limit shared by eight processes', () => {
     expect(excess).toBeLessThanOrEqual(1e-6)
     expect(within).toBeGreaterThanOrEqual(0.97 * (BURST + RATE * SECONDS))
     for (const count of counts) expect(Math.abs(count / (times.length / PROCESSES) - 1)).toBeLessThan(UNFAIR)
-  }, 90_000)
+  })
 
   it('the server killed in between: insurance holds, nothing is too much when it is back', async () => {
     const server = await RedisServer.start()
@@ -126,5 +126,5 @@ describe.skipIf(!can)('a limit shared by eight processes', () => {
     }
     expect(insured / insuredFor).toBeGreaterThan(0.8 * RATE)
     expect(after / afterFor).toBeGreaterThan(0.9 * RATE)
-  }, 90_000)
+  })
 })

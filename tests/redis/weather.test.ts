@@ -100,7 +100,7 @@ describe.skipIf(!can)('limits and breakers that are shared', () => {
     expect(error.reason).toBe('full')
     await shared.limiter.acquire()
     await server.command('CONFIG', 'SET', 'maxmemory', '0')
-    for (let looks = 0; shared.limiter.state !== 'shared' && looks < 500; looks += 1) await rest(10)
+    for (let looks = 0; shared.limiter.state !== 'shared' && looks < 9000; looks += 1) await rest(10)
     expect(shared.limiter.state).toBe('shared')
     expect(shared.told.map((each) => each?.reason)).toEqual(['full', undefined])
   })
@@ -115,7 +115,7 @@ describe.skipIf(!can)('limits and breakers that are shared', () => {
     const server = await serve()
     const slow = await slowLine(server.port, 1000)
     await degrades(share({ port: slow }), ['timeout'])
-  }, 30_000)
+  })
 
   it('a server that stands still: no call waits longer than the timeout, none is lost', async () => {
     const server = await serve()
@@ -130,9 +130,9 @@ describe.skipIf(!can)('limits and breakers that are shared', () => {
     expect(allowed).toBe(100)
     await expect(limiter.check({ cost: 90 })).rejects.toBeInstanceOf(RateLimitError)
     server.thaw()
-    for (let looks = 0; limiter.state !== 'shared' && looks < 500; looks += 1) await rest(10)
+    for (let looks = 0; limiter.state !== 'shared' && looks < 9000; looks += 1) await rest(10)
     expect(limiter.state).toBe('shared')
-  }, 30_000)
+  })
 
   it('the permissions that the page names suffice', async () => {
     const server = await serve({

@@ -1,15 +1,15 @@
 // jsdom as the judge: whatever it would run, in any place where a value may land, must be flagged. The seeds are fixed, so
-// that a run is the same as the last; `ORACLE_RUNS=20000 npx vitest run tests/security/oracle` looks further.
+// that a run is the same as the last; the long run looks further.
 
-import process from 'node:process'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { detectXss } from '../../src/security/detect/xss.ts'
+import { LONG } from '../support/proofs.ts'
 import { CONTEXTS, executes, loadJsdom } from './jsdomOracle.ts'
 import { xssAttacks } from './xssAttacks.ts'
 
 const jsdom = await loadJsdom()
-const runs = Number(process.env.ORACLE_RUNS ?? 400)
+const runs = LONG ? 20_000 : 400
 const contexts = Object.keys(CONTEXTS)
 
 const one = (...texts: string[]): fc.Arbitrary<string> => fc.constantFrom(...texts)
@@ -132,7 +132,7 @@ describe.skipIf(jsdom === null)(
       // What needs the network, a style engine or a document in a frame does not run in jsdom.
       expect(running.length).toBeGreaterThan(30)
       for (const text of running) expect(detectXss(text), text).not.toBeNull()
-    }, 60_000)
+    })
 
     it('in generated injections', async () => {
       let ran = 0
@@ -151,6 +151,6 @@ describe.skipIf(jsdom === null)(
         expect(found || !runsThere, `${context}: ${JSON.stringify(text)}`).toBe(true)
       }
       expect(ran).toBeGreaterThan(runs / 100)
-    }, 600_000)
+    })
   },
 )

@@ -100,7 +100,7 @@ export async function closedPort(): Promise<number> {
 }
 
 /** Waits until `condition` holds: for what the other end of a real socket does in its own time. */
-export async function until(condition: () => boolean, what: string, limitMs = 5000): Promise<void> {
+export async function until(condition: () => boolean, what: string, limitMs = 90_000): Promise<void> {
   const end = performance.now() + limitMs
   while (!condition()) {
     if (performance.now() > end) throw new Error(`did not happen within ${limitMs} ms: ${what}`)

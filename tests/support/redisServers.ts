@@ -96,7 +96,7 @@ export class RedisServer {
     })
     this.#child = child
     this.#gone = new Promise((resolve) => child.once('exit', resolve))
-    for (let tries = 0; tries < 1000; tries += 1) {
+    for (let tries = 0; tries < 10_000; tries += 1) {
       if (child.exitCode !== null) throw new Error(`${REDIS_SERVER} ended with ${child.exitCode}`)
       if (await answers(this.port)) return
       await rest(10)
@@ -176,7 +176,7 @@ export async function startCluster(size = 3, configuration: RedisConfiguration =
 }
 
 async function whole(node: RedisServer, size: number): Promise<void> {
-  for (let tries = 0; tries < 1000; tries += 1) {
+  for (let tries = 0; tries < 10_000; tries += 1) {
     const info = await node.command('CLUSTER', 'INFO')
     // What is published goes over the links between nodes: a message over one that is not there yet is lost.
     const peers = await node.command('CLUSTER', 'NODES')

@@ -36,7 +36,7 @@ export function runSnippet(folder: string, snippet: Snippet, backendPort: number
   const file = join(folder, `${snippet.name.replace(/\W+/g, '-')}.${EXTENSION[snippet.language]}`)
   writeFileSync(file, code)
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [file], { cwd: folder, timeout: 30_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [file], { cwd: folder, timeout: 120_000 }, (error, stdout, stderr) => {
       if (error)
         reject(
           new Error(

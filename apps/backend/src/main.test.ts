@@ -84,7 +84,7 @@ describe.concurrent('npm start -- --once', () => {
     // Into a pipe: no colours, and nothing wider than a terminal of 80 columns.
     expect(out).not.toContain('\x1b')
     for (const line of out.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80)
-  }, 60_000)
+  })
 
   it('asks the model that it is given, and ends with status 1 when that cannot answer', async () => {
     const keys: unknown[] = []
@@ -117,7 +117,7 @@ describe.concurrent('npm start -- --once', () => {
     expect(status).toBe(1)
     expect(keys).toEqual(Array(3).fill('Bearer sk-very-secret'))
     expect(out + errors).not.toContain('very-secret')
-  }, 60_000)
+  })
 })
 
 describe.concurrent('npm start', () => {
@@ -133,7 +133,7 @@ describe.concurrent('npm start', () => {
     child.kill('SIGINT')
     expect(await ended).toMatchObject({ status: 0, errors: '' })
     await expect(fetch(`${url}/v1/health`)).rejects.toThrow()
-  }, 60_000)
+  })
 
   it('stops in mid-conversation when it is told to', async () => {
     const { child, ended, seen } = start(['--port', '0'])
@@ -142,7 +142,7 @@ describe.concurrent('npm start', () => {
     const { status, out, errors } = await ended
     expect({ status, errors }).toEqual({ status: 130, errors: '' })
     expect(out).toContain('stopped before the end of the conversation')
-  }, 60_000)
+  })
 
   it.each([
     [['--port', '99999'], '--port must be a whole number from 0 to 65535, got "99999"'],

@@ -6,8 +6,8 @@ import { abortedBy, BulkheadError, TimeoutError } from '../../core/errors.ts'
 import { checkOptions, clockRule, count, positiveCount, withDefaults } from '../../core/options.ts'
 import { RingBuffer } from '../../core/ringBuffer.ts'
 import { systemClock } from '../../core/systemClock.ts'
-import { type Ending, type Inner, type Layer, type Run, runWithin, within } from '../layer.ts'
-import { type AttemptContext, firstAttempt, type Operation } from '../Policy.ts'
+import { around, type Ending, type Inner, LayerPolicy, Link, type Run } from '../layer.ts'
+import type { AttemptContext } from '../Policy.ts'
 
 export interface BulkheadOptions {
   /** Operations that may run at once. @default 10 */
@@ -26,7 +26,7 @@ interface Waiter {
 }
 
 /** Limits how many operations run at once; those beyond wait in order of arrival, or are refused. */
-export class Bulkhead implements Layer {
+export class Bulkhead extends LayerPolicy {
   readonly #maxConcurrent: number
   readonly #maxQueue: number
   readonly #clock: Clock
@@ -35,6 +35,7 @@ export class Bulkhead implements Layer {
 
   /** @throws TypeError or RangeError naming the option */
   constructor(options: BulkheadOptions = {}) {
+    super()
     checkOptions('bulkhead', options, rules)
     const { maxConcurrent, maxQueue } = withDefaults(defaults, options)
     this.#maxConcurrent = maxConcurrent
@@ -111,21 +112,12 @@ export class Bulkhead implements Layer {
     else this.#running -= 1
   }
 
-  execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-    return runWithin(this, operation, context)
+  [around](inner: Inner): Inner {
+    return { enter: (run, context, ending) => this.#enter(inner, run, context, ending) }
   }
 
-  [within](inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
-    const placed: Ending = {
-      resolve: (value) => {
-        this.release()
-        ending.resolve(value)
-      },
-      reject: (error) => {
-        this.release()
-        ending.reject(error)
-      },
-    }
+  #enter(inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
+    const placed = new Placed(this, ending)
     let turn: Promise<void> | undefined
     try {
       turn = this.acquire(context.signal, context.deadlineAt)
@@ -144,6 +136,26 @@ export class Bulkhead implements Layer {
       },
       (error) => ending.reject(error),
     )
+  }
+}
+
+/** An operation that has its place. */
+class Placed extends Link {
+  readonly #bulkhead: Bulkhead
+
+  constructor(bulkhead: Bulkhead, ending: Ending) {
+    super(ending)
+    this.#bulkhead = bulkhead
+  }
+
+  override resolve(value: unknown): void {
+    this.#bulkhead.release()
+    super.resolve(value)
+  }
+
+  override reject(error: unknown): void {
+    this.#bulkhead.release()
+    super.reject(error)
   }
 }
 

@@ -1,10 +1,10 @@
-// Rate limiting any operation: the shell around RateLimiter and TokenQueue.
+// Rate limiting any operation.
 
 import type { Clock } from '../../core/clock.ts'
-import { checkOptions, clockRule, text } from '../../core/options.ts'
+import { checkOptions, clockRule, flag, plainObject, text } from '../../core/options.ts'
 import { systemClock } from '../../core/systemClock.ts'
-import { type Layer, runWithin, within } from '../layer.ts'
-import { firstAttempt, type Policy } from '../Policy.ts'
+import type { Policy } from '../Policy.ts'
+import { LimiterLayer } from './LimiterLayer.ts'
 import { RateLimiter, type RateLimiterOptions } from './RateLimiter.ts'
 import { TokenQueue } from './TokenQueue.ts'
 
@@ -19,14 +19,18 @@ export interface RateLimitPolicyOptions {
   cost?: number | undefined
   /** What happens over the limit: an error at once, or a wait for the tokens. @default 'reject' */
   mode?: 'reject' | 'wait' | undefined
+  /** Within `retry`, a second attempt waits for its tokens although a first one would be refused. @default false */
+  retriesWait?: boolean | undefined
   clock?: Clock | undefined
 }
 
 const rules = {
+  limiter: plainObject,
   endpoint: text,
   category: text,
   cost: 'a number above 0',
   mode: '"reject" or "wait"',
+  retriesWait: flag,
   clock: clockRule,
 }
 
@@ -35,40 +39,20 @@ const rules = {
  * @throws RateLimitError over the limit, or when a wait would pass the deadline; AbortError when aborted while waiting
  */
 export function rateLimit(options: RateLimitPolicyOptions = {}): Policy {
-  const { limiter: given = {}, ...rest } = options
-  checkOptions('rateLimit', rest, rules)
-  const { endpoint = 'default', category = 'api', cost = 1, mode = 'reject', clock = systemClock } = rest
+  checkOptions('rateLimit', options, rules)
+  const { limiter: given = {}, mode = 'reject', retriesWait = false, clock = systemClock } = options
+  const { endpoint = 'default', category = 'api', cost = 1 } = options
   const limiter =
     given instanceof RateLimiter ? given : new RateLimiter({ ...given, clock: given.clock ?? clock })
-  const queue = mode === 'wait' ? new TokenQueue(limiter, clock) : undefined
-  const layer: Layer = {
-    execute: (operation, context = firstAttempt) => runWithin(layer, operation, context),
-    [within](inner, run, context, ending) {
-      if (!queue) {
-        try {
-          const refusedBy = limiter.take(endpoint, category, cost, run.now(limiter.clock))
-          if (refusedBy) throw limiter.refusal(endpoint, refusedBy, limiter.waitMs(refusedBy, cost))
-        } catch (error) {
-          ending.reject(error)
-          return
-        }
-        inner.enter(run, context, ending)
-        return
-      }
-      const { signal, deadlineAt } = context
-      const turn = queue.acquire(endpoint, { category, cost, signal, deadlineAt })
-      if (!turn) {
-        inner.enter(run, context, ending)
-        return
-      }
-      turn.then(
-        () => {
-          run.later()
-          inner.enter(run, context, ending)
-        },
-        (error) => ending.reject(error),
-      )
-    },
-  }
-  return layer
+  const queue = new TokenQueue(limiter, clock)
+  const demand = { endpoint, category, cost }
+  return new LimiterLayer({
+    clock,
+    unref: false,
+    limiter,
+    queues: mode === 'wait',
+    retriesWait,
+    demandOf: () => demand,
+    join: (key, bucket, request) => queue.join(key, bucket, request),
+  })
 }

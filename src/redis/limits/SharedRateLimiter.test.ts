@@ -189,5 +189,5 @@ describe('whatever happens to a fleet', () => {
       ),
       { numRuns: RUNS, endOnFailure: true },
     )
-  }, 600_000)
+  })
 })

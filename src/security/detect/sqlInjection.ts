@@ -3,7 +3,8 @@
 
 import { findInForms } from './decode.ts'
 import type { Finding, Hit } from './finding.ts'
-import { SqlReading } from './sqlReading.ts'
+import { speaksOfSql } from './sql/evidence.ts'
+import { readSql } from './sql/reading.ts'
 
 /** What a quote stands behind when it opens a string of some program or a quotation instead of closing a value. */
 const CODE_BEFORE = /[([{=,:+`\u201c\u201e]\s*$|\n/
@@ -14,23 +15,29 @@ const KEYWORDS =
   /\b(?:and|or|xor|not|is|in|like|between|null|true|false|binary|case|when|then|else|end|for|update|order|group|by|having|limit|as|where|from|select|collate|div|mod)\b/gi
 const WORDS = /[a-z]{2}\W+\w*[a-z]{2}/i
 
+/** A word of the language in quotation marks, at the start or in brackets: somebody names it. */
+const NAMED_WORD =
+  /^(?:select|union|table|where|from|order|group|having|limit|drop|insert|update|delete|create|alter|exec|execute|declare|set|call|join|begin|end|if|case|into|values)(["'])(?:[\s.,?!:;)\]]|$)/i
+
 /** Whether a quotation stands here: a quote after a blank, and its fellow before a blank, a mark or the end. */
 function isQuotation(text: string, at: number): boolean {
+  const named = NAMED_WORD.exec(text.slice(at + 1, at + 12))
+  if (named && named[1] === text[at] && (at === 0 || /[\s([]/.test(text[at - 1] as string))) return true
   if (!/\s\S\S/.test(text.slice(at - 1, at + 2))) return false
   const close = text.indexOf(text[at] as string, at + 2)
   if (/^(?:x?or|and|\|\||&&)$/i.test(text.slice(at + 1, Math.min(close, at + 6)))) return false
   return close > 0 && /^\S.(?:[\s.,?!:)]|$)/.test(text.slice(close - 1, close + 2))
 }
 
-/** Looks at one form of the text. */
-export function findSql(text: string): Hit | null {
-  const number = new SqlReading(text, 0, 'number', true).read()
+/** Looks at one form of the text: by the grammar alone. */
+export function findSqlByGrammar(text: string): Hit | null {
+  const number = readSql(text, 0, 'number', true)
   if (number) return number
   for (const quote of ["'", '"']) {
     const at = text.indexOf(quote)
     if (at < 0 || isQuotation(text, at)) continue
     const valueBefore = !CODE_BEFORE.test(text.slice(Math.max(0, at - 60), at))
-    const found = new SqlReading(text, at + 1, 'quote', valueBefore).read()
+    const found = readSql(text, at + 1, 'quote', valueBefore)
     if (found) return found
     // A statement that we do not know, but the literal was closed before it and the rest is cut off behind it.
     if (valueBefore && text.length < at + 200 && STATEMENT.test(text.slice(at + 1))) {
@@ -40,7 +47,7 @@ export function findSql(text: string): Hit | null {
       // Where the application escapes quotes, the one after it closes.
       const later = text.indexOf(quote, at + 1)
       if (later >= 0 && text[later - 1] !== '\\') {
-        const second = new SqlReading(text, later + 1, 'quote', true).read()
+        const second = readSql(text, later + 1, 'quote', true)
         if (second) return second
       }
     }
@@ -48,9 +55,18 @@ export function findSql(text: string): Hit | null {
   // What goes before a union may be cut to pieces by comments; a sentence would have words there.
   const union = text.search(UNION)
   if (union > 0 && union < 200 && !WORDS.test(text.slice(0, union).replace(KEYWORDS, ' 1 '))) {
-    return new SqlReading(text, union, 'number', true).read()
+    return readSql(text, union, 'number', true)
   }
   return null
+}
+
+/** Looks at one form of the text. */
+function findSql(text: string): Hit | null {
+  const hit = findSqlByGrammar(text)
+  if (hit) return hit
+  return speaksOfSql(text)
+    ? { start: 0, end: text.length, reason: 'words and marks as in an injection' }
+    : null
 }
 
 /** Finds SQL injection in any form of the text. */

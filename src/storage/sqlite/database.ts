@@ -1,9 +1,9 @@
 // Opening a database of `node:sqlite`, a transaction of it, its errors in the library's words, and a lock that the
 // kernel takes back when its holder dies. It knows no table.
 
-import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { isStorageError, StorageError, type StorageReason } from '../StorageError.ts'
+import { makePrivate } from './privateFile.ts'
 
 export interface OpenOptions {
   /**
@@ -19,13 +19,13 @@ export interface OpenOptions {
 export const IN_MEMORY = ':memory:'
 
 /**
- * Opens `file`, or makes it (readable by its owner alone: it holds keys of sessions), in write-ahead mode.
+ * Opens `file`, or makes it, in write-ahead mode. Nobody but its owner can read it from now on: it holds keys of sessions.
  * @throws StorageError `unavailable`, `readOnly`, `corrupt`, `full`, `locked`
  */
 export function openDatabase(file: string, { synchronous, busyTimeout }: OpenOptions): DatabaseSync {
   return storageCall(`open ${file}`, () => {
-    makePrivate(file)
-    const database = new DatabaseSync(file, { timeout: busyTimeout })
+    const path = file === IN_MEMORY ? file : makePrivate(file)
+    const database = new DatabaseSync(path, { timeout: busyTimeout })
     try {
       // The first statement that reads the file: it finds out what is no database.
       database.exec('PRAGMA journal_mode = WAL')
@@ -65,6 +65,22 @@ export function storageCall<T>(what: string, run: () => T): T {
   }
 }
 
+/**
+ * Runs `run`, which makes or reads tables of ours and nothing of the app's. What else can go wrong there than the file
+ * system: tables of the same name that are somebody else's, or values that no version of ours has written.
+ */
+export function ownTables<T>(what: string, run: () => T): T {
+  try {
+    return storageCall(what, run)
+  } catch (error) {
+    if (isStorageError(error)) throw error
+    throw new StorageError(`cannot ${what}: ${(error as Error).message}. ${ADVICE.corrupt}`, {
+      reason: 'corrupt',
+      cause: error,
+    })
+  }
+}
+
 /** A lock on a file; `release` may be called twice. */
 export interface FileLock {
   release(): void
@@ -78,8 +94,7 @@ export interface FileLock {
  */
 export function takeLock(file: string): FileLock | undefined {
   return storageCall(`lock ${file}`, () => {
-    makePrivate(file)
-    const database = new DatabaseSync(file, { timeout: 0 })
+    const database = new DatabaseSync(makePrivate(file), { timeout: 0 })
     try {
       database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
     } catch (error) {
@@ -111,7 +126,7 @@ type FileReason = Exclude<StorageReason, 'conflict' | 'lost' | 'closed'>
 
 const ADVICE: Record<FileReason, string> = {
   locked: 'Somebody else uses the file: end that process or give this one a file of its own',
-  corrupt: 'The file is damaged or no database: move it away, or restore it',
+  corrupt: "The file is damaged, no database, or somebody else's: move it away, or restore it",
   full: 'Make room on the disk',
   readOnly: 'Give the process the right to write the file and its folder',
   unavailable: 'See that the folder exists and may be written',
@@ -143,6 +158,8 @@ const BY_ERRNO: Partial<Record<string, FileReason>> = {
   EMFILE: 'unavailable',
   ENFILE: 'unavailable',
   EIO: 'unavailable',
+  ELOOP: 'unavailable',
+  ENAMETOOLONG: 'unavailable',
 }
 
 function reasonOf(error: unknown): FileReason | undefined {
@@ -150,17 +167,4 @@ function reasonOf(error: unknown): FileReason | undefined {
   // The low byte is the primary code, the rest says more about it.
   if (code === 'ERR_SQLITE_ERROR') return BY_CODE[Number(errcode) & 0xff]
   return typeof code === 'string' ? BY_ERRNO[code] : undefined
-}
-
-/**
- * Makes the file, if it is new, so that only its owner can read it; what SQLite puts beside it follows its example. One
- * that exists is not touched: closing any descriptor of a file gives up all locks that the process has on it (fcntl(2)).
- */
-function makePrivate(file: string): void {
-  if (file === IN_MEMORY) return
-  try {
-    closeSync(openSync(file, 'wx', 0o600))
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'EEXIST') throw error
-  }
 }

@@ -1,12 +1,11 @@
 // The tables of outboxes, and what each write does to them.
 
-import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { type Entry, NEVER } from '../../session/entry.ts'
-import { type Payload, TEXT } from '../../session/frames.ts'
+import { TEXT } from '../../session/frames.ts'
 import type { OutboxRecord, SessionRecord, Write } from '../../session/store.ts'
 import { StorageError } from '../StorageError.ts'
-
-type Row = Record<string, SQLOutputValue>
+import { countOf, entryOf, limitsOf, type Row, textOf, timeOf } from './rows.ts'
 
 /** Makes the tables where they are not there. Their names leave room for those of the app, and of later versions. */
 export function createTables(database: DatabaseSync): void {
@@ -93,8 +92,9 @@ export function prepareOutbox(database: DatabaseSync, name: string) {
       const head = session.get(name)
       return {
         session:
-          head && toSession(head, numbered.all(name), done.all(name, head.sid as string, head.rx as number)),
-        waiting: waiting.all(name).map(toEntry),
+          head &&
+          toSession(head, numbered.all(name), done.all(name, textOf(head, 'sid'), countOf(head, 'rx'))),
+        waiting: waiting.all(name).map(entryOf),
       }
     },
 
@@ -163,36 +163,21 @@ export function forgetOutbox(database: DatabaseSync, name: string): void {
 
 function toSession(head: Row, messages: readonly Row[], done: readonly Row[]): SessionRecord {
   messages.forEach(({ number }, index) => {
-    if (number === (head.acked as number) + 1 + index) return
+    if (number === countOf(head, 'acked') + 1 + index) return
     throw new StorageError(`the outbox has lost messages before ${number}: its file is damaged`, {
       reason: 'corrupt',
     })
   })
   return {
-    sid: head.sid as string,
-    key: head.key as string,
-    principal: head.principal as string,
-    ttl: head.ttl as number,
-    limits: {
-      maxMessages: head.max_messages as number,
-      maxBytes: head.max_bytes as number,
-      maxFrame: head.max_frame as number,
-    },
-    epoch: head.epoch as number,
-    rx: head.rx as number,
-    done: done.map(({ number }) => number as number),
-    acked: head.acked as number,
-    messages: messages.map(toEntry),
-  }
-}
-
-function toEntry(row: Row): Entry {
-  return {
-    seq: row.seq as number,
-    stream: row.stream as number,
-    payload: row.payload as Payload,
-    bytes: row.bytes as number,
-    priority: row.priority as number,
-    expiresAt: row.expires_at as number,
+    sid: textOf(head, 'sid'),
+    key: textOf(head, 'key'),
+    principal: textOf(head, 'principal'),
+    ttl: timeOf(head, 'ttl'),
+    limits: limitsOf(head),
+    epoch: countOf(head, 'epoch'),
+    rx: countOf(head, 'rx'),
+    done: done.map((row) => countOf(row, 'number')),
+    acked: countOf(head, 'acked'),
+    messages: messages.map(entryOf),
   }
 }

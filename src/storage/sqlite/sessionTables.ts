@@ -1,12 +1,11 @@
 // The tables of a server's sessions, and what each write does to them.
 
-import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import type { Entry } from '../../session/entry.ts'
-import { type Payload, TEXT } from '../../session/frames.ts'
+import { TEXT } from '../../session/frames.ts'
 import type { StoredSession, Write } from '../../session/store.ts'
 import { StorageError } from '../StorageError.ts'
-
-type Row = Record<string, SQLOutputValue>
+import { countOf, entryOf, limitsOf, type Row, textOf, timeOf } from './rows.ts'
 
 /** Makes the tables where they are not there. Their names leave room for those of the app, and of later versions. */
 export function createSessionTables(database: DatabaseSync): void {
@@ -79,7 +78,7 @@ export function prepareSessions(database: DatabaseSync) {
   ) => insert.run(sid, given, seq, stream, payload, bytes, priority, expiresAt)
 
   return {
-    sids: (): string[] => sids.all().map(({ sid }) => sid as string),
+    sids: (): string[] => sids.all().map((row) => textOf(row, 'sid')),
 
     find(sid: string): StoredSession | undefined {
       const row = head.get(sid)
@@ -87,27 +86,24 @@ export function prepareSessions(database: DatabaseSync) {
       return {
         session: {
           sid,
-          key: row.key as string,
-          principal: row.principal as string,
-          ttl: row.ttl as number,
-          limits: {
-            maxMessages: row.max_messages as number,
-            maxBytes: row.max_bytes as number,
-            maxFrame: row.max_frame as number,
-          },
-          epoch: row.epoch as number,
-          rx: row.rx as number,
-          done: done.all(sid, row.rx as number).map(({ number }) => number as number),
-          acked: row.acked as number,
-          messages: withoutGap(numbered.all(sid, row.acked as number), row.acked as number).map(toEntry),
+          key: textOf(row, 'key'),
+          principal: textOf(row, 'principal'),
+          ttl: timeOf(row, 'ttl'),
+          limits: limitsOf(row),
+          epoch: countOf(row, 'epoch'),
+          rx: countOf(row, 'rx'),
+          done: done.all(sid, countOf(row, 'rx')).map((row) => countOf(row, 'number')),
+          acked: countOf(row, 'acked'),
+          messages: withoutGap(numbered.all(sid, countOf(row, 'acked')), countOf(row, 'acked')).map(entryOf),
         },
-        waiting: waiting.all(sid).map(toEntry),
+        waiting: waiting.all(sid).map(entryOf),
       }
     },
 
     /** How far a session is; `undefined` when it is not there. */
     progress(sid: string): { readonly epoch: number; readonly rx: number } | undefined {
-      return progress.get(sid) as { epoch: number; rx: number } | undefined
+      const row = progress.get(sid)
+      return row && { epoch: countOf(row, 'epoch'), rx: countOf(row, 'rx') }
     },
 
     record(sid: string, write: Write): void {
@@ -163,15 +159,4 @@ function withoutGap(messages: readonly Row[], acked: number): readonly Row[] {
     })
   }
   return messages
-}
-
-function toEntry(row: Row): Entry {
-  return {
-    seq: row.seq as number,
-    stream: row.stream as number,
-    payload: row.payload as Payload,
-    bytes: row.bytes as number,
-    priority: row.priority as number,
-    expiresAt: row.expires_at as number,
-  }
 }

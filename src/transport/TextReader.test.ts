@@ -1,8 +1,8 @@
-import type { Writable } from 'node:stream'
+import { type Duplex, PassThrough, type Writable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as ws from 'ws'
-import { readTexts } from './readTexts.ts'
+import { TextReader } from './TextReader.ts'
 
 /** What `ws` reads with: exported, but not declared. */
 type Receiver = Writable & { write(chunk: Buffer): boolean }
@@ -12,40 +12,58 @@ const { Receiver } = ws as unknown as {
 
 const MAX_PAYLOAD = 5000
 
-/** Reads the chunks, with or without the shorter way, and tells all that was to be heard. */
-async function hear(chunks: readonly Buffer[], way: 'ws' | 'shorter' | 'numbered') {
-  const receiver = new Receiver({ isServer: false, maxPayload: MAX_PAYLOAD })
-  const heard: string[] = []
-  let byTheShorterWay = 0
-  const numbers: number[] = []
-  let failed = false
-  const say = (what: string) => {
-    // What comes after an error is for nobody: `ws` ends the connection.
-    if (!failed) heard.push(what)
-  }
-  receiver.on('message', (data: Buffer, isBinary: boolean) =>
-    say(isBinary ? `bytes ${data.toString('hex')}` : `text ${data}`),
-  )
-  receiver.on('ping', (data: Buffer) => say(`ping ${data}`))
-  receiver.on('pong', (data: Buffer) => say(`pong ${data}`))
-  receiver.on('conclude', (code: number, reason: Buffer) => say(`close ${code} ${reason}`))
-  receiver.on('error', (error: Error & { code?: string }) => {
-    say(`error ${error.code}`)
-    failed = true
-  })
-  if (way !== 'ws')
-    readTexts(receiver, { maxBytes: MAX_PAYLOAD, numbered: way === 'numbered' }, (text, number) => {
-      byTheShorterWay += 1
-      numbers.push(number)
-      say(number > 0 ? `text ${number}:${text}` : `text ${text}`)
+/** A connection with the listener that `ws` has on it, its receiver, and what that makes of the end. */
+class Line {
+  readonly tcp: Duplex = new PassThrough()
+  readonly heard: string[] = []
+  readonly numbers: number[] = []
+  /** Bytes that `ws` was handed. */
+  bytesOfWs = 0
+  readyState = 1
+  reader: TextReader | undefined
+
+  constructor(way: 'ws' | 'shorter' | 'numbered', maxBytes = MAX_PAYLOAD) {
+    const { heard } = this
+    const receiver = new Receiver({ isServer: false, maxPayload: maxBytes })
+    const onData = (chunk: Buffer) => {
+      this.bytesOfWs += chunk.length
+      receiver.write(chunk)
+    }
+    const end = (what: string) => {
+      heard.push(what)
+      this.readyState = 2
+      this.tcp.removeListener('data', onData)
+    }
+    receiver.on('message', (data: Buffer, isBinary: boolean) => {
+      this.reader?.messageTold()
+      heard.push(isBinary ? `bytes ${data.toString('hex')}` : `text ${data}`)
     })
-  for (const chunk of chunks) {
-    if (!receiver.write(chunk)) await new Promise((resolve) => setImmediate(resolve))
-    if (failed) break
+    receiver.on('ping', (data: Buffer) => heard.push(`ping ${data}`))
+    receiver.on('pong', (data: Buffer) => heard.push(`pong ${data}`))
+    receiver.on('conclude', (code: number, reason: Buffer) => end(`close ${code} ${reason}`))
+    receiver.on('error', (error: Error & { code?: string }) => end(`error ${error.code}`))
+    this.tcp.on('data', onData)
+    if (way === 'ws') return
+    const options = { maxBytes, numbered: way === 'numbered' }
+    this.reader = TextReader.attach(this.tcp, this, options)
   }
-  await new Promise((resolve) => setImmediate(resolve))
-  return { heard, byTheShorterWay, numbers }
+
+  takeText(text: string, number: number): void {
+    this.numbers.push(number)
+    this.heard.push(number > 0 ? `text ${number}:${text}` : `text ${text}`)
+  }
+
+  /** Every chunk comes in a turn of its own, as from the network. */
+  async receive(chunks: readonly Buffer[]): Promise<this> {
+    for (const chunk of chunks) {
+      this.tcp.emit('data', chunk)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    return this
+  }
 }
+
+const hear = (chunks: readonly Buffer[], way: 'ws' | 'shorter' | 'numbered') => new Line(way).receive(chunks)
 
 function frame(first: number, payload: Uint8Array, masked = false): Buffer {
   const { length } = payload
@@ -119,7 +137,7 @@ const cut = (all: Buffer, sizes: readonly number[]): Buffer[] => {
   return chunks
 }
 
-describe('texts by the shorter way', () => {
+describe('TextReader', () => {
   it('are heard as `ws` would have them heard, whatever comes between, however it is cut', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -140,13 +158,28 @@ describe('texts by the shorter way', () => {
     )
   })
 
-  it('go that way in a flood, also behind a ping and across chunks', async () => {
-    const flood = Array.from({ length: 1000 }, (_, n) =>
-      n === 500 ? frame(0x8a, Buffer.from('x')) : text(`message ${n}`),
+  it('read a flood past ws, but for what lies across chunks or behind a ping in its chunk', async () => {
+    const flood = Array.from({ length: 10_000 }, (_, n) =>
+      n === 5000 ? frame(0x8a, Buffer.from('x')) : text(`message ${n}`),
     )
-    const { heard, byTheShorterWay } = await hear(cut(Buffer.concat(flood), [1000, 333, 1]), 'shorter')
-    expect(heard).toHaveLength(1000)
-    expect(byTheShorterWay).toBe(999)
+    const all = Buffer.concat(flood)
+    const { heard, numbers, bytesOfWs } = await hear(cut(all, [10_007, 9000, 8999]), 'shorter')
+    expect(heard).toHaveLength(10_000)
+    expect(numbers.length).toBeGreaterThan(9000)
+    // At most a whole chunk behind the ping, and a frame for each other chunk.
+    expect(bytesOfWs).toBeLessThan(10_007 + 20 * (all.length / 9000 + 1))
+  })
+
+  it('leave every start of a frame to ws at once: nothing waits here', async () => {
+    const frames = [text('whole'), text('x'.repeat(300)), frame(0x82, new Uint8Array(300))]
+    for (const one of frames) {
+      for (let length = 1; length < one.length; length += 1) {
+        const line = await hear([one.subarray(0, length)], 'numbered')
+        expect(line.bytesOfWs).toBe(length)
+        await line.receive([one.subarray(length)])
+        expect(line.heard).toHaveLength(1)
+      }
+    }
   })
 
   it('are told with their number where texts have one, and only then', async () => {
@@ -171,26 +204,25 @@ describe('texts by the shorter way', () => {
     expect((await hear([all], 'shorter')).numbers).toEqual(texts.map(() => 0))
   })
 
-  it('hold no more of a chunk than the frame that is not complete', async () => {
-    const receiver = new Receiver({ isServer: false, maxPayload: 1e6 })
-    const heard: string[] = []
-    receiver.on('message', (data: Buffer) => heard.push(`whole ${data.length}`))
-    readTexts(receiver, { maxBytes: 1e6, numbered: false }, (value) => heard.push(`short ${value.length}`))
-    const large = text('x'.repeat(60_000))
-    for (const chunk of [...cut(Buffer.concat([text('a'), large]), [100]), text('b')]) receiver.write(chunk)
-    expect(heard).toEqual(['short 1', 'whole 60000', 'short 1'])
+  it('put themselves before one listener only', () => {
+    const options = { maxBytes: 100, numbered: true }
+    const owner = { readyState: 1, takeText: () => {} }
+    const tcp = new PassThrough()
+    expect(TextReader.attach(tcp, owner, options)).toBeUndefined()
+    const listeners = [() => {}, () => {}]
+    for (const listener of listeners) tcp.on('data', listener)
+    expect(TextReader.attach(tcp, owner, options)).toBeUndefined()
+    expect(tcp.listeners('data')).toEqual(listeners)
   })
 
-  it('change nothing where `ws` has other fields, or is in the middle of something', () => {
-    const options = { maxBytes: 100, numbered: true }
-    const strange = { write: () => true }
-    const { write } = strange
-    readTexts(strange, options, () => {})
-    readTexts(undefined, options, () => {})
-    expect(strange.write).toBe(write)
-    const busy = new Receiver({ isServer: false, maxPayload: 100 })
-    busy.write(Buffer.from([0x81]))
-    readTexts(busy, options, () => expect.unreachable())
-    expect(Object.hasOwn(busy, 'write')).toBe(false)
+  it('give the connection back to ws for good when it is closing', async () => {
+    const line = new Line('shorter')
+    const [own] = line.tcp.listeners('data')
+    await line.receive([text('a')])
+    line.readyState = 2
+    await line.receive([text('b'), text('c')])
+    expect(line.heard).toEqual(['text a', 'text b', 'text c'])
+    expect(line.numbers).toHaveLength(1)
+    expect(line.tcp.listeners('data')).not.toContain(own)
   })
 })
