@@ -44,12 +44,7 @@ it('messages, acknowledgements and pings may follow `resume` at once; its `rx` c
   await client.acked(1)
   await client.cut()
   const again = await new FrameClient(http.port).connected()
-  again.say(
-    { t: 'resume', sid, key, epoch: 1, rx: 0 },
-    '2:second',
-    { t: 'ack', rx: 0 },
-    { t: 'ping', at: 8 },
-  )
+  again.say({ t: 'resume', sid, key, epoch: 1, rx: 0 }, '2:second', { t: 'ack', rx: 0 }, { t: 'ping', at: 8 })
   const { rx } = await again.opened()
   expect(rx).toBe(1)
   await again.acked(2)
