@@ -8,7 +8,7 @@ import { idempotencyKeyField } from '../http/idempotency.ts'
 import { serializeQuery } from '../http/query.ts'
 import { type OriginRules, parseBase, resolveTarget, type Target } from '../http/url.ts'
 import type { HttpRequest, HttpTransport } from '../transport/HttpTransport.ts'
-import type { CallOptions, ClientSettings, RequestOptions } from './options.ts'
+import { type CallOptions, type ClientSettings, clientDefaults, type RequestOptions } from './options.ts'
 
 /** A request ready to be sent, any number of times. */
 export interface PreparedRequest {
@@ -82,7 +82,7 @@ export class Requests {
     const body = prepareBody(data)
     if (body !== NO_BODY && (method === 'GET' || method === 'HEAD'))
       throw badRequest(`${method} cannot carry a body`)
-    if (typeof url !== 'string' || SHAPING.some((name) => options[name] !== undefined))
+    if (typeof url !== 'string' || isStreamed(options) || SHAPING.some((name) => options[name] !== undefined))
       return this.#build(method, url, body, options)
     const bare = this.#remember(method, url)
     if (body === NO_BODY) return bare
@@ -132,7 +132,7 @@ export class Requests {
         path: target.path,
         headers,
         body: wireBody(body),
-        maxResponseBytes: options.maxResponseBytes ?? settings.maxResponseBytes,
+        maxResponseBytes: options.maxResponseBytes ?? this.#maxBytes(isStreamed(options)),
         maxHeaderBytes: settings.maxHeaderBytes,
         mayFollowUnseen:
           settings.maxRedirects > 0 && !Object.keys(headers).some((name) => this.sensitive.has(name)),
@@ -165,11 +165,23 @@ export class Requests {
     return fields
   }
 
+  /** A stream takes no memory, however long it is: only a limit that somebody has set holds for it. */
+  #maxBytes(streamed: boolean): number {
+    const { maxResponseBytes } = this.#settings
+    return streamed && maxResponseBytes === clientDefaults.maxResponseBytes
+      ? Number.POSITIVE_INFINITY
+      : maxResponseBytes
+  }
+
   #with(contentType: string | undefined): HeaderFields {
     const fields = Object.assign(emptyFields(), this.#defaults)
     if (contentType !== undefined) fields['content-type'] = contentType
     return fields
   }
+}
+
+function isStreamed({ raw, responseType }: CallOptions): boolean {
+  return raw === true || responseType === 'stream'
 }
 
 const nothing: ReadonlySet<string> = new Set()
