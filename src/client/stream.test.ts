@@ -207,7 +207,9 @@ describe('stream', () => {
     expect(() => client.stream('/chat', { format: 'xml' as 'sse' })).toThrow(
       /"format" must be "sse" or "ndjson", got "xml"/,
     )
-    expect(() => client.stream('/chat', { signal: {} as AbortSignal })).toThrow(/"signal" must be an AbortSignal/)
+    expect(() => client.stream('/chat', { signal: {} as AbortSignal })).toThrow(
+      /"signal" must be an AbortSignal/,
+    )
   })
 
   it('without reconnect a break in the middle is an error', async () => {

