@@ -8,6 +8,7 @@ import { redactUrl } from '../core/redact.ts'
 import { Run } from '../policies/layer.ts'
 import type { AttemptContext } from '../policies/Policy.ts'
 import type { TokenDemand } from '../policies/rateLimiter/LimiterLayer.ts'
+import type { BodyForm } from '../transport/HttpTransport.ts'
 import type { Attempt } from './attempt.ts'
 import type { ClientCore, Live } from './core.ts'
 import type { ApiClientEvents } from './events.ts'
@@ -36,6 +37,7 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
   /** How long the attempt under way may take. */
   limitMs = 0
   isOver = false
+  #stopped = false
   #starting = true
   readonly #wanted: Wanted
   readonly #startedAt: number
@@ -100,15 +102,25 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
     }
   }
 
+  override get stopped(): boolean {
+    return this.#stopped
+  }
+
+  /** Ends it, whatever it is at. */
+  stop(error: unknown): void {
+    this.#stopped = true
+    this.interrupt(error)
+  }
+
   /** The client goes. */
   end(error: CommsError): void {
     this.runInAsyncScope(this.stop, this, error)
   }
 
-  /** Whether the body is wanted as it comes. */
-  wantsStream(success: boolean): boolean {
+  /** How the body is wanted. */
+  bodyForm(success: boolean): BodyForm {
     const { raw, responseType } = this.options
-    return raw || (responseType === 'stream' && success)
+    return raw ? 'ready' : responseType === 'stream' && success
   }
 
   /** The time that the next attempt may take. */
@@ -158,8 +170,7 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
       if (aborted) core.counters.aborted += 1
       this.tell('warn', 'failure', { error, attempts, duration: this.#duration })
     }
-    // While it starts, its caller is on the stack.
-    if (this.#starting) super.reject(error)
+    if (this.#starting) super.reject(fromCaller(error, core.call))
     else this.rejectLate(error)
   }
 
@@ -188,15 +199,16 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
     const { idleTimeout, signal, callerSignal = signal } = this.options
     this.underway = { interrupt: (error) => this.reject(error) }
     Promise.resolve(guarding()).then(
-      ({ GuardedStream }) => {
+      ({ guardStream }) => {
         if (this.isOver) return
-        attempt.data = new GuardedStream(stream, core, {
+        attempt.data = guardStream(stream, core, {
           idleTimeoutMs: idleTimeout ?? core.settings.idleTimeout,
           deadlineAt,
           signal: callerSignal,
           url: attempt.url,
           attempts: this.attempts,
-        }).stream
+          translate: this.options.bodyError,
+        })
         this.#deliver(attempt)
       },
       (error) => this.reject(error),
@@ -221,4 +233,10 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
     this.#release?.()
     this.core.live.delete(this)
   }
+}
+
+/** While a call starts its caller is on the stack, if too deep to be seen: our own part, down to `entry`, is left out. */
+export function fromCaller(error: unknown, entry: (...args: never) => unknown): unknown {
+  if (error instanceof CommsError) Error.captureStackTrace?.(error, entry)
+  return error
 }
