@@ -1,7 +1,7 @@
 // A circuit breaker around any operation: the shell of BreakerMachine.
 
 import type { Clock } from '../../core/clock.ts'
-import { fenced } from '../../core/errors.ts'
+import { fenced, isA } from '../../core/errors.ts'
 import { callable, checkedView, checkOptions, clockRule } from '../../core/options.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import { systemClock } from '../../core/systemClock.ts'
@@ -40,7 +40,7 @@ export interface CircuitBreakerState {
 }
 
 function classifyByName(error: unknown): Outcome {
-  return error instanceof Error && error.name === 'AbortError' ? 'ignored' : 'failure'
+  return isA(error, Error) && error.name === 'AbortError' ? 'ignored' : 'failure'
 }
 
 /** The state of a machine in the words of `getState()`; one that has not been made yet is closed. */

@@ -1,7 +1,7 @@
 // Retrying any operation.
 
 import type { Clock } from '../../core/clock.ts'
-import { CommsError } from '../../core/errors.ts'
+import { CommsError, isA } from '../../core/errors.ts'
 import { callable, checkOptions, clockRule } from '../../core/options.ts'
 import { type Random, systemRandom } from '../../core/random.ts'
 import { systemClock } from '../../core/systemClock.ts'
@@ -32,8 +32,8 @@ const NOT_WORTH_IT: ReadonlySet<string> = new Set([
 ])
 
 function worthRetrying(error: unknown): boolean {
-  if (error instanceof CommsError) return !NOT_WORTH_IT.has(error.code)
-  return !(error instanceof Error && error.name === 'AbortError')
+  if (isA(error, CommsError)) return !NOT_WORTH_IT.has(error.code)
+  return !(isA(error, Error) && error.name === 'AbortError')
 }
 
 /**
