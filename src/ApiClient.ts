@@ -37,7 +37,14 @@ export type {
   RequestInterceptor,
   ResponseInterceptor,
 } from './client/interceptors.ts'
-export type { ApiClientOptions, RequestConfig, RequestOptions, StreamOptions } from './client/options.ts'
+export type {
+  ApiClientOptions,
+  ClientRateLimiterOptions,
+  LimitedRequest,
+  RequestConfig,
+  RequestOptions,
+  StreamOptions,
+} from './client/options.ts'
 export {
   AbortError,
   ApiError,
@@ -122,7 +129,20 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   }
 
   /** A call of any method: `{ method, url, data, ...options }`. */
-  request<T = unknown>(config: RequestConfig<T>): Promise<T> {
+  request<T = unknown>(config: RequestConfig<T>): Promise<T>
+  /** The same, as the original had it. */
+  request<T = unknown>(
+    method: string,
+    url: string | URL,
+    options?: Omit<RequestConfig<T>, 'method' | 'url'>,
+  ): Promise<T>
+  request<T = unknown>(
+    given: RequestConfig<T> | string,
+    url?: string | URL,
+    options?: Omit<RequestConfig<T>, 'method' | 'url'>,
+  ): Promise<T> {
+    const config =
+      typeof given === 'string' ? ({ ...options, method: given, url } as RequestConfig<T>) : given
     return this.#run(
       String(config?.method ?? 'GET').toUpperCase(),
       config?.url,

@@ -10,6 +10,7 @@ import {
   TimeoutError,
 } from '../core/errors.ts'
 import { sleep } from '../core/sleep.ts'
+import { isCertificateError } from '../http/classify.ts'
 import type { StreamDecoder } from '../http/serverSentEvents.ts'
 import type { Deadline } from '../policies/timeout/Deadlines.ts'
 import type { ClientCore } from './core.ts'
@@ -81,7 +82,7 @@ export async function* readEventStream<T>(
 function mayPass({ settings }: ClientCore, error: unknown): boolean {
   if (error instanceof ApiError) return settings.retryStatusCodes.includes(error.status)
   return (
-    error instanceof NetworkError ||
+    (error instanceof NetworkError && !isCertificateError(error)) ||
     error instanceof TimeoutError ||
     error instanceof CircuitBreakerError ||
     error instanceof RateLimitError

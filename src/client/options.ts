@@ -75,7 +75,7 @@ export interface ApiClientOptions {
   /** Whether the rate limiter is in force. @default true */
   rateLimiter?: boolean | undefined
   /** @default { limits: { api: { tokensPerSecond: 20, burstCapacity: 30 } } } and more */
-  rateLimiterOptions?: RateLimiterOptions | undefined
+  rateLimiterOptions?: ClientRateLimiterOptions | undefined
   /** Over the limit, a call is refused or waits for its turn. @default 'reject' */
   rateLimitMode?: 'reject' | 'wait' | undefined
   /** `learnRateLimits()` of `guru-comms/policies`: the limiter keeps to what the server says of its own limits. */
@@ -127,6 +127,26 @@ export interface ApiClientOptions {
   credentials?: 'omit' | 'same-origin' | 'include' | undefined
   /** Carries the requests instead of this platform's transport. */
   transport?: HttpTransport | undefined
+}
+
+/** A request as `scope` of the limiter is told of it. */
+export interface LimitedRequest {
+  readonly method: string
+  /** Whole, with its query: for the client's own code. */
+  readonly url: string
+  readonly origin: string
+  /** Without the query. */
+  readonly pathname: string
+  readonly category: string
+}
+
+/** How the limiter of a client is configured. */
+export interface ClientRateLimiterOptions extends RateLimiterOptions {
+  /**
+   * What shares a bucket, within a category: calls of the same method and path, all calls to an origin (as providers mean their
+   * limits), or those for which a function gives the same text (an API key, a tenant). @default 'endpoint'
+   */
+  scope?: 'endpoint' | 'origin' | ((request: LimitedRequest) => string) | undefined
 }
 
 /** What one call may change. */
