@@ -1,6 +1,5 @@
 // Something else when the operation fails.
 
-import { fenced } from '../../core/errors.ts'
 import { callable, checkOptions } from '../../core/options.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
 
@@ -30,8 +29,8 @@ export function fallback<S>(
       try {
         return (await operation(context)) as T & S
       } catch (error) {
-        if (!fenced('handle', () => handle(error))) throw error
-        fenced('onFallback', () => onFallback?.(error))
+        if (!handle(error)) throw error
+        onFallback?.(error)
         return (await instead(error)) as T & S
       }
     },

@@ -119,8 +119,7 @@ class Attempts<R extends Run> extends Link implements Underway {
       if (shouldRetry) this.ask(shouldRetry, failed)
       else this.retry(failed)
     } catch (thrown) {
-      // A clock or a source of chance of the app's.
-      this.giveUp(thrown instanceof CommsError ? thrown : callbackFailed('retry', thrown))
+      this.giveUp(thrown)
     }
   }
 
