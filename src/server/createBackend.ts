@@ -168,6 +168,7 @@ export class Backend {
           authenticate: (asked) => this.#authenticator.authenticate(asked),
           stop: (principal, id) => this.#users.stop(principal, id),
           closing: this.#closing !== undefined,
+          isReady: () => this.#isReady(),
         },
         request,
         response,
@@ -192,6 +193,15 @@ export class Backend {
     } catch (error) {
       this.#fail(request, response, error)
     }
+  }
+
+  async #isReady(): Promise<boolean> {
+    const { isReady, store, logger } = this.#options
+    if (store?.isReady?.() === false) return false
+    if (!isReady) return true
+    const called = await call(() => isReady())
+    if (!called.ok) logger?.error('isReady failed:', called.error)
+    return called.ok && called.value !== false
   }
 
   #fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {

@@ -203,7 +203,7 @@ describe.skipIf(!canRunRedis('posts over a faulty line')).each(Object.entries(li
       await expect(shared.post(sid, message('post-late'))).rejects.toMatchObject({ code: 'STORAGE' })
       expect(await shared.post(sid, message('post-next'))).toBe('posted')
       await line.quiet()
-      await client.engine.command(['PING'])
+      await client.engine.command(['PING'], undefined)
       expect(await inbox(sid)).toEqual(['post-first', 'post-next'])
     })
 
