@@ -4,9 +4,9 @@
 import { onAbort } from '../core/abort.ts'
 import type { Clock, TimerHandle } from '../core/clock.ts'
 import { AbortError, type ErrorCode, ReplyError, TimeoutError } from '../core/errors.ts'
+import type { Receipt } from '../session/receipts.ts'
 import type { LostSession } from './events.ts'
 import { type Reply, ReplyBuffer } from './Reply.ts'
-import type { Receipt } from './receipt.ts'
 import type { CloseInfo } from './reconnect.ts'
 
 /** What the assistant says, as it travels: a piece of the answer to `request_id`. */
