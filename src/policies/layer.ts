@@ -3,7 +3,7 @@
 
 import { CallerContext } from '#caller-context'
 import type { Clock } from '../core/clock.ts'
-import { CommsError, TimeoutError } from '../core/errors.ts'
+import { CommsError, isA, TimeoutError } from '../core/errors.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from './Policy.ts'
 
 /** Who hears how something ended: `resolve` or `reject`, once. */
@@ -53,13 +53,13 @@ export class Run extends CallerContext implements Ending {
   }
 
   reject(error: unknown): void {
-    if (error instanceof TimeoutError && !namesCaller(error)) this.rejectLate(error)
+    if (isA(error, TimeoutError) && !namesCaller(error)) this.rejectLate(error)
     else this.#toReject(error)
   }
 
   /** Rejects with an error that was made where no caller is to be seen: its stack is made to name who awaits the promise. */
   rejectLate(error: unknown): void {
-    if (error instanceof CommsError) this.#toResolve(rethrown(error))
+    if (isA(error, CommsError)) this.#toResolve(rethrown(error))
     else this.#toReject(error)
   }
 
