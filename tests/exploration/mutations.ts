@@ -260,8 +260,8 @@ export const mutations: readonly Mutation[] = [
     'never tells what was held back until it is recorded',
     'expiryOfDropped',
     'SessionRuntime.ts',
-    '    this.#release()\n    this.#side.storeIdle()',
-    '    this.#side.storeIdle()',
+    'while (held.length > 0 &&',
+    'while (held.length > 1 &&',
   ),
   one(
     'forgets the options of a message on its way to the machine',
