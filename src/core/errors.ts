@@ -35,6 +35,7 @@ export type ErrorCode =
   | 'SESSION_LOST'
   | 'STORAGE'
   | 'ENGINE'
+  | 'UNKNOWN'
 
 /** What every error of the library may be given. */
 export interface CommsErrorInit {
@@ -58,6 +59,15 @@ export class CommsError extends Error {
     super(message, init)
     const { cause: _, ...fields } = init
     Object.assign(this, { attempts: 0 }, fields)
+  }
+}
+
+/** As `instanceof`, for what an app may have thrown: some values cannot even be looked at, and are of no class. */
+export function isA<T>(value: unknown, kind: abstract new (...args: never[]) => T): value is T {
+  try {
+    return value instanceof kind
+  } catch {
+    return false
   }
 }
 
