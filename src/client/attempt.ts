@@ -137,8 +137,7 @@ export class Attempt implements HttpReceiver, Underway, Answer {
   }
 
   onFailure(error: unknown): void {
-    const failure = error instanceof CommsError ? error : callbackFailed('transport', error)
-    this.#call.runInAsyncScope(this.#fail, this, failure)
+    this.#call.runInAsyncScope(this.#fail, this, error)
   }
 
   onResponse(response: HttpResponse): void {
@@ -184,7 +183,7 @@ export class Attempt implements HttpReceiver, Underway, Answer {
     try {
       this.#exchange = this.#call.core.transport.send(this.#observed(wire), this)
     } catch (thrown) {
-      this.#fail(thrown instanceof CommsError ? thrown : callbackFailed('transport.send', thrown))
+      this.#fail(callbackFailed('transport.send', thrown))
     }
   }
 

@@ -163,6 +163,29 @@ describe.each(transports)('client.fetch on %s', (name, make) => {
     expect(bodies.slice(1)).toEqual(['made', 'made'])
   })
 
+  it('refuses a length that the body does not have', async () => {
+    const { server, client } = await serve((_request, response) => response.end(), {}, make)
+    for (const body of ['body', new Uint8Array(4), new Blob(['body'])]) {
+      for (const length of ['0', '3', '5']) {
+        const init = { method: 'POST', body, headers: { 'content-length': length } }
+        expect(await failureOf(client.fetch(server.origin, init))).toBeInstanceOf(TypeError)
+      }
+    }
+    expect(server.requests).toBe(0)
+  })
+
+  it('can take the place of the global fetch', async () => {
+    const { server, client } = await serve((_request, response) => response.end('hello'), {}, make)
+    const { fetch } = globalThis
+    onTestFinished(() => {
+      globalThis.fetch = fetch
+    })
+    globalThis.fetch = client.fetch
+    expect(await (await globalThis.fetch('data:,there')).text()).toBe('there')
+    expect(await (await globalThis.fetch(server.origin)).text()).toBe('hello')
+    expect(await client.get('/')).toBe('hello')
+  })
+
   it('refuses a dispatcher for one call, saying where it belongs', async () => {
     const { server, client } = await serve((_request, response) => response.end(), {}, make)
     const error = await failureOf(client.fetch(server.origin, { dispatcher: {} } as RequestInit))

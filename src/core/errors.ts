@@ -35,6 +35,7 @@ export type ErrorCode =
   | 'SESSION_LOST'
   | 'STORAGE'
   | 'ENGINE'
+  | 'UNKNOWN'
 
 /** What every error of the library may be given. */
 export interface CommsErrorInit {
@@ -58,6 +59,15 @@ export class CommsError extends Error {
     super(message, init)
     const { cause: _, ...fields } = init
     Object.assign(this, { attempts: 0 }, fields)
+  }
+}
+
+/** As `instanceof`, for what an app may have thrown: some values cannot even be looked at, and are of no class. */
+export function isA<T>(value: unknown, kind: abstract new (...args: never[]) => T): value is T {
+  try {
+    return value instanceof kind
+  } catch {
+    return false
   }
 }
 
@@ -234,21 +244,4 @@ export function fenced<T>(who: string, call: () => T): T {
   } catch (error) {
     throw callbackFailed(who, error)
   }
-}
-
-const SAYS_NOTHING: ReadonlySet<string> = new Set<ErrorCode>([
-  'ABORTED',
-  'CIRCUIT_OPEN',
-  'RATE_LIMITED',
-  'BULKHEAD_FULL',
-  'THROTTLED',
-  'VALIDATION',
-  'DISPOSED',
-  'CALLBACK_FAILED',
-])
-
-/** Whether an error says nothing about the other side: the caller has left, a policy refused, a function of the app's threw. */
-export function saysNothing(error: unknown): boolean {
-  if (error instanceof CommsError) return SAYS_NOTHING.has(error.code)
-  return error instanceof Error && error.name === 'AbortError'
 }

@@ -5,14 +5,20 @@ import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
 import { CLOSE } from '../session/closeCodes.ts'
 import type { Frame } from '../session/frames.ts'
+import { LONGEST_TEXT, textFrame } from './textFrame.ts'
 
 /** Nobody can read so slowly by accident. */
 const TOO_SLOW = 1013
 /** RFC 6455 section 5.5: what a close frame has room for beside its code. */
 const MAX_REASON_BYTES = 123
 
+/** What a connection carries once it has said for whom. */
+export interface FrameReceiver {
+  frame(conn: number, frame: Frame): void
+}
+
 export interface SocketOwner {
-  /** A frame came in. */
+  /** A frame came in, and it carries nothing yet. */
   frame(socket: SessionSocket, frame: Frame): void
   /** Whether frames have to wait. */
   isBusy(socket: SessionSocket): boolean
@@ -53,6 +59,7 @@ export class SessionSocket {
   readonly #maxBufferedBytes: number
   /** Frames that came in while it was busy, and after them. */
   #held: Frame[] | undefined
+  #receiver: FrameReceiver | undefined
   #draining = false
   #corked = false
   #ended = false
@@ -79,12 +86,20 @@ export class SessionSocket {
   send(frame: Frame): void {
     if (this.#ended || this.#socket.readyState !== this.#socket.OPEN) return
     this.#gather()
-    this.#socket.send(frame)
+    // Compressed, a frame has to pass through `ws`, which may still be busy with the one before.
+    const whole = typeof frame === 'string' && frame.length <= LONGEST_TEXT && this.#socket.extensions === ''
+    if (whole) this.#tcp.write(textFrame(frame))
+    else this.#socket.send(frame)
     if (this.#socket.bufferedAmount > this.#maxBufferedBytes) {
       // Windows bound what messages take: only pings without end can come here.
       this.end(TOO_SLOW, 'too slow')
       queueMicrotask(() => this.#owner.closed(this, CLOSE.silent))
     }
+  }
+
+  /** From now on its frames are for this one. */
+  carry(receiver: FrameReceiver): void {
+    this.#receiver = receiver
   }
 
   /** The server may have become busy with it, or free again. */
@@ -100,7 +115,7 @@ export class SessionSocket {
     const held = this.#held
     let next = 0
     while (next < held.length && !this.#ended && !this.#owner.isBusy(this)) {
-      this.#owner.frame(this, held[next] as Frame)
+      this.#take(held[next] as Frame)
       next += 1
     }
     this.#draining = false
@@ -138,6 +153,11 @@ export class SessionSocket {
     const bytes = data as Buffer<ArrayBuffer>
     const frame = isBinary ? bytes : bytes.toString()
     if (this.#held) this.#held.push(frame)
+    else this.#take(frame)
+  }
+
+  #take(frame: Frame): void {
+    if (this.#receiver) this.#receiver.frame(this.conn, frame)
     else this.#owner.frame(this, frame)
   }
 
@@ -151,7 +171,7 @@ export class SessionSocket {
     if (this.#corked) return
     this.#corked = true
     this.#tcp.cork()
-    process.nextTick(release, this)
+    if (gathering.push(this) === 1) queueMicrotask(endTurn)
   }
 
   /** Writes what was gathered. */
@@ -161,8 +181,16 @@ export class SessionSocket {
   }
 }
 
-function release(socket: SessionSocket): void {
-  socket.release()
+/** Sockets that gather what is sent in this turn. */
+let gathering: SessionSocket[] = []
+
+/** Not before the microtasks that are queued now: acknowledgements go out in one of them, and shall go along. */
+const endTurn = () => process.nextTick(releaseAll)
+
+function releaseAll(): void {
+  const sockets = gathering
+  gathering = []
+  for (const socket of sockets) socket.release()
 }
 
 function cut(reason: string): string {

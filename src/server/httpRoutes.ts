@@ -15,9 +15,11 @@ export interface RouteContext {
   /** Who asks. @throws HttpRefusal */
   readonly authenticate: (request: IncomingMessage) => Promise<Principal | undefined>
   /** Stops one answer of a user, or all of them; returns how many. */
-  readonly stop: (principal: Principal | undefined, id: string | undefined) => number
+  readonly stop: (principal: Principal | undefined, id: string | undefined) => Promise<number>
   /** Whether the backend is going away. */
   readonly closing: boolean
+  /** Whether clients should come here. */
+  readonly isReady: () => Promise<boolean>
 }
 
 type Route = (
@@ -34,7 +36,10 @@ const ok = (body: unknown) => ({ status: 200, body })
 const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   [
     HEALTH,
-    async ({ closing }) => (closing ? { status: 503, body: { status: 'closing' } } : ok({ status: 'ok' })),
+    async ({ closing, isReady }) => {
+      if (closing) return { status: 503, body: { status: 'closing' } }
+      return (await isReady()) ? ok({ status: 'ok' }) : { status: 503, body: { status: 'not ready' } }
+    },
   ],
   ['GET /v1/models', async ({ models }) => ok({ models })],
   ['GET /v1/settings', async ({ settings }) => ok(settings.get())],
@@ -54,7 +59,7 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
       const body = (await readJson(request, maxBodyBytes)) as { id?: unknown } | undefined
       const id = body?.id
       if (id !== undefined && typeof id !== 'string') throw new HttpRefusal(400, '"id" must be a string')
-      return ok({ stopped: stop(principal, id) })
+      return ok({ stopped: await stop(principal, id) })
     },
   ],
 ])

@@ -1,7 +1,7 @@
 // Rate limiting by key: who may go now, and who how much later. Decides at once; waiting is TokenQueue's.
 
 import type { Clock } from '../../core/clock.ts'
-import { fenced, RateLimitError } from '../../core/errors.ts'
+import { RateLimitError } from '../../core/errors.ts'
 import {
   callable,
   checkOption,
@@ -30,6 +30,10 @@ export interface RateLimiterOptions {
   windowMs?: number | undefined
   /** With `windowMs`: how many requests it allows. */
   maxRequests?: number | undefined
+  /** Another name of `windowMs`. */
+  window?: number | undefined
+  /** Another name of `maxRequests`. */
+  maxCalls?: number | undefined
   /** Told of every refusal. */
   onRateLimited?: ((endpoint: string, info: BucketInfo) => void) | undefined
   /** Told of everything let through. */
@@ -44,6 +48,8 @@ export const rateLimiterRules: Rules<RateLimiterOptions> = {
   limits: plainObject,
   windowMs: interval,
   maxRequests: positiveCount,
+  window: interval,
+  maxCalls: positiveCount,
   onRateLimited: callable,
   onRequestAllowed: callable,
   maxEndpoints: positiveCount,
@@ -95,7 +101,8 @@ export class RateLimiter {
   /** @throws TypeError or RangeError naming the option */
   constructor(options: RateLimiterOptions = {}) {
     checkOptions('RateLimiter', options, rateLimiterRules)
-    const { enabled = true, windowMs, maxRequests, maxEndpoints = 10_000, clock = systemClock } = options
+    const { enabled = true, maxEndpoints = 10_000, clock = systemClock } = options
+    const { windowMs = options.window, maxRequests = options.maxCalls } = options
     let { limits } = options
     if (windowMs !== undefined && maxRequests !== undefined)
       limits = {
@@ -164,6 +171,16 @@ export class RateLimiter {
     }
   }
 
+  /** Takes the tokens if they are there. */
+  tryAcquire(endpoint: string, request: RateLimitRequest = noRequest): boolean {
+    return !this.take(endpoint, request.category, request.cost)
+  }
+
+  /** Another name of `tryConsume`. */
+  checkLimit(endpoint: string, request: RateLimitRequest = noRequest): RateLimitResult {
+    return this.tryConsume(endpoint, request)
+  }
+
   /**
    * The hot path of both: takes `cost` tokens and returns `undefined`, or returns the bucket that refused.
    * Nobody is served past callers that already wait for the same bucket.
@@ -176,14 +193,12 @@ export class RateLimiter {
     const bucket = this.#keyed.get(endpoint, category, limit, now)
     bucket.requests += 1
     if (bucket.waiting === 0 && tryTake(bucket, limit, cost, now)) {
-      const allowed = this.#onRequestAllowed
-      if (allowed) fenced('onRequestAllowed', () => allowed(endpoint, infoOf(bucket, now)))
+      this.#onRequestAllowed?.(endpoint, infoOf(bucket, now))
       return undefined
     }
     bucket.limited += 1
     this.#rateLimited += 1
-    const limited = this.#onRateLimited
-    if (limited) fenced('onRateLimited', () => limited(endpoint, infoOf(bucket, now)))
+    this.#onRateLimited?.(endpoint, infoOf(bucket, now))
     return bucket
   }
 
