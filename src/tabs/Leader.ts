@@ -2,9 +2,9 @@
 // becomes of its messages, and all of them what the server says.
 
 import type { DropReason, MessageContext } from '../connection/messageLayer.ts'
-import { messageSeq } from '../session/receipts.ts'
 import type { Clock, TimerHandle } from '../core/clock.ts'
 import type { CommsError } from '../core/errors.ts'
+import { messageSeq } from '../session/receipts.ts'
 import type { OutboxStore } from '../session/store.ts'
 import { Absences } from './Absences.ts'
 import { Intake } from './intake.ts'

@@ -2,9 +2,9 @@
 // them; then each gets a number and is offered, and from there on nothing but the leader's word ends it.
 
 import { byteLength } from '../connection/encoding.ts'
-import { unheard } from '../session/receipts.ts'
 import { CommsError } from '../core/errors.ts'
 import { RingBuffer } from '../core/ringBuffer.ts'
+import { unheard } from '../session/receipts.ts'
 import type { TabSendOptions, ToLeader } from './protocol.ts'
 
 /** The fate of one message; nobody has to hear a rejection. */
