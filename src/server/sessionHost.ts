@@ -37,24 +37,8 @@ import {
   type SessionMessage,
 } from './Session.ts'
 import type { SessionSocket } from './SessionSocket.ts'
+import type { SessionCounts } from './sessionCounts.ts'
 import type { SessionSendOptions } from './sessionServerOptions.ts'
-
-/** What happened, counted since the server was made. */
-export interface SessionCounts {
-  messagesIn: number
-  messagesOut: number
-  volatileIn: number
-  volatileOut: number
-  redelivered: number
-  acked: number
-  dropped: number
-  resumes: number
-  losses: number
-  /** Sessions that were given to another process that had asked for them. */
-  movedAway: number
-  /** Messages that other processes had posted. */
-  posted: number
-}
 
 /** What a session asks of the server it belongs to. */
 export interface HostServer {
