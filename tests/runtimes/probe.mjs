@@ -74,7 +74,8 @@ export async function probe({ ApiClient, ApiError, Endpoint, GuruConnection }, {
 
   const results = {}
   for (const [name, job] of Object.entries(jobs)) {
-    results[name] = await job().then(
+    const hung = new Promise((_, reject) => setTimeout(() => reject(new Error('it hangs')), 60_000).unref?.())
+    results[name] = await Promise.race([job(), hung]).then(
       (isRight) => isRight || 'wrong result',
       (error) => `${error?.stack ?? error}`,
     )

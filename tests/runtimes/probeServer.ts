@@ -42,9 +42,6 @@ export async function startProbeServer(): Promise<ProbeServer> {
     if (request.url !== '/echo') return
     echo.handleUpgrade(request, socket, head, (line) => line.on('message', (data) => line.send(`${data}`)))
   })
-  const sessions = new SessionServer()
-  sessions.onSession((session) => session.handle((message) => void session.send(message)))
-  sessions.attach(lines, { path: '/session' })
   await new Promise<void>((resolve) => lines.listen(0, '127.0.0.1', resolve))
 
   async function onRequest(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
@@ -71,6 +68,9 @@ export async function startProbeServer(): Promise<ProbeServer> {
   }
 
   const backend = await createBackend({ port: 0, onRequest })
+  const sessions = new SessionServer({ allowedOrigins: [backend.url] })
+  sessions.onSession((session) => session.handle((message) => void session.send(message)))
+  sessions.attach(lines, { path: '/session' })
   return {
     baseURL: backend.url,
     linesURL: `ws://127.0.0.1:${(lines.address() as AddressInfo).port}`,

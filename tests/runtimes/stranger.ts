@@ -1,7 +1,17 @@
 // A folder of a stranger's that has the package as it is packed, and the tools of this folder to load it with.
 
 import { execFile, execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -48,6 +58,16 @@ export class Stranger {
     return this.path(file)
   }
 
+  /** The files of a folder whose name ends so: path within it and text. */
+  filesOf(folder: string, end: string): [string, string][] {
+    const names = readdirSync(this.path(folder), { recursive: true, encoding: 'utf8' })
+    return names.flatMap((name) =>
+      name.endsWith(end)
+        ? [[name, readFileSync(this.path(join(folder, name)), 'utf8')] as [string, string]]
+        : [],
+    )
+  }
+
   link(name: string, target: string): void {
     const place = this.path(`node_modules/${name}`)
     mkdirSync(dirname(place), { recursive: true })
@@ -66,7 +86,7 @@ export class Stranger {
   }
 
   remove(): void {
-    rmSync(this.folder, { recursive: true, force: true })
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10 })
   }
 }
 
@@ -75,4 +95,13 @@ function packagesOf(folder: string): string[] {
     if (name.startsWith('.')) return []
     return name.startsWith('@') ? readdirSync(join(folder, name)).map((one) => `${name}/${one}`) : [name]
   })
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
 }
