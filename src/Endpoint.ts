@@ -148,9 +148,13 @@ export class Endpoint {
     this.#routes = { ...defaultRoutes, ...routes }
     this.#clock = options.connection?.clock ?? systemClock
     this.#validate = options.validate
-    const apiDefaults: ApiClientOptions = { allowInsecure: !mustBeSecure, validate: options.validate }
+    const apiDefaults: ApiClientOptions = {
+      allowInsecure: !mustBeSecure,
+      validate: options.validate,
+      // Who renews tokens has one of its own.
+      token: options.api?.auth ? undefined : token,
+    }
     this.api = new ApiClient({ ...withDefaults(apiDefaults, options.api ?? {}), baseURL: API_BASE_URL })
-    if (token !== undefined) this.api.addRequestInterceptor(withToken(token))
     this.connection = new GuruConnection({
       ...options.connection,
       url,
@@ -321,15 +325,6 @@ function secured(provider: () => string | PromiseLike<string>): () => Promise<st
     const url = await provider()
     assertSecureUrl('Endpoint', 'WS_URL', url)
     return url
-  }
-}
-
-/** A request interceptor that adds the token, unless the request brings an `Authorization` of its own. */
-function withToken(token: Provider<string>) {
-  return async <C extends { headers: Record<string, string> }>(config: C): Promise<C> => {
-    if (Object.keys(config.headers).some((name) => name.toLowerCase() === 'authorization')) return config
-    const value = typeof token === 'function' ? await token() : token
-    return { ...config, headers: { ...config.headers, authorization: `Bearer ${value}` } }
   }
 }
 

@@ -4,7 +4,7 @@ import { createHttpTransport } from '#http-transport'
 import type { Emitter } from '../core/emitter.ts'
 import { CommsError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
-import { checkOptions, withDefaults } from '../core/options.ts'
+import { checkOptions, optionError, withDefaults } from '../core/options.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
 import { backoffDelay } from '../policies/backoff.ts'
 import type { Inner } from '../policies/layer.ts'
@@ -26,6 +26,7 @@ import {
   clientDefaults,
   clientRules,
   requestRules,
+  type TokenSource,
 } from './options.ts'
 import { pipelineOf } from './pipeline.ts'
 import { Requests } from './requests.ts'
@@ -70,6 +71,7 @@ export class ClientCore {
   /** Lists are replaced, never changed: a call that walks one is not disturbed. */
   readonly interceptors: InterceptorLists = { request: none, response: none, error: none }
   disposed = false
+  readonly #token: TokenSource | undefined
   readonly #events: Emitter<ApiClientEvents>
   #queue: TokenQueue | undefined
   #requests: Requests
@@ -82,6 +84,10 @@ export class ClientCore {
     checkOptions('ApiClient', options, clientRules)
     this.settings = withDefaults<ClientSettings>(clientDefaults, options)
     this.#events = events
+    const { auth, token } = options
+    if (auth && token !== undefined)
+      throw optionError('ApiClient', 'token', 'must not be given together with "auth", which has one', token)
+    this.#token = auth ? () => auth.token() : token
     this.transport = options.transport ?? createHttpTransport(this.settings)
     this.#requests = new Requests(this.settings, this.transport)
     this.breakers = new Breakers(options.circuitBreakerOptions, this.settings.clock, (event) =>
@@ -154,6 +160,11 @@ export class ClientCore {
   check(options: CallOptions): void {
     if (this.disposed) throw disposedError()
     if (options !== noOptions) checkOptions('ApiClient', options, requestRules)
+  }
+
+  /** What each attempt is authorized with. */
+  get token(): TokenSource | undefined {
+    return this.#token
   }
 
   get limiter(): RateLimiter {
