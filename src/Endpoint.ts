@@ -11,7 +11,17 @@ import type { Reply } from './connection/Reply.ts'
 import type { Receipt } from './connection/receipt.ts'
 import type { Clock } from './core/clock.ts'
 import { CommsError, ReplyError } from './core/errors.ts'
-import { checkOption, checkOptions, flag, interval, plainObject, text, withDefaults } from './core/options.ts'
+import {
+  checkNames,
+  checkOption,
+  checkOptions,
+  checkValues,
+  flag,
+  interval,
+  plainObject,
+  text,
+  withDefaults,
+} from './core/options.ts'
 import { randomId } from './core/randomId.ts'
 import { systemClock } from './core/systemClock.ts'
 import {
@@ -134,7 +144,9 @@ export class Endpoint {
 
   /** @throws TypeError or RangeError naming the option; CommsError `INSECURE_URL` in production */
   constructor(options: EndpointOptions) {
-    checkOptions('Endpoint', options, optionRules)
+    checkValues('Endpoint', options, optionRules)
+    // A whole environment can be passed as it is: its other variables are texts, and none is like one of ours.
+    checkNames('Endpoint', options, optionRules, (value, letters) => typeof value === 'string' && letters > 2)
     const { WS_URL, API_BASE_URL, NODE_ENV, token, routes = {} } = options
     checkOption('Endpoint', 'WS_URL', WS_URL, optionRules.WS_URL)
     checkOption('Endpoint', 'API_BASE_URL', API_BASE_URL, optionRules.API_BASE_URL)

@@ -6,6 +6,7 @@ import {
   CommsError,
   callbackFailed,
   fenced,
+  isA,
   NetworkError,
   TimeoutError,
 } from '../core/errors.ts'
@@ -173,7 +174,9 @@ export class Attempt implements HttpReceiver, Underway, Answer {
   }
 
   onFailure(error: unknown): void {
-    const failure = error instanceof CommsError ? error : callbackFailed('transport', error)
+    // By its field: a transport may have been made with another copy of the library.
+    const isOurs = isA(error, Error) && 'attempts' in error
+    const failure = isOurs ? error : callbackFailed('transport', error)
     this.#call.runInAsyncScope(this.#fail, this, failure)
   }
 

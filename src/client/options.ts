@@ -329,7 +329,24 @@ export const requestRules: Rules<RequestOptions> = {
   onDownloadProgress: callable,
 }
 
-const streamRules = { method: text, format: '"sse" or "ndjson"', reconnect: flag }
+const anything = { expected: 'anything', accepts: () => true }
+
+/** What `request()` takes. */
+export const configRules: Rules<RequestConfig> = {
+  ...requestRules,
+  url: anything,
+  method: anything,
+  data: anything,
+}
+
+const { responseType: _, schema: __, ...callRules } = requestRules
+const streamRules = {
+  ...callRules,
+  data: anything,
+  method: text,
+  format: '"sse" or "ndjson"',
+  reconnect: flag,
+}
 
 /** @throws TypeError or RangeError naming the option */
 export function checkStreamOptions(options: StreamOptions): void {

@@ -3,7 +3,7 @@
 
 import { CallerContext } from '#caller-context'
 import type { Clock } from '../core/clock.ts'
-import { CommsError, TimeoutError } from '../core/errors.ts'
+import { CommsError, isA, TimeoutError } from '../core/errors.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from './Policy.ts'
 
 /** Who hears how something ended: `resolve` or `reject`, once. */
@@ -53,13 +53,13 @@ export class Run extends CallerContext implements Ending {
   }
 
   reject(error: unknown): void {
-    if (error instanceof TimeoutError && !namesCaller(error)) this.rejectLate(error)
+    if (isA(error, TimeoutError) && !namesCaller(error)) this.rejectLate(error)
     else this.#toReject(error)
   }
 
   /** Rejects with an error that was made where no caller is to be seen: its stack is made to name who awaits the promise. */
   rejectLate(error: unknown): void {
-    if (error instanceof CommsError) this.#toResolve(rethrown(error))
+    if (isA(error, CommsError)) this.#toResolve(rethrown(error))
     else this.#toReject(error)
   }
 
@@ -164,12 +164,17 @@ const innermost: Inner<OperationRun> = {
 
 /** Reports a value at once, or a promise's when it is there. */
 function settle(result: unknown, ending: Ending): void {
-  if (typeof (result as PromiseLike<unknown> | null | undefined)?.then !== 'function') {
-    ending.resolve(result)
+  let isPromise: boolean
+  try {
+    isPromise = typeof (result as PromiseLike<unknown> | null | undefined)?.then === 'function'
+  } catch (error) {
+    // A value that cannot be looked at.
+    ending.reject(error)
     return
   }
   // Bound functions: an arrow function weighs half as much again, and another object for what both close over.
-  Promise.resolve(result).then(ending.resolve.bind(ending), ending.reject.bind(ending))
+  if (isPromise) Promise.resolve(result).then(ending.resolve.bind(ending), ending.reject.bind(ending))
+  else ending.resolve(result)
 }
 
 /** Runs operations within what has been nested around them. */

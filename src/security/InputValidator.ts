@@ -2,7 +2,7 @@
 // A tripwire and a signal, not the defence: that is output encoding, CSP, Trusted Types and parameterised queries.
 // Wiring only: every rule and every detector is a file of its own.
 
-import { checkOption, checkOptions, oneOf, withDefaults } from '../core/options.ts'
+import { checkOption, checkOptions, oneOf, plainObject, text, withDefaults } from '../core/options.ts'
 import { isSecretName } from '../core/redact.ts'
 import { blankCode } from './blankCode.ts'
 import { detectCommandInjection } from './detect/commandInjection.ts'
@@ -269,7 +269,9 @@ export class InputValidator {
   /** @throws TypeError or RangeError naming the option, when one is wrong */
   #checkKind(kind: string, options: object): void {
     if (options === NONE || this.#checked.has(options)) return
-    checkOptions('InputValidator', options, kindRules[kind] ?? {})
+    const rules = kindRules[kind]
+    // As an element of a schema it has a type; the clients pass their `validate` on.
+    if (rules) checkOptions('InputValidator', options, { type: text, validator: plainObject, ...rules })
     this.#checked.add(options)
   }
 

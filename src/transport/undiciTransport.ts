@@ -94,6 +94,7 @@ export const capabilities: HttpTransportCapabilities = {
   uploadStreams: true,
   uploadProgress: true,
   cookies: true,
+  dispatchers: true,
   ownsConnections: true,
 }
 

@@ -2,7 +2,7 @@
 
 import { onAbort } from '../../core/abort.ts'
 import type { Clock, TimerHandle } from '../../core/clock.ts'
-import { abortedBy, callbackFailed, TimeoutError } from '../../core/errors.ts'
+import { abortedBy, callbackFailed, isA, TimeoutError } from '../../core/errors.ts'
 import { callable, checkOptions, clockRule, either, interval, text } from '../../core/options.ts'
 import { systemClock } from '../../core/systemClock.ts'
 import { around, type Ending, type Inner, LayerPolicy, Link, type Run, type Underway } from '../layer.ts'
@@ -76,7 +76,7 @@ export class BearerAuth extends LayerPolicy {
 
   /** Whether an error says that the token was refused, and there is a way to another one. */
   refuses(error: unknown): boolean {
-    const status = (error as { status?: unknown } | null | undefined)?.status
+    const status = isA(error, Error) && (error as { status?: unknown }).status
     return this.#options.refresh !== undefined && this.#statuses.includes(status as number)
   }
 

@@ -3,7 +3,7 @@
 
 import { onAbort } from '../../core/abort.ts'
 import type { Clock, TimerHandle } from '../../core/clock.ts'
-import { abortedBy, CommsError, callbackFailed, fenced } from '../../core/errors.ts'
+import { abortedBy, CommsError, callbackFailed, fenced, isA } from '../../core/errors.ts'
 import type { Random } from '../../core/random.ts'
 import type { Backoff } from '../backoff.ts'
 import { around, type Ending, type Inner, LayerPolicy, Link, type Run, type Underway } from '../layer.ts'
@@ -72,12 +72,12 @@ class Retrying<R extends Run> implements Inner<R> {
 
 /** Refusals of other policies: nothing was tried. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof CommsError && (error.code === 'CIRCUIT_OPEN' || error.code === 'RATE_LIMITED')
+  return isA(error, CommsError) && (error.code === 'CIRCUIT_OPEN' || error.code === 'RATE_LIMITED')
 }
 
 /** What the other side asked to wait, when the error carries it. */
 function retryAfterOf(error: unknown): number | undefined {
-  const value = (error as { retryAfter?: unknown } | null | undefined)?.retryAfter
+  const value = isA(error, Object) && (error as { retryAfter?: unknown }).retryAfter
   return typeof value === 'number' && value >= 0 ? value : undefined
 }
 
@@ -120,7 +120,7 @@ class Attempts<R extends Run> extends Link implements Underway {
       else this.retry(failed)
     } catch (thrown) {
       // A clock or a source of chance of the app's.
-      this.giveUp(thrown instanceof CommsError ? thrown : callbackFailed('retry', thrown))
+      this.giveUp(isA(thrown, CommsError) ? thrown : callbackFailed('retry', thrown))
     }
   }
 
@@ -226,7 +226,7 @@ class Attempts<R extends Run> extends Link implements Underway {
   }
 
   private giveUp(error: unknown): void {
-    if (error instanceof CommsError) error.attempts = this.#context.attempt
+    if (isA(error, CommsError)) error.attempts = this.#context.attempt
     this.ending.reject(error)
   }
 }
