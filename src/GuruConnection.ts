@@ -1,8 +1,6 @@
 // The WebSocket side of the library as its users see it: options, methods, events.
 // What happens on the line is decided and carried out in connection/, the sockets are those of transport/.
 
-/// <reference lib="esnext.disposable" preserve="true" />
-
 import type { ConnectionEvents } from './connection/events.ts'
 import { disposed, type Handler, type Listeners, Messenger } from './connection/Messenger.ts'
 import type { ConnectionState } from './connection/machine.ts'
@@ -18,12 +16,12 @@ import {
   sendRules,
   streamRule,
 } from './connection/options.ts'
-import type { Receipt } from './connection/receipt.ts'
 import { type RequestId, type RequestOptions, resolveRequestOptions } from './connection/requests.ts'
 import type { Status } from './connection/status.ts'
 import { Emitter } from './core/emitter.ts'
 import { CommsError } from './core/errors.ts'
 import { callable, checkOption, checkOptions } from './core/options.ts'
+import type { Receipt } from './session/receipts.ts'
 import { platform } from './transport/platform.ts'
 
 export type { ConnectionEvents, LostSession, ReportedError } from './connection/events.ts'
@@ -36,10 +34,10 @@ export type {
   WebSocketLike,
 } from './connection/options.ts'
 export type { ProtocolMemory, Spoken } from './connection/protocolMemory.ts'
-export type { Receipt } from './connection/receipt.ts'
 export type { CloseInfo } from './connection/reconnect.ts'
 export type { RequestId, RequestOptions } from './connection/requests.ts'
 export type { DeriveStatus, Status, StatusEvent } from './connection/status.ts'
+export type { Receipt } from './session/receipts.ts'
 
 const OWNER = 'GuruConnection'
 
@@ -61,6 +59,8 @@ export interface ConnectionStats {
   reconnectAttempts: number
   queuedMessages: number
   queuedBytes: number
+  /** Whether `storage` is still to be read: messages of earlier processes are not counted yet. */
+  loading: boolean
   /** Messages that were sent and not acknowledged; 0 without a session. */
   unacknowledgedMessages: number
   sentMessages: number
@@ -123,8 +123,6 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
   }
 
   static {
-    // Named imports that were compiled to CommonJS look for their names on what `require()` gives: the class.
-    Object.defineProperty(GuruConnection, 'GuruConnection', { value: GuruConnection })
     for (const name of CHANGEABLE) {
       Object.defineProperty(GuruConnection.prototype, name, {
         configurable: true,
@@ -147,7 +145,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
    */
   connect(): void {
     if (this.connectionState === 'disposed') throw disposed('connect')
-    this.#messenger.line.step({ type: 'connect' })
+    this.#messenger.connect()
   }
 
   /**
@@ -161,12 +159,28 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
     return this.#messenger.send(data, options)
   }
 
-  /** Resolves when the server's window has room for more: who waits for it before each `send` fills no queue. */
-  async ready(): Promise<void> {
-    const { session, layer } = this.#messenger
-    if (session) await session.ready()
-    else if (layer.queuedMessages > 0)
-      await new Promise<void>((resolve) => this.once('open', () => resolve()))
+  /**
+   * Resolves when what earlier processes have left in `storage` has been read; at once without a session. Rejects when the connection
+   * is disposed of first.
+   */
+  get loaded(): Promise<void> {
+    return this.#messenger.load()
+  }
+
+  /**
+   * Resolves when the server's window has room for more: who waits for it before each `send` fills no queue. Rejects with CommsError
+   * `CONNECTION` when the connection is closed or given up first, `DISPOSED` when it is disposed of.
+   */
+  ready(): Promise<void> {
+    return this.#messenger.ready()
+  }
+
+  /**
+   * Resolves when every message that was accepted so far, and those of earlier processes, has its fate: delivered, dropped or in doubt;
+   * on a plain line, sent. Rejects as `ready()` does: then the rest waits for who goes on.
+   */
+  settled(): Promise<void> {
+    return this.#messenger.allSettled()
   }
 
   /**
@@ -245,6 +259,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
       reconnectAttempts: line.attempts,
       queuedMessages: layer.queuedMessages,
       queuedBytes: layer.queuedBytes,
+      loading: !this.#messenger.isLoaded,
       unacknowledgedMessages: session?.unacknowledgedMessages ?? 0,
       sentMessages: tally.sent,
       receivedMessages: tally.received,
@@ -263,7 +278,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
   close(code = 1000, reason = ''): void {
     checkOption(`${OWNER}.close`, 'code', code, closeCodeRule)
     checkOption(`${OWNER}.close`, 'reason', reason, closeReasonRule)
-    this.#messenger.line.step({ type: 'close', code, reason })
+    this.#messenger.close(code, reason)
   }
 
   /** Ends everything at once and for good: no socket, timer or listener is left. A second call does nothing. */

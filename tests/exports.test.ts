@@ -67,24 +67,6 @@ describe('the packed package', () => {
     expect(whole.sort()).toEqual(['guru-comms/Endpoint', 'guru-comms/GuruConnection'])
   })
 
-  it('Node has one copy, whether by import or by require', () => {
-    writeFileSync(
-      join(folder, 'one.mjs'),
-      `import { createRequire } from 'node:module'
-const require = createRequire(import.meta.url)
-for (const name of ${JSON.stringify(specifiers)}) {
-  const imported = await import(name)
-  const required = require(name)
-  for (const [key, value] of Object.entries(imported)) {
-    if (key !== 'module.exports' && required[key] !== value) console.log(name, key)
-  }
-}
-const { GuruConnection } = await import('guru-comms')
-console.log(require('guru-comms/GuruConnection') === GuruConnection)`,
-    )
-    expect(run('one.mjs')).toBe('true\n')
-  })
-
   it('the original forms work as written', () => {
     writeFileSync(
       join(folder, 'original.cjs'),

@@ -4,7 +4,7 @@ import { capabilities, createHttpTransport } from '#http-transport'
 import type { Emitter } from '../core/emitter.ts'
 import { CommsError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
-import { checkOptions, checkValues, optionError, withDefaults } from '../core/options.ts'
+import { checkOption, checkOptions, checkValues, optionError, withDefaults } from '../core/options.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
 import { backoffDelay } from '../policies/backoff.ts'
 import type { Inner } from '../policies/layer.ts'
@@ -73,6 +73,8 @@ export class ClientCore {
   readonly interceptors: InterceptorLists = { request: none, response: none, error: none }
   disposed = false
   readonly #token: TokenSource | undefined
+  /** Calls are numbered, so that events tell which is theirs. */
+  lastCallId = 0
   readonly #events: Emitter<ApiClientEvents>
   #queue: TokenQueue | undefined
   #requests: Requests
@@ -274,7 +276,10 @@ function transportOf(settings: ClientSettings): HttpTransport {
 }
 
 function makeLimiter({ rateLimiter, clock, rateLimiterOptions }: ClientSettings): RateLimiter {
-  return new RateLimiter({ enabled: rateLimiter, clock, ...rateLimiterOptions })
+  const { scope, ...options } = rateLimiterOptions ?? {}
+  if (scope !== undefined)
+    checkOption('ApiClient', 'rateLimiterOptions.scope', scope, '"endpoint" or "origin" or a function')
+  return new RateLimiter({ enabled: rateLimiter, clock, ...options })
 }
 
 function makeTools(settings: ClientSettings) {

@@ -26,6 +26,7 @@ export interface Underway {
   interrupt(error: unknown): void
 }
 
+const nothing = () => {}
 let resolve!: Ending['resolve']
 let reject!: Ending['reject']
 
@@ -47,6 +48,12 @@ export class Run extends CallerContext implements Ending {
   readonly #toReject = reject
   #clock: Clock | undefined
   #now = 0
+
+  constructor() {
+    super()
+    // They lead to the promise, and so to the answer: a large one would live until the next call.
+    resolve = reject = nothing
+  }
 
   resolve(value: unknown): void {
     this.#toResolve(value)

@@ -11,8 +11,13 @@ const TOO_SLOW = 1013
 /** RFC 6455 section 5.5: what a close frame has room for beside its code. */
 const MAX_REASON_BYTES = 123
 
+/** What a connection carries once it has said for whom. */
+export interface FrameReceiver {
+  frame(conn: number, frame: Frame): void
+}
+
 export interface SocketOwner {
-  /** A frame came in. */
+  /** A frame came in, and it carries nothing yet. */
   frame(socket: SessionSocket, frame: Frame): void
   /** Whether frames have to wait. */
   isBusy(socket: SessionSocket): boolean
@@ -53,6 +58,7 @@ export class SessionSocket {
   readonly #maxBufferedBytes: number
   /** Frames that came in while it was busy, and after them. */
   #held: Frame[] | undefined
+  #receiver: FrameReceiver | undefined
   #draining = false
   #corked = false
   #ended = false
@@ -87,6 +93,11 @@ export class SessionSocket {
     }
   }
 
+  /** From now on its frames are for this one. */
+  carry(receiver: FrameReceiver): void {
+    this.#receiver = receiver
+  }
+
   /** The server may have become busy with it, or free again. */
   update(): void {
     if (this.#ended || this.#draining) return
@@ -100,7 +111,7 @@ export class SessionSocket {
     const held = this.#held
     let next = 0
     while (next < held.length && !this.#ended && !this.#owner.isBusy(this)) {
-      this.#owner.frame(this, held[next] as Frame)
+      this.#take(held[next] as Frame)
       next += 1
     }
     this.#draining = false
@@ -138,6 +149,11 @@ export class SessionSocket {
     const bytes = data as Buffer<ArrayBuffer>
     const frame = isBinary ? bytes : bytes.toString()
     if (this.#held) this.#held.push(frame)
+    else this.#take(frame)
+  }
+
+  #take(frame: Frame): void {
+    if (this.#receiver) this.#receiver.frame(this.conn, frame)
     else this.#owner.frame(this, frame)
   }
 

@@ -6,6 +6,7 @@ import { TokenBucket } from '../policies/rateLimiter/TokenBucket.ts'
 import type { ReplyDelta } from './Conversation.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import type { Session } from './Session.ts'
+import type { UserContext } from './UserSocket.ts'
 import { UserTalk } from './UserTalk.ts'
 
 /** Below this much that the user has not acknowledged, more is said at once; above, when the window has room. */
@@ -21,20 +22,23 @@ export class UserSession {
   #turn: Promise<void> = Promise.resolve()
   #waiting = 0
 
-  constructor(session: Session, principal: Principal | undefined, options: ResolvedBackendOptions) {
+  constructor(session: Session, principal: Principal | undefined, { options, answers }: UserContext) {
     this.#session = session
     this.principal = principal
     this.#options = options
     this.#bucket = new TokenBucket(options.messagesPerSecond, 2 * options.messagesPerSecond, options.clock)
-    this.#talk = new UserTalk(options, {
-      send: (message) => void session.send(message),
-      say: (delta) => this.#say(delta),
-    })
+    this.#talk = new UserTalk(
+      { options, principal, answers },
+      {
+        send: (message) => void session.send(message),
+        say: (delta) => this.#say(delta),
+      },
+    )
     session.handle((message) => this.#receive(message))
     session.on('volatile', (message) => this.#hear(message))
     session.on('error', (error) => this.#onError(error))
-    session.on('closed', () => this.conversation.end('silently'))
-    session.on('lost', () => this.conversation.end('silently'))
+    session.on('closed', () => this.#talk.end('silently'))
+    session.on('lost', () => this.#talk.end('silently'))
   }
 
   get conversation() {
@@ -51,7 +55,7 @@ export class UserSession {
    * process that is handed their questions next.
    */
   endAnswers(): void {
-    this.conversation.end(this.#outlivesProcess ? 'silently' : 'shutdown')
+    this.#talk.end(this.#outlivesProcess ? 'silently' : 'shutdown')
   }
 
   get #outlivesProcess(): boolean {

@@ -5,7 +5,7 @@ import { parseJson } from '../core/parseJson.ts'
 import { TokenBucket } from '../policies/rateLimiter/TokenBucket.ts'
 import type { ReplyDelta } from './Conversation.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
-import { UserTalk } from './UserTalk.ts'
+import { type TalkContext, UserTalk } from './UserTalk.ts'
 import { USER_JSON } from './userMessages.ts'
 
 /** Below this much waiting in the socket, more may be written at once. */
@@ -14,6 +14,9 @@ const HIGH_WATER_BYTES = 64 * 1024
 const TOO_SLOW = 1013
 const POLICY = 1008
 const GOING_AWAY = 1001
+
+/** What all users of a backend have in common. */
+export type UserContext = Omit<TalkContext, 'principal'>
 
 export class UserSocket {
   readonly principal: Principal | undefined
@@ -24,21 +27,24 @@ export class UserSocket {
   /** Whether anything has come in since the last `probe`. */
   #heard = true
 
-  constructor(socket: WebSocket, principal: Principal | undefined, options: ResolvedBackendOptions) {
+  constructor(socket: WebSocket, principal: Principal | undefined, { options, answers }: UserContext) {
     this.#socket = socket
     this.principal = principal
     this.#options = options
     this.#bucket = new TokenBucket(options.messagesPerSecond, 2 * options.messagesPerSecond, options.clock)
-    this.#talk = new UserTalk(options, {
-      send: (message) => this.#send(message),
-      say: (delta) => this.#say(delta),
-    })
+    this.#talk = new UserTalk(
+      { options, principal, answers },
+      {
+        send: (message) => this.#send(message),
+        say: (delta) => this.#say(delta),
+      },
+    )
     socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary))
     socket.on('ping', (data) => this.#onPing(data))
     socket.on('pong', () => this.#admit())
     // A frame that breaks the protocol or a limit: `ws` closes with the right code by itself.
     socket.on('error', (error) => options.logger?.debug('socket:', error.message))
-    socket.on('close', () => this.conversation.end('silently'))
+    socket.on('close', () => this.#talk.end('silently'))
   }
 
   get conversation() {
@@ -68,7 +74,7 @@ export class UserSocket {
 
   /** The answers that still run end now, as cut off. */
   endAnswers(): void {
-    this.conversation.end('shutdown')
+    this.#talk.end('shutdown')
   }
 
   /** Gone at once, without a close frame. */

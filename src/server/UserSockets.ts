@@ -9,6 +9,7 @@ import { refusal } from './access.ts'
 import type { Authenticator } from './authenticator.ts'
 import { carrierOptions, offersSession } from './carrier.ts'
 import { ConnectionSlots, fullRefusal } from './connectionSlots.ts'
+import type { DurableAnswers } from './DurableAnswers.ts'
 import type { Faults } from './faults.ts'
 import type { HttpRefusals } from './HttpRefusals.ts'
 import { pathOf } from './httpRoutes.ts'
@@ -18,7 +19,7 @@ import { refuseUpgrade } from './refuseUpgrade.ts'
 import { SessionServer } from './SessionServer.ts'
 import { slowSockets } from './slowSocket.ts'
 import { UserSession } from './UserSession.ts'
-import { UserSocket } from './UserSocket.ts'
+import { type UserContext, UserSocket } from './UserSocket.ts'
 
 const SOCKET_PATH = '/ws'
 /** A session takes no more in one piece. */
@@ -29,6 +30,7 @@ const SESSION_GOODBYE_MS = 400
 
 export class UserSockets {
   readonly #options: ResolvedBackendOptions
+  readonly #context: UserContext
   readonly #authenticator: Authenticator
   readonly #faults: Faults
   readonly #refusals: HttpRefusals
@@ -47,9 +49,11 @@ export class UserSockets {
     authenticator: Authenticator,
     faults: Faults,
     refusals: HttpRefusals,
+    answers: DurableAnswers | undefined,
   ) {
     this.#refusals = refusals
     this.#options = options
+    this.#context = { options, answers }
     this.#authenticator = authenticator
     this.#faults = faults
     this.#slots = new ConnectionSlots(options.maxConnections, options.maxConnectionsPerAddress)
@@ -103,7 +107,7 @@ export class UserSockets {
       const principal = await this.#authenticator.authenticate(request)
       if (this.#closing) throw new HttpRefusal(503, 'closing')
       this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-        const user = new UserSocket(webSocket, principal, this.#options)
+        const user = new UserSocket(webSocket, principal, this.#context)
         this.#users.add(user)
         webSocket.on('close', () => this.#users.delete(user))
         this.#keepHeartbeat()
@@ -173,7 +177,7 @@ export class UserSockets {
       ...(logger && { logger }),
     })
     return sessions.onSession((session) => {
-      const user = new UserSession(session, authenticate && session.principal, options)
+      const user = new UserSession(session, authenticate && session.principal, this.#context)
       this.#userSessions.add(user)
       const forget = () => this.#userSessions.delete(user)
       session.on('closed', forget)

@@ -1,7 +1,5 @@
 // "guru-comms/server": a backend to talk to, and lossless sessions for backends of your own. Node only.
 
-/// <reference types="node" preserve="true" />
-
 export { LogRoutes } from '../replies/durableStreams/LogRoutes.ts'
 export { repliesRoutes } from '../replies/durableStreams/RepliesRoutes.ts'
 export type { LogStep, LogStore, LogWrite, StepResult } from '../replies/LogStore.ts'
@@ -59,6 +57,7 @@ export type {
   SessionMessage,
   SessionMessageContext,
   SessionMessageTypes,
+  SessionReceipt,
 } from './Session.ts'
 export { SessionSender, type SessionSenderOptions } from './SessionSender.ts'
 export {
@@ -66,7 +65,6 @@ export {
   type SessionServerEvents,
   type SessionServerStats,
 } from './SessionServer.ts'
-export type { SessionReceipt } from './sessionReceipt.ts'
 export type {
   AttachOptions,
   DrainOptions,

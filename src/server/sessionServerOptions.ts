@@ -24,7 +24,7 @@ import {
 } from '../core/options.ts'
 import { systemRandom } from '../core/random.ts'
 import { systemClock } from '../core/systemClock.ts'
-import { waitingDefaults, windowDefaults } from '../session/limits.ts'
+import { backlogDefaults, windowDefaults } from '../session/limits.ts'
 import type { SessionStore } from '../session/store.ts'
 import { callNow, guardLogger, kindOf } from './guard.ts'
 
@@ -112,7 +112,7 @@ export const sessionServerDefaults: ResolvedSessionServerOptions = {
   plain: undefined,
   addressOf: (request) => request.socket.remoteAddress ?? '',
   ...windowDefaults,
-  ...waitingDefaults,
+  ...backlogDefaults,
   maxTotalQueueBytes: 256 * 2 ** 20,
   maxSessions: 10_000,
   maxSessionsPerPrincipal: 100,
