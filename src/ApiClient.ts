@@ -26,6 +26,7 @@ import {
   type Resolved,
   withDefaults,
 } from './core/options.ts'
+import { markAsOwnFetch } from './core/platformFetch.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
 import type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
 import type { CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
@@ -100,6 +101,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   constructor(options: ApiClientOptions = {}) {
     super()
     this.#core = new ClientCore(options, this)
+    markAsOwnFetch(this.fetch)
     if (this.#core.intercepts) ahead(asking)
   }
 

@@ -35,6 +35,7 @@ export type ErrorCode =
   | 'SESSION_LOST'
   | 'STORAGE'
   | 'ENGINE'
+  | 'UNKNOWN'
 
 /** What every error of the library may be given. */
 export interface CommsErrorInit {
