@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
 import { CLOSE } from '../session/closeCodes.ts'
 import type { Frame } from '../session/frames.ts'
+import { LONGEST_TEXT, textFrame } from './textFrame.ts'
 
 /** Nobody can read so slowly by accident. */
 const TOO_SLOW = 1013
@@ -85,7 +86,10 @@ export class SessionSocket {
   send(frame: Frame): void {
     if (this.#ended || this.#socket.readyState !== this.#socket.OPEN) return
     this.#gather()
-    this.#socket.send(frame)
+    // Compressed, a frame has to pass through `ws`, which may still be busy with the one before.
+    const whole = typeof frame === 'string' && frame.length <= LONGEST_TEXT && this.#socket.extensions === ''
+    if (whole) this.#tcp.write(textFrame(frame))
+    else this.#socket.send(frame)
     if (this.#socket.bufferedAmount > this.#maxBufferedBytes) {
       // Windows bound what messages take: only pings without end can come here.
       this.end(TOO_SLOW, 'too slow')
@@ -167,7 +171,7 @@ export class SessionSocket {
     if (this.#corked) return
     this.#corked = true
     this.#tcp.cork()
-    process.nextTick(release, this)
+    if (gathering.push(this) === 1) queueMicrotask(endTurn)
   }
 
   /** Writes what was gathered. */
@@ -177,8 +181,16 @@ export class SessionSocket {
   }
 }
 
-function release(socket: SessionSocket): void {
-  socket.release()
+/** Sockets that gather what is sent in this turn. */
+let gathering: SessionSocket[] = []
+
+/** Not before the microtasks that are queued now: acknowledgements go out in one of them, and shall go along. */
+const endTurn = () => process.nextTick(releaseAll)
+
+function releaseAll(): void {
+  const sockets = gathering
+  gathering = []
+  for (const socket of sockets) socket.release()
 }
 
 function cut(reason: string): string {
