@@ -10,6 +10,7 @@ const BUSY = [...PROOFS, 'tests/simulation/*.test.ts', 'tests/security/oracle.te
 const LASTING = [
   'tests/faults/{fleet,sessionDeaths,sessionFreezes,sessionPage}.test.ts',
   'tests/redis/sharedLimit.test.ts',
+  'tests/replies/durableStreams.test.ts',
 ]
 const BROWSERS = ['tests/browser/*.test.ts', 'tests/faults/sessionPage.test.ts']
 const UNITS = ['src/**/*.test.ts', 'apps/*/src/**/*.test.ts']

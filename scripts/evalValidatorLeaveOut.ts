@@ -135,8 +135,8 @@ export function writeWeights(directory: string, files: readonly string[]): void 
     ([weight, runs]) => `  ${JSON.stringify(weight)}: ${JSON.stringify(runs)},`,
   )
   writeFileSync(
-    new URL('../src/security/detect/sqlWeights.ts', import.meta.url),
-    `// Learned, not written by hand: \`npm run eval:validator -- DIR --tune\` (see sqlEvidence.ts). For each weight, in eighths
+    new URL('../src/security/detect/sql/weights.ts', import.meta.url),
+    `// Learned, not written by hand: \`npm run eval:validator -- DIR --tune\` (see evidence.ts). For each weight, in eighths
 // of a logit, the runs of tokens that have it, two blanks apart.
 
 export const SQL_WEIGHTS: Readonly<Record<string, string>> = {

@@ -1,8 +1,8 @@
-// Learns the weights of sqlEvidence.ts: a logistic regression over runs of tokens, by stochastic gradient steps with a
+// Learns the weights of sql/evidence.ts: a logistic regression over runs of tokens, by stochastic gradient steps with a
 // step size of its own for each weight (Adagrad). The same input gives the same weights.
 
 import { findInForms } from '../src/security/detect/decode.ts'
-import { readings } from '../src/security/detect/sqlEvidence.ts'
+import { readings } from '../src/security/detect/sql/evidence.ts'
 import type { Random } from './adversarialSql.ts'
 
 /** The runs of each form of a text, as numbers. */
@@ -167,7 +167,7 @@ function descend(
   return weights
 }
 
-/** Weights as sqlWeights.ts has them: by weight, the runs. */
+/** Weights as sql/weights.ts has them: by weight, the runs. */
 export function weightsTable(vocabulary: Vocabulary, model: Model): Record<string, string> {
   const lists = new Map<number, string[]>()
   for (const [number, run] of vocabulary.names().entries()) {

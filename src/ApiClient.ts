@@ -369,11 +369,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     const core = this.#core
     if (options.schema || options.responseType === 'stream' || core.intercepts)
       return this.#ask(method, url, data, options)
-    try {
-      return core.call(method, url, data, options, 'data')
-    } catch (error) {
-      return Promise.reject(error)
-    }
+    return core.call(method, url, data, options, 'data')
   }
 
   async #ask(method: string, url: string | URL, data: unknown, options: CallOptions): Promise<unknown> {

@@ -33,6 +33,7 @@ export type {
   WebSocketClass,
   WebSocketLike,
 } from './connection/options.ts'
+export type { ProtocolMemory, Spoken } from './connection/protocolMemory.ts'
 export type { Receipt } from './connection/receipt.ts'
 export type { CloseInfo } from './connection/reconnect.ts'
 export type { RequestId, RequestOptions } from './connection/requests.ts'

@@ -36,6 +36,7 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
   /** How long the attempt under way may take. */
   limitMs = 0
   isOver = false
+  #stopped = false
   #starting = true
   readonly #wanted: Wanted
   readonly #startedAt: number
@@ -100,6 +101,16 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
     }
   }
 
+  override get stopped(): boolean {
+    return this.#stopped
+  }
+
+  /** Ends it, whatever it is at. */
+  stop(error: unknown): void {
+    this.#stopped = true
+    this.interrupt(error)
+  }
+
   /** The client goes. */
   end(error: CommsError): void {
     this.runInAsyncScope(this.stop, this, error)
@@ -158,8 +169,7 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
       if (aborted) core.counters.aborted += 1
       this.tell('warn', 'failure', { error, attempts, duration: this.#duration })
     }
-    // While it starts, its caller is on the stack.
-    if (this.#starting) super.reject(error)
+    if (this.#starting) super.reject(fromCaller(error, core.call))
     else this.rejectLate(error)
   }
 
@@ -221,4 +231,10 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
     this.#release?.()
     this.core.live.delete(this)
   }
+}
+
+/** While a call starts its caller is on the stack, if too deep to be seen: our own part, down to `entry`, is left out. */
+export function fromCaller(error: unknown, entry: (...args: never) => unknown): unknown {
+  if (error instanceof CommsError) Error.captureStackTrace?.(error, entry)
+  return error
 }

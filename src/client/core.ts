@@ -16,7 +16,7 @@ import { RetryBudget } from '../policies/retry/retryBudget.ts'
 import { Deadlines } from '../policies/timeout/Deadlines.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
-import { Call, type Wanted } from './call.ts'
+import { Call, fromCaller, type Wanted } from './call.ts'
 import type { ApiClientEvents } from './events.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './interceptors.ts'
 import {
@@ -128,8 +128,7 @@ export class ClientCore {
 
   /**
    * Starts a call.
-   * @returns the promise of what is wanted of its answer
-   * @throws what is wrong with what was asked for
+   * @returns the promise of what is wanted of its answer; rejects with what is wrong with what was asked for, too
    */
   call(
     method: string,
@@ -138,13 +137,17 @@ export class ClientCore {
     options: CallOptions,
     wanted: Wanted,
   ): Promise<unknown> {
-    this.check(options)
-    const prepared = this.requests.prepare(method, url, data, options)
-    // A category that does not exist is a mistake of the caller, whether or not there is a token left.
-    if (options.rateCategory !== undefined) this.limiter.getInfo(prepared.endpoint, options.rateCategory)
-    const call = new Call(this, prepared, options, wanted)
-    call.start()
-    return call.promise
+    try {
+      this.check(options)
+      const prepared = this.requests.prepare(method, url, data, options)
+      // A category that does not exist is a mistake of the caller, whether or not there is a token left.
+      if (options.rateCategory !== undefined) this.limiter.getInfo(prepared.endpoint, options.rateCategory)
+      const call = new Call(this, prepared, options, wanted)
+      call.start()
+      return call.promise
+    } catch (error) {
+      return Promise.reject(fromCaller(error, this.call))
+    }
   }
 
   /** @throws CommsError `DISPOSED`; TypeError or RangeError naming the option */
@@ -225,9 +228,8 @@ export class ClientCore {
   dispose(): void {
     if (this.disposed) return
     this.disposed = true
-    const error = disposedError()
-    for (const live of this.live.snapshot()) live.end(error)
-    this.#queue?.clear(error)
+    for (const live of this.live.snapshot()) live.end(disposedError())
+    this.#queue?.clear(disposedError())
     this.transport.dispose()
   }
 }

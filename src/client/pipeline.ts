@@ -45,7 +45,7 @@ export function pipelineOf(core: ClientCore): Inner<Call> {
         machineOf: ({ prepared }) =>
           settings.circuitBreaker ? breakers.of(prepared.target.origin) : undefined,
         classify,
-        probeMs: (call, _, now) => call.limit(now),
+        probeMs: (call, now) => call.limit(now),
         nameOf: ({ prepared }) => prepared.target.origin,
       }),
       new LimiterLayer({
@@ -61,7 +61,7 @@ export function pipelineOf(core: ClientCore): Inner<Call> {
       new TimeoutLayer({
         clock,
         deadlines: tools.deadlines,
-        limitMs: (call, _, now) => call.limit(now),
+        limitMs: (call, now) => call.limit(now),
         timeoutError: (call) => call.timeoutError(),
       }),
     ],

@@ -11,6 +11,7 @@ import type { LineSocket, NetworkHint, Platform, SocketSink } from './LineSocket
 import { ConnectionMachine, type ConnectionState, type LineEffect, type LineEvent } from './machine.ts'
 import type { ResolvedConnectionOptions } from './options.ts'
 import type { CloseInfo } from './reconnect.ts'
+import type { FailedUpgrade } from './subprotocolOffer.ts'
 
 /** What is spoken on a line beyond the app's own frames: a session. */
 export interface LineProtocol {
@@ -43,7 +44,7 @@ export interface LineOwner {
    * The line, or an attempt at one, has ended by itself: asked once for each.
    * @returns what is to follow; `undefined` where no session decides it
    */
-  ended(close: CloseInfo): CloseDecision | undefined
+  ended(close: CloseInfo, upgrade: FailedUpgrade): CloseDecision | undefined
   /** The line has proved good. */
   stable(): void
   /** A function of the app failed. */
@@ -208,14 +209,15 @@ export class Line implements SocketSink {
     this.#destination.sawPong()
   }
 
-  ended(close: CloseInfo, error?: Error): void {
+  ended(close: CloseInfo, error?: Error, upgrade: FailedUpgrade = 'unknown'): void {
     const { state } = this
-    const decision = state === 'connecting' || state === 'open' ? this.#owner.ended(close) : undefined
+    const decision =
+      state === 'connecting' || state === 'open' ? this.#owner.ended(close, upgrade) : undefined
     this.step({ type: 'ended', close, error, heard: this.#heard, decision })
   }
 
-  failed(error: Error): void {
-    this.ended({ code: 1006, reason: error.message, wasClean: false }, error)
+  failed(error: Error, upgrade: FailedUpgrade): void {
+    this.ended({ code: 1006, reason: error.message, wasClean: false }, error, upgrade)
   }
 
   get #now(): number {
@@ -236,7 +238,7 @@ export class Line implements SocketSink {
         this.#drop()
         break
       case 'expire':
-        this.ended(effect.close, effect.error)
+        this.ended(effect.close, effect.error, 'unanswered')
         break
       case 'closeSocket':
         if (!this.#protocol?.goodbye(this.state === 'disposed'))
@@ -298,7 +300,7 @@ export class Line implements SocketSink {
         this,
       )
     } catch (error) {
-      if (attempt === this.#attempting) this.failed(asError(error))
+      if (attempt === this.#attempting) this.failed(asError(error), 'unanswered')
     }
   }
 

@@ -3,6 +3,7 @@
 import type { Frame, Payload, Utf8Length } from './encoding.ts'
 import type { WebSocketClass } from './options.ts'
 import type { CloseInfo } from './reconnect.ts'
+import type { FailedUpgrade } from './subprotocolOffer.ts'
 
 /** A socket as the line needs it. After `drop` it must say nothing more to its sink, and raise nothing. */
 export interface LineSocket {
@@ -36,7 +37,8 @@ export interface SocketSink {
   /** A ping or pong frame came in. */
   alive(): void
   ended(close: CloseInfo): void
-  failed(error: Error): void
+  /** @param upgrade what is known of the upgrade, if there has been no `opened` */
+  failed(error: Error, upgrade: FailedUpgrade): void
 }
 
 /** What a socket is opened with. */

@@ -34,6 +34,7 @@ import { MessageReceipt, messageId, type Receipt, unheard, volatileReceipt } fro
 import type { CloseInfo } from './reconnect.ts'
 import { type RequestId, Requests } from './requests.ts'
 import type { Status, StatusEvent } from './status.ts'
+import type { FailedUpgrade } from './subprotocolOffer.ts'
 
 /** The part of an emitter that is used. */
 export interface Listeners {
@@ -263,8 +264,8 @@ export class Messenger implements LineOwner, LayerHost {
     if (before === 'open' || before === 'closing') this.#tell('disconnected', news.event)
   }
 
-  ended({ code }: CloseInfo): CloseDecision | undefined {
-    return this.session?.lineEnded(code)
+  ended({ code }: CloseInfo, upgrade: FailedUpgrade): CloseDecision | undefined {
+    return this.session?.lineEnded(code, upgrade)
   }
 
   stable(): void {

@@ -3,6 +3,7 @@
 
 import type { CloseDecision } from '../session/closeDecision.ts'
 import type { Frame, Payload } from './encoding.ts'
+import type { FailedUpgrade } from './subprotocolOffer.ts'
 
 /** Why a message will not arrive. */
 export type DropReason =
@@ -101,8 +102,8 @@ export interface MessageLayer {
 export interface SessionMessageLayer extends MessageLayer {
   /** What to offer at the next attempt; `undefined` for a plain line. */
   offer(url: string): string | undefined
-  /** The line, or an attempt at one, has ended by itself. Returns what is to follow; `undefined`: the rules of plain lines. */
-  lineEnded(code: number): CloseDecision | undefined
+  /** The line, or an attempt at one (see `upgrade`), has ended by itself. Returns what is to follow; `undefined`: the rules of plain lines. */
+  lineEnded(code: number, upgrade: FailedUpgrade): CloseDecision | undefined
   /** A socket is open. False: `opened` follows when the session has begun. */
   greet(protocol: string, auth: string | undefined): boolean
   /** Takes a frame; false when the current line is plain. */

@@ -25,6 +25,7 @@ import { systemClock } from '../core/systemClock.ts'
 import type { OutboxStore } from '../session/store.ts'
 import { byteLength } from './encoding.ts'
 import type { SendOptions } from './messageLayer.ts'
+import { type ProtocolMemory, sharedMemory } from './protocolMemory.ts'
 import type { CloseInfo } from './reconnect.ts'
 import type { Overflow } from './sendQueue.ts'
 import { type DeriveStatus, deriveStatus } from './status.ts'
@@ -105,6 +106,12 @@ export interface ConnectionOptions {
   sessionTtl?: number | undefined
   /** Milliseconds a handler may take in session mode; one that takes longer is reported and counts as settled. @default 300000 */
   handlerTimeout?: number | undefined
+  /**
+   * What servers were found to speak, for `auto`: an object with `get(place)` and `set(place, 'session' | 'plain')`, a Map for one.
+   * 'plain' is remembered of a server only that was offered guru.v1 and answered without it, or refused it and then took a plain
+   * line. @default one for all connections of this process or page, of the 1000 places it was told of last
+   */
+  protocolMemory?: ProtocolMemory | undefined
   /** Where a session's messages survive the process: see `guru-comms/storage/...`. @default memory */
   storage?: OutboxStore | undefined
   /** How `streamAudio` sends: binary frames, or `{type: 'audio', data: base64}`. @default 'binary' */
@@ -153,6 +160,7 @@ export interface ResolvedConnectionOptions {
   sessionTtl: number
   handlerTimeout: number
   storage: OutboxStore | undefined
+  protocolMemory: ProtocolMemory
   audioFormat: 'binary' | 'base64'
   maxPayload: number
   WebSocket: WebSocketClass | undefined
@@ -184,6 +192,7 @@ const connectionDefaults: Partial<ResolvedConnectionOptions> = {
   onSessionLost: 'report',
   sessionTtl: 0,
   handlerTimeout: 300_000,
+  protocolMemory: sharedMemory,
   audioFormat: 'binary',
   maxPayload: 16_777_216,
   deriveStatus,
@@ -222,6 +231,7 @@ export const connectionRules: Rules<ConnectionOptions> = {
   onSessionLost: '"report" or "resend"',
   sessionTtl: duration,
   handlerTimeout: limit,
+  protocolMemory: 'an object with get, set',
   storage: 'an object with load, write, close',
   audioFormat: '"binary" or "base64"',
   maxPayload: 'a whole number of bytes from 1 to 2147483647',

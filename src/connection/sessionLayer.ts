@@ -23,10 +23,11 @@ import type { ConnectionEvents } from './events.ts'
 import { Fates } from './fates.ts'
 import type { LayerHost, MessageContext, SendOptions, SessionMessageLayer } from './messageLayer.ts'
 import type { PlainLayer } from './plainLayer.ts'
+import type { ProtocolMemory } from './protocolMemory.ts'
 import { messageId, rejected } from './receipt.ts'
 import { SessionOutbox } from './sessionOutbox.ts'
 import { LOST, refusal, STOPPED } from './sessionTexts.ts'
-import { SubprotocolOffer } from './subprotocolOffer.ts'
+import { type FailedUpgrade, SubprotocolOffer } from './subprotocolOffer.ts'
 
 /** What a session's layer needs of its connection, beside what every layer does. */
 export interface SessionLayerHost extends LayerHost {
@@ -60,9 +61,12 @@ export interface SessionLayerOptions {
   readonly sessionTtl: number
   readonly handlerTimeout: number
   readonly storage: OutboxStore | undefined
+  readonly protocolMemory: ProtocolMemory
   pingInterval: number
   readonly clock: Clock
 }
+
+const AT_ONCE: CloseDecision = { action: 'now', notBefore: 0 }
 
 export class SessionLayer implements SessionMessageLayer {
   readonly #host: SessionLayerHost
@@ -91,7 +95,7 @@ export class SessionLayer implements SessionMessageLayer {
   constructor(host: SessionLayerHost, options: SessionLayerOptions) {
     this.#host = host
     this.#options = options
-    this.#offer = new SubprotocolOffer(options.session === 'required')
+    this.#offer = new SubprotocolOffer(options.session === 'required', options.protocolMemory)
     const { maxQueueMessages, maxQueueBytes, overflow, onSessionLost, sessionTtl, handlerTimeout } = options
     this.#machine = {
       durable: false,
@@ -251,6 +255,10 @@ export class SessionLayer implements SessionMessageLayer {
       const message = 'the server does not speak guru.v1: use session "auto" or "off" with it'
       const error = new CommsError(message, { code: 'PROTOCOL' })
       this.#host.line.hangUp(CLOSE.normal, 'no session', { action: 'stop', reason: 'closed' }, error)
+      return false
+    }
+    if (speaks === 'again') {
+      this.#host.line.hangUp(CLOSE.normal, 'offers guru.v1', AT_ONCE)
       return false
     }
     this.#speaks = speaks
@@ -496,11 +504,10 @@ export class SessionLayer implements SessionMessageLayer {
     this.#afterwards()
   }
 
-  lineEnded(code: number): CloseDecision | undefined {
+  lineEnded(code: number, upgrade: FailedUpgrade): CloseDecision | undefined {
     const spoke = this.#speaks
     this.#speaks = undefined
-    // Neither kind of line has opened: the other one is tried next.
-    if (spoke === undefined) this.#offer.refused()
+    if (spoke === undefined && this.#offer.failed(upgrade)) return AT_ONCE
     if (spoke !== 'session') return undefined
     const decision = this.#session.closed(code, this.#now)
     this.#reportStop(decision)

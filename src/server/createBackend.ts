@@ -5,6 +5,8 @@ import type { AddressInfo, Socket } from 'node:net'
 import { checkOptions, delay } from '../core/options.ts'
 import { systemRandom } from '../core/random.ts'
 import { sleep } from '../core/sleep.ts'
+import type { LogRoutes } from '../replies/durableStreams/LogRoutes.ts'
+import { repliesRoutes } from '../replies/durableStreams/RepliesRoutes.ts'
 import { isLoopbackAddress, refusal } from './access.ts'
 import { Authenticator } from './authenticator.ts'
 import { ConnectionSlots, fullRefusal } from './connectionSlots.ts'
@@ -49,6 +51,7 @@ export class Backend {
   readonly #users: UserSockets
   readonly #sockets = new Set<Socket>()
   readonly #slots: ConnectionSlots
+  readonly #replies: LogRoutes | undefined
   #closing: Promise<void> | undefined
 
   /** Use `createBackend`. `server` listens already. */
@@ -64,6 +67,7 @@ export class Backend {
       options.maxConnections * SOCKETS_PER_CONNECTION,
       options.maxConnectionsPerAddress * SOCKETS_PER_CONNECTION,
     )
+    this.#replies = options.replies && repliesRoutes(options.replies)
     this.port = (server.address() as AddressInfo).port
     this.url = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${this.port}`
     server.on('connection', (socket) => this.#onConnection(socket))
@@ -152,6 +156,8 @@ export class Backend {
       const refused = refusal(request, options)
       if (refused) throw new HttpRefusal(403, refused.reason, refused.option, refused.came)
       allowOrigin(request, response, options)
+      const isReply = this.#replies?.serves(pathOf(request)) ?? false
+      if (isReply) this.#replies?.allowMethods(response)
       if (answerPreflight(request, response)) return
       if (this.#faults.failsNow()) throw new HttpRefusal(503, 'a fault on demand')
       const answered = await answerRoute(
@@ -167,6 +173,11 @@ export class Backend {
         response,
       )
       if (answered) return
+      if (isReply) {
+        const principal = await this.#authenticator.authenticate(request)
+        await this.#replies?.answer(request, response, principal ?? '')
+        return
+      }
       if (options.onRequest) {
         await this.#authenticator.authenticate(request)
         const called = await call(() => options.onRequest?.(request, response))

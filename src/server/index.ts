@@ -1,5 +1,19 @@
 // "guru-comms/server": a backend to talk to, and lossless sessions for backends of your own. Node only.
 
+export { LogRoutes } from '../replies/durableStreams/LogRoutes.ts'
+export { repliesRoutes } from '../replies/durableStreams/RepliesRoutes.ts'
+export type { LogStep, LogStore, LogWrite, StepResult } from '../replies/LogStore.ts'
+export type { Audience, LogHead, LogRecord, ReplyState } from '../replies/log.ts'
+export {
+  type ReadReply,
+  Replies,
+  type ReplyAccess,
+  type ReplyInfo,
+  type StartReply,
+} from '../replies/Replies.ts'
+export type { ReplyWriter } from '../replies/ReplyWriter.ts'
+export type { RepliesOptions } from '../replies/repliesOptions.ts'
+export type { ReplyEvent, ReplyFailure } from '../replies/replyMessages.ts'
 export type {
   Credentials,
   FateListener,

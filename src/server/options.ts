@@ -22,6 +22,7 @@ import {
   withDefaults,
 } from '../core/options.ts'
 import { systemClock } from '../core/systemClock.ts'
+import { Replies } from '../replies/Replies.ts'
 import type { SessionStore } from '../session/store.ts'
 import { guardLogger } from './guard.ts'
 import { echoResponder, type Responder } from './responder.ts'
@@ -58,6 +59,11 @@ export interface BackendOptions {
   allowedOrigins?: readonly string[] | undefined
   /** Names that requests may be addressed to, without port. @default this machine's while `host` is loopback, else any */
   allowedHosts?: readonly string[] | undefined
+  /**
+   * Replies that outlive the line, served over HTTP under their path to who is authenticated. It is the app's to close them.
+   * @default none
+   */
+  replies?: Replies | undefined
   /** Answers requests to other paths; returns whether it did. */
   onRequest?: ((request: IncomingMessage, response: ServerResponse) => boolean | Promise<boolean>) | undefined
   /** Permits faults on demand through `POST /__faults`, from this machine only. @default false */
@@ -99,11 +105,15 @@ export interface BackendOptions {
 }
 
 export type ResolvedBackendOptions = Resolved<
-  Omit<BackendOptions, 'settingsFile' | 'authenticate' | 'allowedHosts' | 'onRequest' | 'store' | 'logger'>
+  Omit<
+    BackendOptions,
+    'settingsFile' | 'authenticate' | 'allowedHosts' | 'replies' | 'onRequest' | 'store' | 'logger'
+  >
 > & {
   settingsFile: string | undefined
   authenticate: BackendOptions['authenticate']
   allowedHosts: readonly string[] | undefined
+  replies: Replies | undefined
   onRequest: BackendOptions['onRequest']
   store: BackendOptions['store']
   logger: Logger | undefined
@@ -118,6 +128,7 @@ export const backendDefaults: ResolvedBackendOptions = {
   authenticate: undefined,
   allowedOrigins: [],
   allowedHosts: undefined,
+  replies: undefined,
   onRequest: undefined,
   faults: false,
   maxConnections: 1000,
@@ -149,6 +160,7 @@ const rules: Rules<BackendOptions> = {
   authenticate: callable,
   allowedOrigins: listOf(text),
   allowedHosts: listOf(text),
+  replies: { expected: 'Replies', accepts: (value) => value instanceof Replies },
   onRequest: callable,
   faults: flag,
   maxConnections: positiveCount,

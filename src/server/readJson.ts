@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import { jsonFault } from '../core/parseJson.ts'
+import { readBody } from '../replies/durableStreams/readBody.ts'
 
 /** An answer that refuses: a status and a word to the caller. */
 export class HttpRefusal extends Error {
@@ -28,32 +29,10 @@ const MAY_BE_DANGEROUS = /\\|__proto__|constructor|prototype/
  * @throws HttpRefusal 413 when it is too large, 400 when it is no JSON, nested too deeply, holds dangerous keys or was cut off
  */
 export async function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
-  if (Number(request.headers['content-length']) > maxBytes) throw tooLarge(maxBytes)
   const body = await readBody(request, maxBytes)
+  if (body === 'tooLarge') throw tooLarge(maxBytes)
+  if (body === 'cutOff') throw new HttpRefusal(400, 'the body was cut off')
   return body.length === 0 ? undefined : parseBody(body.toString('utf8'))
-}
-
-/**
- * With listeners, not `for await`: leaving an iteration destroys the socket, and with it the answer. What is too much is still
- * read and thrown away: closing on a client that writes resets the connection before it has read why.
- */
-function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let bytes = 0
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes <= maxBytes) {
-        chunks.push(chunk)
-        return
-      }
-      chunks.length = 0
-      reject(tooLarge(maxBytes))
-    })
-    request.on('end', () => resolve(Buffer.concat(chunks)))
-    request.on('error', () => reject(new HttpRefusal(400, 'the body was cut off')))
-    request.on('close', () => reject(new HttpRefusal(400, 'the body was cut off')))
-  })
 }
 
 function tooLarge(maxBytes: number): HttpRefusal {

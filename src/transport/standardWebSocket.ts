@@ -44,6 +44,7 @@ export const openStandardWebSocket: OpenWebSocket = (
   socket.onerror = ({ error }: { error?: unknown }) =>
     sink.failed(
       new CommsError(`the connection to ${redactUrl(url)} failed`, { code: 'CONNECTION', cause: error }),
+      'unknown',
     )
   socket.onclose = ({ code = 1006, reason = '', wasClean = false }: Ended) =>
     sink.ended({ code, reason, wasClean })

@@ -44,6 +44,8 @@ class NodeSocket extends WebSocket implements LineSocket, TextOwner {
   tcp: Duplex | undefined
   gathering = false
   maxPayload = 0
+  /** Whether a subprotocol is offered that has not been selected. */
+  offered = false
   reader: TextReader | undefined
   /** Whether the closing handshake is complete, for all that is known here. */
   #concluded = false
@@ -148,7 +150,9 @@ function onOpen(this: WebSocket): void {
 }
 
 function onUpgrade(this: WebSocket, response: IncomingMessage): void {
-  ;(this as NodeSocket).tcp = response.socket
+  const socket = this as NodeSocket
+  socket.tcp = response.socket
+  socket.offered &&= response.headers['sec-websocket-protocol'] === undefined
 }
 
 function onMessage(this: WebSocket, data: WebSocket.RawData, isBinary: boolean): void {
@@ -165,7 +169,10 @@ function onAlive(this: WebSocket): void {
 
 function onError(this: WebSocket, error: Error): void {
   const message = `the connection to ${redactUrl(this.url)} failed: ${error.message}`
-  ;(this as NodeSocket).sink?.failed(new CommsError(message, { code: 'CONNECTION', cause: error }))
+  const { sink, tcp, offered } = this as NodeSocket
+  // The upgrade was accepted, and is no good without what was offered.
+  const upgrade = tcp !== undefined && offered ? 'unselected' : 'unanswered'
+  sink?.failed(new CommsError(message, { code: 'CONNECTION', cause: error }), upgrade)
 }
 
 function onClose(this: WebSocket, code: number, reason: Buffer): void {
@@ -184,7 +191,9 @@ function onRefused(this: WebSocket, _request: ClientRequest, response: IncomingM
   const { statusCode = 0 } = response
   const hint = HINTS[statusCode]
   const message = `${redactUrl(this.url)} refused the upgrade with HTTP ${statusCode}${hint ? `: ${hint}` : ''}`
-  ;(this as NodeSocket).sink?.failed(new CommsError(message, { code: 'CONNECTION' }))
+  // Who answers with 5xx may be a proxy whose server is down.
+  const upgrade = statusCode < 500 ? 'refused' : 'unknown'
+  ;(this as NodeSocket).sink?.failed(new CommsError(message, { code: 'CONNECTION' }), upgrade)
   // Who listens here has to end the request: the body of a refusal is of no use.
   response.destroy()
 }
@@ -210,6 +219,7 @@ export const openWebSocket: OpenWebSocket = (request, sink) => {
   const socket = new NodeSocket(request.url, request.protocols, requestOptions(request))
   socket.sink = sink
   socket.maxPayload = request.maxPayload
+  socket.offered = request.protocols.length > 0
   socket.on('upgrade', onUpgrade)
   socket.on('open', onOpen)
   socket.on('message', onMessage)

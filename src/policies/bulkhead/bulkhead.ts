@@ -6,7 +6,7 @@ import { abortedBy, BulkheadError, TimeoutError } from '../../core/errors.ts'
 import { checkOptions, clockRule, count, positiveCount, withDefaults } from '../../core/options.ts'
 import { RingBuffer } from '../../core/ringBuffer.ts'
 import { systemClock } from '../../core/systemClock.ts'
-import { type Ending, type Inner, LayerPolicy, Link, type Run, within } from '../layer.ts'
+import { around, type Ending, type Inner, LayerPolicy, Link, type Run } from '../layer.ts'
 import type { AttemptContext } from '../Policy.ts'
 
 export interface BulkheadOptions {
@@ -112,7 +112,11 @@ export class Bulkhead extends LayerPolicy {
     else this.#running -= 1
   }
 
-  [within](inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
+  [around](inner: Inner): Inner {
+    return { enter: (run, context, ending) => this.#enter(inner, run, context, ending) }
+  }
+
+  #enter(inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
     const placed = new Placed(this, ending)
     let turn: Promise<void> | undefined
     try {

@@ -4,7 +4,7 @@
 import type { Clock } from '../../core/clock.ts'
 import { CircuitBreakerError } from '../../core/errors.ts'
 import type { Outcome } from '../../core/outcome.ts'
-import { type Ending, type Inner, LayerPolicy, Link, type Run, within } from '../layer.ts'
+import { around, type Ending, type Inner, LayerPolicy, Link, type Run } from '../layer.ts'
 import type { AttemptContext } from '../Policy.ts'
 import { type BreakerMachine, REFUSED } from './breakerMachine.ts'
 
@@ -15,7 +15,7 @@ export interface BreakerTerms<R extends Run = Run> {
   machineOf(run: R): BreakerMachine | undefined
   classify(error: unknown, run: R): Outcome
   /** How long a probe may take. @default the machine's own option */
-  probeMs?(run: R, context: AttemptContext, now: number): number
+  probeMs?(run: R, now: number): number
   /** What is not called, for the message. */
   nameOf?(run: R): string
 }
@@ -38,14 +38,28 @@ export class BreakerLayer<R extends Run = Run> extends LayerPolicy<R> {
     this.terms = terms
   }
 
-  [within](inner: Inner<R>, run: R, context: AttemptContext, ending: Ending): void {
+  [around](inner: Inner<R>): Inner<R> {
+    return new Breaking(this.terms, inner)
+  }
+}
+
+class Breaking<R extends Run> implements Inner<R> {
+  readonly terms: BreakerTerms<R>
+  readonly inner: Inner<R>
+
+  constructor(terms: BreakerTerms<R>, inner: Inner<R>) {
+    this.terms = terms
+    this.inner = inner
+  }
+
+  enter(run: R, context: AttemptContext, ending: Ending): void {
     const machine = this.terms.machineOf(run)
     if (!machine) {
-      inner.enter(run, context, ending)
+      this.inner.enter(run, context, ending)
       return
     }
-    const permitted = new Permitted(this.terms, machine, run, context, ending)
-    if (permitted.resume()) inner.enter(run, context, permitted)
+    const permitted = new Permitted(this.terms, machine, run, ending)
+    if (permitted.ask()) this.inner.enter(run, context, permitted)
   }
 }
 
@@ -54,50 +68,48 @@ class Permitted<R extends Run> extends Link {
   readonly #terms: BreakerTerms<R>
   readonly #machine: BreakerMachine
   readonly #run: R
-  readonly #context: AttemptContext
   #permit = REFUSED
-  #startedAt = 0
+  /** While it matters: a number that is no whole one takes an object of its own. */
+  #startedAt: number | undefined
 
-  constructor(
-    terms: BreakerTerms<R>,
-    machine: BreakerMachine,
-    run: R,
-    context: AttemptContext,
-    ending: Ending,
-  ) {
+  constructor(terms: BreakerTerms<R>, machine: BreakerMachine, run: R, ending: Ending) {
     super(ending)
     this.#terms = terms
     this.#machine = machine
     this.#run = run
-    this.#context = context
   }
 
   /** Others may probe while this one waits. */
   override pause(): void {
-    this.#record('ignored')
+    this.record('ignored')
     super.pause()
   }
 
-  /** Asks: at first, and again after each wait, for the circuit may have opened meanwhile. */
+  /** The circuit may have opened meanwhile. */
   override resume(): boolean {
+    return this.ask() && super.resume()
+  }
+
+  /** @returns whether it is let through; if not, that has been reported */
+  ask(): boolean {
     const { clock, probeMs, nameOf } = this.#terms
     const run = this.#run
     const now = run.now(clock)
     try {
-      this.#permit = this.#machine.acquire(now, probeMs?.(run, this.#context, now))
+      this.#permit = this.#machine.acquire(now, probeMs?.(run, now))
     } catch (thrown) {
       this.ending.reject(thrown)
       return false
     }
-    this.#startedAt = now
-    if (this.#permit !== REFUSED) return super.resume()
+    if (this.#machine.timesAttempts) this.#startedAt = now
+    if (this.#permit !== REFUSED) return true
     this.ending.reject(circuitOpenError(this.#machine, now, nameOf?.(run) ?? ''))
     return false
   }
 
   override resolve(value: unknown): void {
     try {
-      this.#record('success')
+      this.record('success')
     } catch (thrown) {
       this.ending.reject(thrown)
       return
@@ -108,20 +120,21 @@ class Permitted<R extends Run> extends Link {
   override reject(error: unknown): void {
     let failure = error
     try {
-      this.#record(this.#terms.classify(error, this.#run))
+      this.record(this.#terms.classify(error, this.#run))
     } catch (thrown) {
       // Who judges has failed, not who was called.
-      this.#record('ignored')
+      this.record('ignored')
       failure = thrown
     }
     this.ending.reject(failure)
   }
 
-  #record(outcome: Outcome): void {
+  // Not a `#method`: that would put a mark on every object.
+  private record(outcome: Outcome): void {
     const permit = this.#permit
     if (permit === REFUSED) return
     this.#permit = REFUSED
     const now = this.#terms.clock.now()
-    this.#machine.record(permit, outcome, now, now - this.#startedAt)
+    this.#machine.record(permit, outcome, now, this.#startedAt === undefined ? 0 : now - this.#startedAt)
   }
 }

@@ -143,6 +143,11 @@ export class BreakerMachine {
     return permit === this.#generation && this.#state.kind === 'HALF_OPEN'
   }
 
+  /** Whether it matters how long an attempt takes. */
+  get timesAttempts(): boolean {
+    return this.#options.slowCallDuration !== Infinity
+  }
+
   /** Reports how an attempt ended. Each permit is reported once; a late one changes nothing. */
   record(permit: Permit, outcome: Outcome, now: number, durationMs: number): void {
     if (permit !== this.#generation) return

@@ -3,7 +3,7 @@
 import { onAbort } from '../../core/abort.ts'
 import type { Clock, TimerHandle } from '../../core/clock.ts'
 import { abortedBy } from '../../core/errors.ts'
-import { type Ending, type Inner, LayerPolicy, type Run, type Underway, within } from '../layer.ts'
+import { around, type Ending, type Inner, LayerPolicy, type Run, type Underway } from '../layer.ts'
 import type { AttemptContext } from '../Policy.ts'
 import type { Bucket } from './keyedBuckets.ts'
 import type { RateLimiter } from './RateLimiter.ts'
@@ -45,7 +45,21 @@ export class LimiterLayer<R extends Run = Run> extends LayerPolicy<R> {
     this.terms = terms
   }
 
-  [within](inner: Inner<R>, run: R, context: AttemptContext, ending: Ending): void {
+  [around](inner: Inner<R>): Inner<R> {
+    return new Limiting(this.terms, inner)
+  }
+}
+
+class Limiting<R extends Run> implements Inner<R> {
+  readonly terms: LimiterTerms<R>
+  readonly inner: Inner<R>
+
+  constructor(terms: LimiterTerms<R>, inner: Inner<R>) {
+    this.terms = terms
+    this.inner = inner
+  }
+
+  enter(run: R, context: AttemptContext, ending: Ending): void {
     const { terms } = this
     const { limiter } = terms
     const demand = terms.demandOf(run)
@@ -58,18 +72,11 @@ export class LimiterLayer<R extends Run = Run> extends LayerPolicy<R> {
       ending.reject(error)
       return
     }
-    if (refusedBy) this.#limited(refusedBy, demand, inner, run, context, ending)
-    else inner.enter(run, context, ending)
+    if (refusedBy) this.#limited(refusedBy, demand, run, context, ending)
+    else this.inner.enter(run, context, ending)
   }
 
-  #limited(
-    bucket: Bucket,
-    demand: TokenDemand,
-    inner: Inner<R>,
-    run: R,
-    context: AttemptContext,
-    ending: Ending,
-  ): void {
+  #limited(bucket: Bucket, demand: TokenDemand, run: R, context: AttemptContext, ending: Ending): void {
     const { terms } = this
     const { limiter, queues, retriesWait } = terms
     const { endpoint, cost = 1 } = demand
@@ -82,7 +89,7 @@ export class LimiterLayer<R extends Run = Run> extends LayerPolicy<R> {
       return
     }
     ending.pause?.()
-    const wait = new TokenWait(terms, inner, run, context, ending)
+    const wait = new TokenWait(this, run, context, ending)
     if (queues) wait.inLine(bucket, demand)
     else wait.untilPaid(bucket, cost, retryAfter)
   }
@@ -90,8 +97,7 @@ export class LimiterLayer<R extends Run = Run> extends LayerPolicy<R> {
 
 /** An attempt that waits for its tokens. */
 class TokenWait<R extends Run> implements Underway {
-  readonly #terms: LimiterTerms<R>
-  readonly #inner: Inner<R>
+  readonly #layer: Limiting<R>
   readonly #run: R
   readonly #context: AttemptContext
   readonly #ending: Ending
@@ -103,9 +109,8 @@ class TokenWait<R extends Run> implements Underway {
   #owed: { readonly bucket: Bucket; readonly cost: number } | undefined
   #release: (() => void) | undefined
 
-  constructor(terms: LimiterTerms<R>, inner: Inner<R>, run: R, context: AttemptContext, ending: Ending) {
-    this.#terms = terms
-    this.#inner = inner
+  constructor(layer: Limiting<R>, run: R, context: AttemptContext, ending: Ending) {
+    this.#layer = layer
     this.#run = run
     this.#context = context
     this.#ending = ending
@@ -116,7 +121,7 @@ class TokenWait<R extends Run> implements Underway {
     if (this.#over) return
     const { deadlineAt } = this.#context
     const { signal } = this.#controller
-    this.#terms.join(endpoint, bucket, { cost, priority, deadlineAt, signal }).then(
+    this.#layer.terms.join(endpoint, bucket, { cost, priority, deadlineAt, signal }).then(
       () => this.#goOn(),
       (error) => {
         if (this.#end()) this.#ending.reject(error)
@@ -125,7 +130,7 @@ class TokenWait<R extends Run> implements Underway {
   }
 
   untilPaid(bucket: Bucket, cost: number, ms: number): void {
-    const { clock, unref } = this.#terms
+    const { clock, unref } = this.#layer.terms
     const run = this.#run
     bucket.tokens -= cost
     this.#owed = { bucket, cost }
@@ -152,7 +157,7 @@ class TokenWait<R extends Run> implements Underway {
   #goOn(): void {
     if (!this.#end()) return
     this.#run.later()
-    if (this.#ending.resume?.() ?? true) this.#inner.enter(this.#run, this.#context, this.#ending)
+    if (this.#ending.resume?.() ?? true) this.#layer.inner.enter(this.#run, this.#context, this.#ending)
   }
 
   /** @returns false when it has ended before */
@@ -160,7 +165,7 @@ class TokenWait<R extends Run> implements Underway {
     if (this.#over) return false
     this.#over = true
     if (this.#run.underway === this) this.#run.underway = undefined
-    if (this.#timer !== undefined) this.#terms.clock.clearTimeout(this.#timer)
+    if (this.#timer !== undefined) this.#layer.terms.clock.clearTimeout(this.#timer)
     this.#release?.()
     return true
   }

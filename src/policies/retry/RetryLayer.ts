@@ -6,7 +6,7 @@ import type { Clock, TimerHandle } from '../../core/clock.ts'
 import { abortedBy, CommsError, callbackFailed, fenced } from '../../core/errors.ts'
 import type { Random } from '../../core/random.ts'
 import type { Backoff } from '../backoff.ts'
-import { type Ending, type Inner, LayerPolicy, Link, type Run, type Underway, within } from '../layer.ts'
+import { around, type Ending, type Inner, LayerPolicy, Link, type Run, type Underway } from '../layer.ts'
 import type { AttemptContext } from '../Policy.ts'
 import type { ResolvedRetryOptions } from './options.ts'
 import type { RetryBudget } from './retryBudget.ts'
@@ -47,12 +47,26 @@ export class RetryLayer<R extends Run = Run> extends LayerPolicy<R> {
     this.terms = terms
   }
 
-  [within](inner: Inner<R>, run: R, context: AttemptContext, ending: Ending): void {
+  [around](inner: Inner<R>): Inner<R> {
+    return new Retrying(this.terms, inner)
+  }
+}
+
+class Retrying<R extends Run> implements Inner<R> {
+  readonly terms: RetryTerms<R>
+  readonly inner: Inner<R>
+
+  constructor(terms: RetryTerms<R>, inner: Inner<R>) {
+    this.terms = terms
+    this.inner = inner
+  }
+
+  enter(run: R, context: AttemptContext, ending: Ending): void {
     const { budget, clock } = this.terms
     // What is an attempt itself, of a hedge or of other retries, has been paid for by them.
     if (context.attempt === 1) budget?.deposit(run.now(clock))
     const first = context.attempt === 1 ? context : numbered(context, 1)
-    inner.enter(run, first, new Attempts(this.terms, inner, run, first, ending))
+    this.inner.enter(run, first, new Attempts(this, run, first, ending))
   }
 }
 
@@ -74,18 +88,15 @@ function numbered({ signal, deadlineAt }: AttemptContext, attempt: number): Atte
 
 /** The attempts of one run. */
 class Attempts<R extends Run> extends Link implements Underway {
-  readonly #terms: RetryTerms<R>
-  readonly #inner: Inner<R>
+  readonly #layer: Retrying<R>
   readonly #run: R
-  readonly #context: AttemptContext
-  #attempt = 1
+  #context: AttemptContext
   /** Made at the first failure. */
   #failed: Failed | undefined
 
-  constructor(terms: RetryTerms<R>, inner: Inner<R>, run: R, context: AttemptContext, ending: Ending) {
+  constructor(layer: Retrying<R>, run: R, context: AttemptContext, ending: Ending) {
     super(ending)
-    this.#terms = terms
-    this.#inner = inner
+    this.#layer = layer
     this.#run = run
     this.#context = context
   }
@@ -94,45 +105,47 @@ class Attempts<R extends Run> extends Link implements Underway {
     this.#failed ??= new Failed()
     const failed = this.#failed
     // A refusal in front of a retry is not the news: what the last attempt met is.
-    if (this.#attempt > 1 && isRefusal(error)) {
-      this.#giveUp(failed.error)
+    if (this.#context.attempt > 1 && isRefusal(error)) {
+      this.giveUp(failed.error)
       return
     }
     failed.error = error
     try {
-      if (!this.#mayRepeat(error)) {
-        this.#giveUp(error)
+      if (!this.mayRepeat(error)) {
+        this.giveUp(error)
         return
       }
-      const { shouldRetry } = this.#terms
-      if (shouldRetry) this.#ask(shouldRetry, failed)
-      else this.#retry(failed)
+      const { shouldRetry } = this.#layer.terms
+      if (shouldRetry) this.ask(shouldRetry, failed)
+      else this.retry(failed)
     } catch (thrown) {
-      this.#giveUp(thrown)
+      this.giveUp(thrown)
     }
   }
 
   /** The caller goes, or the time that all attempts have is over. */
   interrupt(error: unknown): void {
-    this.#failed?.letGo(this.#terms.clock)
-    this.#giveUp(error)
+    this.#failed?.letGo(this.#layer.terms.clock)
+    this.giveUp(error)
   }
 
-  #mayRepeat(error: unknown): boolean {
-    const { handle, retries } = this.#terms
-    const [run, attempt] = [this.#run, this.#attempt]
-    if (run.stopped || this.#context.signal?.aborted || attempt > retries(run)) return false
+  // Not `#methods`: they would put a mark on every object.
+
+  private mayRepeat(error: unknown): boolean {
+    const { handle, retries } = this.#layer.terms
+    const run = this.#run
+    const { attempt, signal } = this.#context
+    if (run.stopped || signal?.aborted || attempt > retries(run)) return false
     return fenced('handle', () => handle(error, run, attempt))
   }
 
   /** A hook may take its time, but no more than the call has. */
-  #ask(shouldRetry: NonNullable<RetryTerms['shouldRetry']>, failed: Failed): void {
+  private ask(shouldRetry: NonNullable<RetryTerms['shouldRetry']>, failed: Failed): void {
     const { error } = failed
-    const attempt = this.#attempt
-    const { clock } = this.#terms
-    const { deadlineAt } = this.#context
-    const wait = this.#wait(failed, deadlineAt === Infinity ? Infinity : deadlineAt - clock.now(), () =>
-      this.#giveUp(error),
+    const { clock } = this.#layer.terms
+    const { attempt, deadlineAt } = this.#context
+    const wait = this.wait(failed, deadlineAt === Infinity ? Infinity : deadlineAt - clock.now(), () =>
+      this.giveUp(error),
     )
     const answered = (goOn: () => void) => {
       if (failed.waits !== wait) return
@@ -142,17 +155,18 @@ class Attempts<R extends Run> extends Link implements Underway {
     }
     const asking = (async () => shouldRetry(error, attempt))()
     asking.then(
-      (wanted) => answered(() => (wanted ? this.#retry(failed) : this.#giveUp(error))),
-      (thrown) => answered(() => this.#giveUp(callbackFailed('shouldRetry', thrown))),
+      (wanted) => answered(() => (wanted ? this.retry(failed) : this.giveUp(error))),
+      (thrown) => answered(() => this.giveUp(callbackFailed('shouldRetry', thrown))),
     )
   }
 
   /** Once more, if that can be afforded. */
-  #retry(failed: Failed): void {
-    const { maxRetryAfter, backoff, decorrelated, clock, budget, random, onRetry, onStop } = this.#terms
+  private retry(failed: Failed): void {
+    const { maxRetryAfter, backoff, decorrelated, clock, budget, random, onRetry, onStop } = this.#layer.terms
     const { error } = failed
+    const { attempt, deadlineAt } = this.#context
     const decision = retryDecision({
-      attempt: this.#attempt,
+      attempt,
       retries: Infinity,
       retryable: true,
       retryAfterMs: retryAfterOf(error),
@@ -161,36 +175,36 @@ class Attempts<R extends Run> extends Link implements Underway {
       decorrelated,
       previousDelayMs: failed.delayMs,
       now: clock.now(),
-      deadlineAt: this.#context.deadlineAt,
+      deadlineAt,
       budget,
       random,
     })
     if (decision.action === 'stop') {
       onStop?.(decision.reason, this.#run)
-      this.#giveUp(error)
+      this.giveUp(error)
       return
     }
     const { delayMs } = decision
     failed.delayMs = delayMs
     try {
-      fenced('onRetry', () => onRetry({ error, attempt: this.#attempt, delayMs }, this.#run))
+      fenced('onRetry', () => onRetry({ error, attempt, delayMs }, this.#run))
     } catch (thrown) {
-      this.#giveUp(thrown)
+      this.giveUp(thrown)
       return
     }
-    this.#wait(failed, delayMs, () => this.#next())
+    this.wait(failed, delayMs, () => this.next())
   }
 
-  #next(): void {
+  private next(): void {
     const run = this.#run
-    this.#attempt += 1
+    this.#context = numbered(this.#context, this.#context.attempt + 1)
     run.later()
-    this.#inner.enter(run, numbered(this.#context, this.#attempt), this)
+    this.#layer.inner.enter(run, this.#context, this)
   }
 
   /** Goes on with `then` after some time, unless the caller goes before. @returns which wait it is */
-  #wait(failed: Failed, ms: number, then: () => void): number {
-    const { clock, unref } = this.#terms
+  private wait(failed: Failed, ms: number, then: () => void): number {
+    const { clock, unref } = this.#layer.terms
     const { signal } = this.#context
     const run = this.#run
     run.underway = this
@@ -210,8 +224,8 @@ class Attempts<R extends Run> extends Link implements Underway {
     return wait
   }
 
-  #giveUp(error: unknown): void {
-    if (error instanceof CommsError) error.attempts = this.#attempt
+  private giveUp(error: unknown): void {
+    if (error instanceof CommsError) error.attempts = this.#context.attempt
     this.ending.reject(error)
   }
 }

@@ -3,7 +3,7 @@
 import { onAbort } from '../../core/abort.ts'
 import type { Clock } from '../../core/clock.ts'
 import { abortedBy, type TimeoutError } from '../../core/errors.ts'
-import { type Ending, type Inner, LayerPolicy, type Run, within } from '../layer.ts'
+import { around, type Ending, type Inner, LayerPolicy, type Run } from '../layer.ts'
 import type { AttemptContext } from '../Policy.ts'
 import { Deadline, type Deadlines } from './Deadlines.ts'
 
@@ -12,7 +12,7 @@ export interface TimeoutTerms<R extends Run = Run> {
   readonly clock: Clock
   readonly deadlines: Deadlines
   /** Milliseconds that it may take; `Infinity` for no limit. When there are none left, it is not begun. */
-  limitMs(run: R, context: AttemptContext, now: number): number
+  limitMs(run: R, now: number): number
   /** The error of one whose time has run out. */
   timeoutError(run: R): TimeoutError
 }
@@ -25,7 +25,21 @@ export class TimeoutLayer<R extends Run = Run> extends LayerPolicy<R> {
     this.terms = terms
   }
 
-  [within](inner: Inner<R>, run: R, context: AttemptContext, ending: Ending): void {
+  [around](inner: Inner<R>): Inner<R> {
+    return new Timing(this.terms, inner)
+  }
+}
+
+class Timing<R extends Run> implements Inner<R> {
+  readonly terms: TimeoutTerms<R>
+  readonly inner: Inner<R>
+
+  constructor(terms: TimeoutTerms<R>, inner: Inner<R>) {
+    this.terms = terms
+    this.inner = inner
+  }
+
+  enter(run: R, context: AttemptContext, ending: Ending): void {
     const { terms } = this
     const { signal } = context
     if (signal?.aborted) {
@@ -33,19 +47,19 @@ export class TimeoutLayer<R extends Run = Run> extends LayerPolicy<R> {
       return
     }
     const now = run.now(terms.clock)
-    const limitMs = terms.limitMs(run, context, now)
+    const limitMs = terms.limitMs(run, now)
     if (limitMs <= 0) {
       ending.reject(terms.timeoutError(run))
       return
     }
     if (limitMs === Infinity) {
-      inner.enter(run, context, ending)
+      this.inner.enter(run, context, ending)
       return
     }
     const timed = new Timed(terms, run, ending, context)
     terms.deadlines.add(timed, limitMs, now)
     if (signal) timed.listenTo(signal)
-    inner.enter(run, timed, timed)
+    this.inner.enter(run, timed, timed)
   }
 }
 
@@ -82,22 +96,22 @@ class Timed<R extends Run> extends Deadline implements Ending, AttemptContext {
   }
 
   listenTo(signal: AbortSignal): void {
-    const aborted = () => this.#end(abortedBy(signal))
+    const aborted = () => this.end(abortedBy(signal))
     this.#release = onAbort(signal, () => this.#run.runInAsyncScope(aborted, undefined))
   }
 
   /** Its timer is everybody's. */
   override onDue(): void {
-    const expire = () => this.#end(this.#terms.timeoutError(this.#run))
+    const expire = () => this.end(this.#terms.timeoutError(this.#run))
     this.#run.runInAsyncScope(expire, undefined)
   }
 
   resolve(value: unknown): void {
-    this.#settle()?.resolve(value)
+    this.settle()?.resolve(value)
   }
 
   reject(error: unknown): void {
-    this.#settle()?.reject(error)
+    this.settle()?.reject(error)
   }
 
   pause(): void {
@@ -108,7 +122,9 @@ class Timed<R extends Run> extends Deadline implements Ending, AttemptContext {
     return this.#ending?.resume?.() ?? this.#ending !== undefined
   }
 
-  #end(error: unknown): void {
+  // Not `#methods`: they would put a mark on every object.
+
+  private end(error: unknown): void {
     if (!this.#ending) return
     // What can be ended reports it itself; an operation can only be told, and is not heard any more.
     this.#run.interrupt(error)
@@ -117,7 +133,7 @@ class Timed<R extends Run> extends Deadline implements Ending, AttemptContext {
     this.#controller.abort(error)
   }
 
-  #settle(): Ending | undefined {
+  private settle(): Ending | undefined {
     const ending = this.#ending
     this.#ending = undefined
     this.#terms.deadlines.cancel(this)

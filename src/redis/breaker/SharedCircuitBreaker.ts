@@ -20,8 +20,8 @@ import {
   type ResolvedCircuitBreakerOptions,
   resolveCircuitBreakerOptions,
 } from '../../policies/circuitBreaker/options.ts'
-import { type Ending, type Inner, type Layer, type Run, runWithin, within } from '../../policies/layer.ts'
-import { type AttemptContext, firstAttempt, type Operation } from '../../policies/Policy.ts'
+import { around, type Ending, type Inner, LayerPolicy, type Run } from '../../policies/layer.ts'
+import type { AttemptContext } from '../../policies/Policy.ts'
 import { EngineCalls, engineRule, started } from '../EngineCalls.ts'
 import { type EngineError, engineError } from '../EngineError.ts'
 import { nameRule } from '../limits/options.ts'
@@ -76,7 +76,7 @@ function classifyCall(error: unknown): Outcome {
 }
 
 /** A breaker for a whole fleet, as a policy for `compose` or an ApiClient's `policy`. */
-export class SharedCircuitBreaker implements Layer {
+export class SharedCircuitBreaker extends LayerPolicy {
   readonly #values: ResolvedCircuitBreakerOptions
   readonly #options: SharedCircuitBreakerOptions
   readonly #machine: BreakerMachine
@@ -103,6 +103,7 @@ export class SharedCircuitBreaker implements Layer {
 
   /** @throws TypeError or RangeError naming the option */
   constructor(options: SharedCircuitBreakerOptions) {
+    super()
     const { engine, name, prefix = 'guru', classify = classifyCall, clock = systemClock } = options
     const { onChange, onEngine, engineTimeout = 500, ...rest } = options
     checkOption(OWNER, 'engine', engine, engineRule)
@@ -147,11 +148,11 @@ export class SharedCircuitBreaker implements Layer {
   }
 
   /** Runs `operation` if the breaker lets it. @throws CircuitBreakerError without calling it; otherwise what it throws */
-  execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-    return runWithin(this, operation, context)
+  [around](inner: Inner): Inner {
+    return { enter: (run, context, ending) => this.#askAndEnter(inner, run, context, ending) }
   }
 
-  [within](inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
+  #askAndEnter(inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
     const now = run.now(this.#clock)
     if (!this.#mustAsk(now)) {
       this.#enter(inner, run, context, ending, now, false)

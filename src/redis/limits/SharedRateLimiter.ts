@@ -5,8 +5,8 @@ import type { Clock, TimerHandle } from '../../core/clock.ts'
 import { AbortError, CommsError, RateLimitError } from '../../core/errors.ts'
 import { checkOption } from '../../core/options.ts'
 import { randomId } from '../../core/randomId.ts'
-import { type Ending, type Inner, type Layer, type Run, runWithin, within } from '../../policies/layer.ts'
-import { type AttemptContext, firstAttempt, type Operation } from '../../policies/Policy.ts'
+import { around, type Ending, type Inner, LayerPolicy, type Run } from '../../policies/layer.ts'
+import type { AttemptContext } from '../../policies/Policy.ts'
 import { EngineCalls, started } from '../EngineCalls.ts'
 import { type EngineError, engineError } from '../EngineError.ts'
 import { BUCKET, bucketArguments, bucketReply, type LeaseRequest } from './bucketScript.ts'
@@ -42,7 +42,7 @@ const MAX_WAITERS = 10_000
  *
  * Also a policy, for `compose` or an ApiClient's `policy`.
  */
-export class SharedRateLimiter implements Layer {
+export class SharedRateLimiter extends LayerPolicy {
   readonly #options: ResolvedSharedLimiterOptions
   readonly #calls: EngineCalls
   readonly #machine: LeaseMachine
@@ -63,6 +63,7 @@ export class SharedRateLimiter implements Layer {
 
   /** @throws TypeError or RangeError naming the option */
   constructor(options: SharedRateLimiterOptions) {
+    super()
     const resolved = resolveSharedLimiterOptions(options)
     const { engine, name, prefix, timeout, clock, lease, insuranceShare } = resolved
     this.#options = resolved
@@ -132,11 +133,11 @@ export class SharedRateLimiter implements Layer {
   }
 
   /** Runs `operation` when there is a token for it. @throws as `check` or, with `mode: 'wait'`, as `acquire` */
-  execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-    return runWithin(this, operation, context)
+  [around](inner: Inner): Inner {
+    return { enter: (run, context, ending) => this.#enterInTurn(inner, run, context, ending) }
   }
 
-  [within](inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
+  #enterInTurn(inner: Inner, run: Run, context: AttemptContext, ending: Ending): void {
     const { signal, deadlineAt } = context
     let turn: Promise<void> | undefined
     try {

@@ -3,8 +3,8 @@
 
 import { findInForms } from './decode.ts'
 import type { Finding, Hit } from './finding.ts'
-import { speaksOfSql } from './sqlEvidence.ts'
-import { SqlReading } from './sqlReading.ts'
+import { speaksOfSql } from './sql/evidence.ts'
+import { readSql } from './sql/reading.ts'
 
 /** What a quote stands behind when it opens a string of some program or a quotation instead of closing a value. */
 const CODE_BEFORE = /[([{=,:+`\u201c\u201e]\s*$|\n/
@@ -25,13 +25,13 @@ function isQuotation(text: string, at: number): boolean {
 
 /** Looks at one form of the text: by the grammar alone. */
 export function findSqlByGrammar(text: string): Hit | null {
-  const number = new SqlReading(text, 0, 'number', true).read()
+  const number = readSql(text, 0, 'number', true)
   if (number) return number
   for (const quote of ["'", '"']) {
     const at = text.indexOf(quote)
     if (at < 0 || isQuotation(text, at)) continue
     const valueBefore = !CODE_BEFORE.test(text.slice(Math.max(0, at - 60), at))
-    const found = new SqlReading(text, at + 1, 'quote', valueBefore).read()
+    const found = readSql(text, at + 1, 'quote', valueBefore)
     if (found) return found
     // A statement that we do not know, but the literal was closed before it and the rest is cut off behind it.
     if (valueBefore && text.length < at + 200 && STATEMENT.test(text.slice(at + 1))) {
@@ -41,7 +41,7 @@ export function findSqlByGrammar(text: string): Hit | null {
       // Where the application escapes quotes, the one after it closes.
       const later = text.indexOf(quote, at + 1)
       if (later >= 0 && text[later - 1] !== '\\') {
-        const second = new SqlReading(text, later + 1, 'quote', true).read()
+        const second = readSql(text, later + 1, 'quote', true)
         if (second) return second
       }
     }
@@ -49,7 +49,7 @@ export function findSqlByGrammar(text: string): Hit | null {
   // What goes before a union may be cut to pieces by comments; a sentence would have words there.
   const union = text.search(UNION)
   if (union > 0 && union < 200 && !WORDS.test(text.slice(0, union).replace(KEYWORDS, ' 1 '))) {
-    return new SqlReading(text, union, 'number', true).read()
+    return readSql(text, union, 'number', true)
   }
   return null
 }

@@ -1,4 +1,4 @@
-// Learned, not written by hand: `npm run eval:validator -- DIR --tune` (see sqlEvidence.ts). For each weight, in eighths
+// Learned, not written by hand: `npm run eval:validator -- DIR --tune` (see evidence.ts). For each weight, in eighths
 // of a logit, the runs of tokens that have it, two blanks apart.
 
 export const SQL_WEIGHTS: Readonly<Record<string, string>> = {

@@ -1,10 +1,10 @@
 // The second opinion on SQL injection: where the grammar gives up, because a dialect's notation is unknown to it or the
 // text is broken, runs of up to three neighbouring tokens still speak for or against. Each run has a weight; the weights
-// are learned (scripts/evalValidator.ts --tune) and lie in sqlWeights.ts. Knows no attack and no grammar.
+// are learned (scripts/evalValidator.ts --tune) and lie in weights.ts. Knows no attack and no grammar.
 
-import { CATALOG, CONSTANT, HARMFUL, PROBING, SYSTEM } from './sqlShapes.ts'
-import { SqlTokenizer, type Token } from './sqlTokenizer.ts'
-import { SQL_THRESHOLD, SQL_WEIGHTS } from './sqlWeights.ts'
+import { CATALOG, CONSTANT, HARMFUL, PROBING, SYSTEM } from './shapes.ts'
+import { SqlTokenizer, type Token } from './tokenizer.ts'
+import { SQL_THRESHOLD, SQL_WEIGHTS } from './weights.ts'
 
 /** Tokens looked at in each reading: evidence stands where the text leaves the literal. */
 const TOKENS = 48

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { SqlTokenizer } from './sqlTokenizer.ts'
+import { SqlTokenizer } from './tokenizer.ts'
 
 function tokens(text: string): string {
   const reader = new SqlTokenizer(text)
