@@ -4,6 +4,7 @@
 import { sleep } from '../core/sleep.ts'
 import { TokenBucket } from '../policies/rateLimiter/TokenBucket.ts'
 import type { ReplyDelta } from './Conversation.ts'
+import { type Holder, type MemoryBudget, ownerOf } from './MemoryBudget.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import type { Session } from './Session.ts'
 import { UserTalk } from './UserTalk.ts'
@@ -11,7 +12,9 @@ import { UserTalk } from './UserTalk.ts'
 /** Below this much that the user has not acknowledged, more is said at once; above, when the window has room. */
 const HIGH_WATER_BYTES = 64 * 1024
 
-export class UserSession {
+export class UserSession implements Holder {
+  readonly owner: string
+  readonly #budget: MemoryBudget
   readonly principal: Principal | undefined
   readonly #session: Session
   readonly #options: ResolvedBackendOptions
@@ -21,20 +24,41 @@ export class UserSession {
   #turn: Promise<void> = Promise.resolve()
   #waiting = 0
 
-  constructor(session: Session, principal: Principal | undefined, options: ResolvedBackendOptions) {
+  constructor(
+    session: Session,
+    principal: Principal | undefined,
+    options: ResolvedBackendOptions,
+    budget: MemoryBudget,
+  ) {
     this.#session = session
+    this.#budget = budget
+    this.owner = ownerOf(principal, `of session ${session.id}`)
     this.principal = principal
     this.#options = options
     this.#bucket = new TokenBucket(options.messagesPerSecond, 2 * options.messagesPerSecond, options.clock)
     this.#talk = new UserTalk(options, {
       send: (message) => void session.send(message),
+      pong: (message) => void session.send(message),
       say: (delta) => this.#say(delta),
     })
     session.handle((message) => this.#receive(message))
     session.on('volatile', (message) => this.#hear(message))
     session.on('error', (error) => this.#onError(error))
-    session.on('closed', () => this.conversation.end('silently'))
-    session.on('lost', () => this.conversation.end('silently'))
+    const end = () => {
+      this.conversation.end('silently')
+      budget.hold(this, 0)
+    }
+    session.on('closed', end)
+    session.on('lost', end)
+  }
+
+  /** Bytes of the questions that wait: they have been acknowledged, so no window bounds them. */
+  measure(): number {
+    return this.conversation.waitingBytes
+  }
+
+  giveUp(): void {
+    this.conversation.refuseWaiting()
   }
 
   get conversation() {
@@ -75,6 +99,7 @@ export class UserSession {
   #act(message: unknown): Promise<void> | undefined {
     if (!this.#outlivesProcess) {
       this.#talk.receive(message)
+      this.#budget.hold(this, this.measure())
       return undefined
     }
     // Not taken any more: whoever goes on with the session will be handed it.
@@ -87,6 +112,7 @@ export class UserSession {
     if (!this.#bucket.tryConsume()) return
     if (message instanceof ArrayBuffer) this.#talk.audioBytes += message.byteLength
     else this.#talk.receive(message)
+    this.#budget.hold(this, this.measure())
   }
 
   /** `undefined` when it is its turn at once. */

@@ -7,11 +7,12 @@ import type { TimerHandle } from '../core/clock.ts'
 import { windowDefaults } from '../session/limits.ts'
 import { refusal } from './access.ts'
 import type { Authenticator } from './authenticator.ts'
-import { carrierOptions, offersSession } from './carrier.ts'
+import { CLOSE_TIMEOUT, carrierOptions, MAX_FRAGMENTS, offersSession } from './carrier.ts'
 import { ConnectionSlots, fullRefusal } from './connectionSlots.ts'
 import type { Faults } from './faults.ts'
 import type { HttpRefusals } from './HttpRefusals.ts'
 import { pathOf } from './httpRoutes.ts'
+import type { MemoryBudget } from './MemoryBudget.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import { HttpRefusal } from './readJson.ts'
 import { refuseUpgrade } from './refuseUpgrade.ts'
@@ -32,6 +33,7 @@ export class UserSockets {
   readonly #authenticator: Authenticator
   readonly #faults: Faults
   readonly #refusals: HttpRefusals
+  readonly #budget: MemoryBudget
   /** Of plain WebSockets, and of those that carry sessions. */
   readonly #server: WebSocketServer
   readonly #carrier: WebSocketServer
@@ -47,8 +49,10 @@ export class UserSockets {
     authenticator: Authenticator,
     faults: Faults,
     refusals: HttpRefusals,
+    budget: MemoryBudget,
   ) {
     this.#refusals = refusals
+    this.#budget = budget
     this.#options = options
     this.#authenticator = authenticator
     this.#faults = faults
@@ -60,6 +64,8 @@ export class UserSockets {
       clientTracking: false,
       maxPayload: options.maxPayload,
       autoPong: false,
+      maxFragments: MAX_FRAGMENTS,
+      ...CLOSE_TIMEOUT,
       // Compression saves little on short deltas and costs memory per connection; bombs need it.
       perMessageDeflate: false,
       // Left alone, `ws` would promise whatever protocol is offered first.
@@ -103,7 +109,7 @@ export class UserSockets {
       const principal = await this.#authenticator.authenticate(request)
       if (this.#closing) throw new HttpRefusal(503, 'closing')
       this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-        const user = new UserSocket(webSocket, principal, this.#options)
+        const user = new UserSocket(webSocket, request.socket, principal, this.#options, this.#budget)
         this.#users.add(user)
         webSocket.on('close', () => this.#users.delete(user))
         this.#keepHeartbeat()
@@ -173,7 +179,7 @@ export class UserSockets {
       ...(logger && { logger }),
     })
     return sessions.onSession((session) => {
-      const user = new UserSession(session, authenticate && session.principal, options)
+      const user = new UserSession(session, authenticate && session.principal, options, this.#budget)
       this.#userSessions.add(user)
       const forget = () => this.#userSessions.delete(user)
       session.on('closed', forget)

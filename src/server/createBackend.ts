@@ -9,11 +9,13 @@ import type { LogRoutes } from '../replies/durableStreams/LogRoutes.ts'
 import { repliesRoutes } from '../replies/durableStreams/RepliesRoutes.ts'
 import { isLoopbackAddress, refusal } from './access.ts'
 import { Authenticator } from './authenticator.ts'
+import { holdBody } from './bodyHolder.ts'
 import { ConnectionSlots, fullRefusal } from './connectionSlots.ts'
 import { Faults } from './faults.ts'
 import { call } from './guard.ts'
 import { HttpRefusals } from './HttpRefusals.ts'
 import { allowOrigin, answerPreflight, answerRoute, pathOf, sendJson } from './httpRoutes.ts'
+import { MemoryBudget } from './MemoryBudget.ts'
 import { type BackendOptions, type ResolvedBackendOptions, resolveBackendOptions } from './options.ts'
 import { HttpRefusal, readJson } from './readJson.ts'
 import { SettingsStore } from './SettingsStore.ts'
@@ -48,6 +50,7 @@ export class Backend {
   readonly #authenticator: Authenticator
   readonly #faults: Faults
   readonly #refusals: HttpRefusals
+  readonly #budget: MemoryBudget
   readonly #users: UserSockets
   readonly #sockets = new Set<Socket>()
   readonly #slots: ConnectionSlots
@@ -62,7 +65,11 @@ export class Backend {
     this.#authenticator = new Authenticator(options)
     this.#faults = new Faults(options.clock, systemRandom)
     this.#refusals = new HttpRefusals(options.logger, options.clock)
-    this.#users = new UserSockets(options, this.#authenticator, this.#faults, this.#refusals)
+    const option = 'maxTotalBufferedBytes'
+    this.#budget = new MemoryBudget(options.maxTotalBufferedBytes, ({ owner }, bytes) =>
+      this.#refusals.tell({ reason: `${bytes} bytes held for it are given up`, option, came: owner }),
+    )
+    this.#users = new UserSockets(options, this.#authenticator, this.#faults, this.#refusals, this.#budget)
     this.#slots = new ConnectionSlots(
       options.maxConnections * SOCKETS_PER_CONNECTION,
       options.maxConnectionsPerAddress * SOCKETS_PER_CONNECTION,
@@ -143,6 +150,12 @@ export class Backend {
     response.once('close', () => {
       if (this.#closing) this.#server.closeIdleConnections()
     })
+    holdBody(request, response, {
+      budget: this.#budget,
+      maxBytes: options.maxBodyBytes,
+      refuse: () =>
+        this.#fail(request, response, new HttpRefusal(503, 'too much is under way: come back later')),
+    })
     try {
       if (options.faults && pathOf(request) === FAULTS_PATH) {
         await this.#onFaults(request, response)
@@ -195,6 +208,8 @@ export class Backend {
   }
 
   #fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+    // Given up before, with an answer of its own.
+    if (response.writableEnded) return
     const refused = error instanceof HttpRefusal
     if (refused) this.#refusals.tellHttp(error, request)
     else this.#options.logger?.error(`${request.method} ${pathOf(request)} failed:`, error)
