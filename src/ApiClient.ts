@@ -158,14 +158,14 @@ export class ApiClient extends Emitter<ApiClientEvents> {
    * retries off. Bound to the client, so it can be passed on as it is. Request interceptors see its requests.
    * @throws `signal.reason` when aborted; TypeError when the network fails; CommsError where a policy refused or time ran out
    */
-  readonly fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
-    const { signal: given = input instanceof Request ? input.signal : undefined } = init
+  readonly fetch = async (input: string | URL | Request, init?: RequestInit | null): Promise<Response> => {
+    const { signal: given = (input as Request | null)?.signal } = init ?? {}
     // `null` takes the signal of a Request away.
     const signal = given ?? undefined
     try {
       return await this.#core.underPolicy({ signal }, async (inherited) => {
         const { runFetch } = await fetching()
-        return runFetch(this.#core, input, init, inherited)
+        return runFetch(this.#core, input, init ?? {}, inherited)
       })
     } catch (error) {
       const { asFetchError } = await fetching()

@@ -10,6 +10,7 @@ import { retryAfterMs, shouldRetry } from '../http/retryAfter.ts'
 import { checkOrigin, type Target } from '../http/url.ts'
 import type { Ending, Underway } from '../policies/layer.ts'
 import type {
+  BodyForm,
   HttpExchange,
   HttpHeaders,
   HttpReceiver,
@@ -27,10 +28,11 @@ const noHeaders: HttpHeaders = Object.freeze({})
 /** What a call resolves to: the answer to its last attempt. */
 export interface Answer {
   readonly status: number
+  readonly statusText: string | undefined
   /** Names in lower case. */
   readonly headers: HttpHeaders
   readonly setCookie: readonly string[] | undefined
-  /** The parsed body, or its stream. */
+  /** The parsed body, or its stream; its bytes where the answer was wanted as it is. */
   readonly data: unknown
   /** Where it came from, secrets in the query replaced. */
   readonly url: string
@@ -46,6 +48,7 @@ export interface Answer {
 
 export class Attempt implements HttpReceiver, Underway, Answer {
   status = 0
+  statusText: string | undefined
   headers: HttpHeaders = noHeaders
   setCookie: readonly string[] | undefined
   data: unknown
@@ -128,9 +131,9 @@ export class Attempt implements HttpReceiver, Underway, Answer {
     if (this.#hops === 0) this.#sentAt = this.#now()
   }
 
-  onHead(status: number): boolean {
+  onHead(status: number): BodyForm {
     this.#headersAt = this.#now()
-    return this.#call.wantsStream(isSuccess(status))
+    return this.#call.bodyForm(isSuccess(status))
   }
 
   onFailure(error: unknown): void {
@@ -202,7 +205,7 @@ export class Attempt implements HttpReceiver, Underway, Answer {
     return {
       ...wire,
       onUploadProgress:
-        onUploadProgress && ((sent) => tell('onUploadProgress', () => onUploadProgress(sent))),
+        onUploadProgress && ((sent, total) => tell('onUploadProgress', () => onUploadProgress(sent, total))),
       onDownloadProgress:
         onDownloadProgress &&
         ((received, total) => tell('onDownloadProgress', () => onDownloadProgress(received, total))),
@@ -215,6 +218,7 @@ export class Attempt implements HttpReceiver, Underway, Answer {
     const { core, options, prepared } = this.#call
     const { learnRateLimits } = core.settings
     this.status = status
+    this.statusText = response.statusText
     this.headers = headers
     this.setCookie = response.setCookie
     this.data = body
@@ -232,7 +236,7 @@ export class Attempt implements HttpReceiver, Underway, Answer {
       if (headers.location !== undefined && isRedirect(status) && this.#maxRedirects > 0) {
         this.#follow()
       } else if (isSuccess(status)) {
-        if (body instanceof Uint8Array) this.data = this.#read(body)
+        if (body instanceof Uint8Array && !options.raw) this.data = this.#read(body)
         this.#end()?.resolve(this)
       } else {
         this.#fail(this.#statusError(body))

@@ -8,6 +8,7 @@ import { redactUrl } from '../core/redact.ts'
 import { Run } from '../policies/layer.ts'
 import type { AttemptContext } from '../policies/Policy.ts'
 import type { TokenDemand } from '../policies/rateLimiter/LimiterLayer.ts'
+import type { BodyForm } from '../transport/HttpTransport.ts'
 import type { Attempt } from './attempt.ts'
 import type { ClientCore, Live } from './core.ts'
 import type { ApiClientEvents } from './events.ts'
@@ -116,10 +117,10 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
     this.runInAsyncScope(this.stop, this, error)
   }
 
-  /** Whether the body is wanted as it comes. */
-  wantsStream(success: boolean): boolean {
+  /** How the body is wanted. */
+  bodyForm(success: boolean): BodyForm {
     const { raw, responseType } = this.options
-    return raw || (responseType === 'stream' && success)
+    return raw ? 'ready' : responseType === 'stream' && success
   }
 
   /** The time that the next attempt may take. */
@@ -198,15 +199,16 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
     const { idleTimeout, signal, callerSignal = signal } = this.options
     this.underway = { interrupt: (error) => this.reject(error) }
     Promise.resolve(guarding()).then(
-      ({ GuardedStream }) => {
+      ({ guardStream }) => {
         if (this.isOver) return
-        attempt.data = new GuardedStream(stream, core, {
+        attempt.data = guardStream(stream, core, {
           idleTimeoutMs: idleTimeout ?? core.settings.idleTimeout,
           deadlineAt,
           signal: callerSignal,
           url: attempt.url,
           attempts: this.attempts,
-        }).stream
+          translate: this.options.bodyError,
+        })
         this.#deliver(attempt)
       },
       (error) => this.reject(error),

@@ -61,7 +61,7 @@ describe('client.fetch', () => {
       'text/plain;charset=UTF-8: text',
       'application/x-www-form-urlencoded;charset=UTF-8: a=1',
       'text/csv: blob',
-      'application/octet-stream: bytes',
+      'undefined: bytes',
     ])
   })
 
@@ -103,7 +103,7 @@ describe('client.fetch', () => {
     const controller = new AbortController()
     const response = await fetch(`${server.origin}/slow`, { signal: controller.signal })
     controller.abort(reason)
-    expect(await failure(response.text())).toMatchObject({ name: 'AbortError' })
+    expect(await failure(response.text())).toBe(reason)
   })
 
   it('rejects with a TypeError when nobody is there, the real reason as its cause', async () => {
@@ -146,13 +146,13 @@ describe('client.fetch', () => {
     expect(await (await client.fetch(server.origin)).text()).toBe('Bearer x')
   })
 
-  it('undoes what the body was packed in, and says nothing of it', async () => {
+  it('undoes what the body was packed in; the header stays, as on the platform', async () => {
     const { gzipSync } = await import('node:zlib')
     const { server, fetch } = await setUp((_request, response) => {
       response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('packed'))
     })
     const response = await fetch(server.origin)
     expect(await response.text()).toBe('packed')
-    expect(response.headers.get('content-encoding')).toBeNull()
+    expect(response.headers.get('content-encoding')).toBe('gzip')
   })
 })

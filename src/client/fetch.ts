@@ -2,20 +2,24 @@
 // A Response for every status; a body that streams; `signal.reason` when aborted; a TypeError when the network fails.
 
 import { AbortError, CommsError } from '../core/errors.ts'
+import { isIterable, isWebStream } from '../http/bodyKinds.ts'
+import { keepsIntegrity } from '../http/integrity.ts'
 import { ask } from './asking.ts'
 import type { Answer } from './attempt.ts'
 import type { ClientCore, Inherited } from './core.ts'
+import { asNativeRequest, type FetchRequest, isRequest, readFetchRequest } from './fetchRequest.ts'
+import { FetchResponse } from './fetchResponse.ts'
+import { type CallOptions, clientDefaults } from './options.ts'
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([101, 103, 204, 205, 304])
 
-interface Asked {
-  readonly url: string | URL
-  readonly method: string
-  readonly data: unknown
-  readonly headers: Record<string, string>
-  readonly redirect: RequestRedirect
-}
+/** Fetch standard, "HTTP-redirect fetch". */
+const MAX_REDIRECTS = 20
+
+/** What no network is needed for, and the platform has at hand. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: URLs begin after them
+const LOCAL = /^[\x00-\x20]*(?:data|blob):/i
 
 /** @throws what a call throws; see `asFetchError` */
 export async function runFetch(
@@ -24,83 +28,112 @@ export async function runFetch(
   init: RequestInit,
   inherited: Inherited,
 ): Promise<Response> {
-  inherited.signal?.throwIfAborted()
-  const asked = input instanceof Request ? fromRequest(new Request(input, init)) : fromInit(input, init)
-  const { call: answer } = await ask(core, asked.method, asked.url, asked.data, {
-    headers: asked.headers,
-    raw: true,
-    ...inherited,
-    ...(asked.redirect === 'follow' ? {} : { maxRedirects: 0 }),
-  })
-  const moved = answer.status >= 300 && answer.status < 400 && answer.headers.location !== undefined
-  if (asked.redirect === 'error' && moved)
-    throw new TypeError('fetch failed: a redirect came, and redirect is "error"')
-  return toResponse(answer, asked.method)
-}
-
-function fromInit(url: string | URL, init: RequestInit): Asked {
-  return {
-    url,
-    method: normalMethod(init.method ?? 'GET'),
-    data: init.body ?? undefined,
-    headers: plainHeaders(init.headers),
-    redirect: init.redirect ?? 'follow',
+  if (LOCAL.test(isRequest(input) ? input.url : String(input)))
+    return globalThis.fetch(isRequest(input) ? asNativeRequest(input) : input, init)
+  const { settings, requests } = core
+  const resolve = (url: string) => {
+    const { origin, path } = requests.targetOf(url)
+    return origin + path
+  }
+  const request = await readFetchRequest(input, init, resolve, settings.clock)
+  const { signal, callerSignal = signal } = inherited
+  try {
+    const call = await answered(core, request, {
+      headers: request.headers,
+      raw: true,
+      ...inherited,
+      maxRedirects: request.redirect === 'follow' ? redirectsOf(settings.maxRedirects) : 0,
+      platformInit: request.platformInit,
+      bodyError: (error) => asFetchError(error, callerSignal, 'terminated'),
+    })
+    return await toResponse(call, request, callerSignal)
+  } catch (error) {
+    // The standard cancels a body that will not be sent.
+    giveUp(request.body, callerSignal?.aborted ? callerSignal.reason : error)
+    throw error
   }
 }
 
-function fromRequest(request: Request): Asked {
-  return {
-    url: request.url,
-    method: request.method,
-    data: request.body ?? undefined,
-    headers: plainHeaders(request.headers),
-    redirect: request.redirect,
-  }
+/** Another number than the default holds here, too. */
+function redirectsOf(maxRedirects: number): number {
+  return maxRedirects === clientDefaults.maxRedirects ? MAX_REDIRECTS : maxRedirects
 }
 
-/** The six names that fetch writes in capitals; others go as they are given, and we send all in capitals. */
-function normalMethod(method: string): string {
-  return method.toUpperCase()
+async function answered(core: ClientCore, request: FetchRequest, options: CallOptions): Promise<Answer> {
+  const { method, url, body } = request
+  if (core.intercepts) return (await ask(core, method, url, body, options)).call
+  return (await core.call(method, url, body, options, 'answer')) as Answer
 }
 
-function plainHeaders(given: RequestInit['headers']): Record<string, string> {
-  const headers: Record<string, string> = {}
-  if (given === undefined) return headers
-  const entries = given instanceof Headers || Array.isArray(given) ? given : Object.entries(given)
-  for (const [name, value] of entries as Iterable<[string, string]>) {
-    const key = name.toLowerCase()
-    headers[key] = key in headers ? `${headers[key]}, ${value}` : String(value)
+async function toResponse(
+  call: Answer,
+  { method, redirect, integrity }: FetchRequest,
+  signal: AbortSignal | undefined,
+): Promise<Response> {
+  const { status, finalUrl, redirected } = call
+  const isEmpty = NULL_BODY.has(status) || method === 'HEAD'
+  let body = call.data as Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>
+  const isMoved = redirect === 'error' && status >= 300 && status < 400 && call.headers.location !== undefined
+  if ((isEmpty || isMoved) && body instanceof ReadableStream) body.cancel().catch(() => {})
+  if (isMoved) throw new TypeError('fetch failed: a redirect came, and redirect is "error"')
+  if (integrity) {
+    body = isEmpty ? new Uint8Array(0) : new Uint8Array(await new Response(body).arrayBuffer())
+    if (!(await keepsIntegrity(body, integrity)))
+      throw new TypeError('fetch failed: the body does not have the hash that "integrity" names')
   }
-  return headers
-}
-
-function toResponse(answer: Answer, method: string): Response {
-  const { status, data } = answer
-  const headers = new Headers()
-  for (const [name, value] of Object.entries(answer.headers)) {
-    // Undone on the way: these describe bytes that nobody will see.
-    if (name === 'content-encoding' || (name === 'content-length' && 'content-encoding' in answer.headers))
-      continue
-    if (name !== 'set-cookie') headers.append(name, value)
-  }
-  for (const cookie of answer.setCookie ?? []) headers.append('set-cookie', cookie)
-  const empty = NULL_BODY.has(status) || method === 'HEAD'
-  if (empty && data instanceof ReadableStream) data.cancel().catch(() => {})
-  const response = new Response(empty ? null : (data as ReadableStream<Uint8Array<ArrayBuffer>>), {
+  return new FetchResponse(isEmpty ? null : body, headersOf(call), {
     status,
-    headers,
+    statusText: call.statusText ?? '',
+    url: finalUrl,
+    redirected,
+    type: isElsewhere(finalUrl) ? 'cors' : 'basic',
+    signal,
   })
-  const { finalUrl, redirected } = answer
-  Object.defineProperty(response, 'url', { value: finalUrl })
-  Object.defineProperty(response, 'redirected', { value: redirected })
-  return response
 }
 
-/** The error that fetch would reject with: `signal.reason`, a TypeError for the network, ours where a policy refused or time ran out. */
-export function asFetchError(error: unknown, signal: AbortSignal | undefined): unknown {
+/** As they came: as on the platform, `content-encoding` and `content-length` tell of the bytes on the wire. */
+function headersOf({ headers, setCookie = [] }: Answer): [string, string][] {
+  const pairs = Object.entries(headers).filter(([name]) => name !== 'set-cookie')
+  for (const cookie of setCookie) pairs.push(['set-cookie', cookie])
+  return pairs
+}
+
+/** From another origin than the page's, where there is a page. */
+function isElsewhere(url: string): boolean {
+  const { location } = globalThis
+  return location?.origin !== undefined && new URL(url).origin !== location.origin
+}
+
+function giveUp(body: unknown, reason: unknown): void {
+  if (isWebStream(body) && !body.locked) body.cancel(reason).catch(() => {})
+  else if (isIterable(body)) void (async () => (body as AsyncGenerator).return?.(undefined))().catch(() => {})
+}
+
+/** Codes of what a policy decided, or the caller may not do: these are told as they are. */
+const OURS: ReadonlySet<string> = new Set([
+  'BULKHEAD_FULL',
+  'CIRCUIT_OPEN',
+  'DISPOSED',
+  'INSECURE_URL',
+  'LOAD_FAILED',
+  'ORIGIN_NOT_ALLOWED',
+  'RATE_LIMITED',
+  'THROTTLED',
+  'TIMEOUT',
+  'VALIDATION',
+])
+
+/**
+ * The error that fetch would reject with: `signal.reason`, a TypeError for the network and for what it cannot take, ours where a
+ * policy refused or time ran out.
+ * @param lost what the platform says when the network fails, here
+ */
+export function asFetchError(
+  error: unknown,
+  signal: AbortSignal | undefined,
+  lost = 'fetch failed',
+): unknown {
   if (error instanceof AbortError && signal?.aborted) return signal.reason
-  if (error instanceof CommsError && (error.code === 'NETWORK' || error.code === 'BAD_REQUEST')) {
-    return new TypeError(`fetch failed: ${error.message}`, { cause: error })
-  }
-  return error
+  if (!(error instanceof CommsError) || error instanceof AbortError || OURS.has(error.code)) return error
+  return new TypeError(error.code === 'NETWORK' ? lost : error.message, { cause: error })
 }

@@ -152,14 +152,19 @@ export interface RequestOptions<T = unknown> {
   /** A schema of zod, valibot, arktype or any other library of standardschema.dev: checks the body and gives it its type. */
   schema?: StandardSchema<T> | undefined
   maxResponseBytes?: number | undefined
-  onUploadProgress?: (((sentBytes: number) => void) | undefined) | undefined
+  /** Told how many bytes of the body have been handed to the network, and how many there are, where that is known (Node). */
+  onUploadProgress?: ((sentBytes: number, totalBytes: number | undefined) => void) | undefined
   onDownloadProgress?: ((receivedBytes: number, totalBytes: number | undefined) => void) | undefined
 }
 
 /** What the client's own methods may ask of a call beyond that. */
 export interface CallOptions extends RequestOptions {
-  /** Hand the answer over as it is, whatever its status, its body as a stream. */
+  /** Hand the answer over as it is, whatever its status, its body as a stream or, where it is all there, as bytes. */
   readonly raw?: boolean
+  /** What the reader of a stream is told in place of our errors. */
+  readonly bodyError?: ((error: unknown) => unknown) | undefined
+  /** See `HttpRequest`. */
+  readonly platformInit?: RequestInit | undefined
   /** In place of the client's. */
   readonly maxRedirects?: number
   /** The caller's own signal, where `signal` is that of a policy in between: a stream outlives what a policy watches. */

@@ -7,8 +7,8 @@ import { emptyFields, type HeaderFields, type HeadersInput, setHeader, setHeader
 import { idempotencyKeyField } from '../http/idempotency.ts'
 import { serializeQuery } from '../http/query.ts'
 import { type OriginRules, parseBase, resolveTarget, type Target } from '../http/url.ts'
-import type { HttpRequest } from '../transport/HttpTransport.ts'
-import type { ClientSettings, RequestOptions } from './options.ts'
+import type { HttpRequest, HttpTransport } from '../transport/HttpTransport.ts'
+import type { CallOptions, ClientSettings, RequestOptions } from './options.ts'
 
 /** A request ready to be sent, any number of times. */
 export interface PreparedRequest {
@@ -40,6 +40,7 @@ const SHAPING = [
   'maxResponseBytes',
   'onUploadProgress',
   'onDownloadProgress',
+  'platformInit',
 ] as const
 
 export class Requests {
@@ -52,7 +53,10 @@ export class Requests {
   #remembered: Record<string, Map<string, PreparedRequest>> | undefined
 
   /** @throws CommsError when the base or a header cannot be used */
-  constructor(settings: ClientSettings, { acceptEncoding }: { readonly acceptEncoding: string | undefined }) {
+  constructor(
+    settings: ClientSettings,
+    { acceptEncoding, userAgent }: Pick<HttpTransport, 'acceptEncoding' | 'userAgent'>,
+  ) {
     const { baseURL, allowedOrigins, allowInsecure, sensitiveHeaders, headers } = settings
     this.#settings = settings
     this.sensitive = setOf(sensitiveHeaders, (name) => name.toLowerCase())
@@ -67,13 +71,14 @@ export class Requests {
     this.#defaults = emptyFields()
     this.#defaults.accept = 'application/json, text/plain, */*'
     if (acceptEncoding) this.#defaults['accept-encoding'] = acceptEncoding
+    if (userAgent) this.#defaults['user-agent'] = userAgent
     setHeaders(this.#defaults, headers)
     // Belongs to one body, not to all.
     delete this.#defaults['content-length']
   }
 
   /** @throws CommsError for a URL, header, parameter or body that cannot be sent */
-  prepare(method: string, url: string | URL, data: unknown, options: RequestOptions): PreparedRequest {
+  prepare(method: string, url: string | URL, data: unknown, options: CallOptions): PreparedRequest {
     const body = prepareBody(data)
     if (body !== NO_BODY && (method === 'GET' || method === 'HEAD'))
       throw badRequest(`${method} cannot carry a body`)
@@ -110,7 +115,7 @@ export class Requests {
     return fields
   }
 
-  #build(method: string, url: string | URL, body: PreparedBody, options: RequestOptions): PreparedRequest {
+  #build(method: string, url: string | URL, body: PreparedBody, options: CallOptions): PreparedRequest {
     if (!METHOD.test(method))
       throw badRequest(`method ${JSON.stringify(method.slice(0, 100))} cannot be sent`)
     const settings = this.#settings
@@ -131,6 +136,7 @@ export class Requests {
         maxHeaderBytes: settings.maxHeaderBytes,
         mayFollowUnseen:
           settings.maxRedirects > 0 && !Object.keys(headers).some((name) => this.sensitive.has(name)),
+        platformInit: options.platformInit,
         onUploadProgress: options.onUploadProgress,
         onDownloadProgress: options.onDownloadProgress,
       },

@@ -2,7 +2,7 @@
 
 import { CommsError } from '../core/errors.ts'
 import { describe } from '../core/options.ts'
-import { isBytes, type Payload, viewOf } from './encoding.ts'
+import { isBytes, type Payload, plainBytes, viewOf } from './encoding.ts'
 
 /**
  * The frame for a piece of sound.
@@ -13,7 +13,8 @@ export function encodeAudio(data: unknown, format: 'binary' | 'base64'): Payload
     const message = `streamAudio: data must be an ArrayBuffer or a view of one, got ${describe(data)}`
     throw new CommsError(message, { code: 'BAD_REQUEST' })
   }
-  return format === 'binary' ? data : JSON.stringify({ type: 'audio', data: toBase64(data) })
+  const bytes = plainBytes(data)
+  return format === 'binary' ? bytes : JSON.stringify({ type: 'audio', data: toBase64(bytes) })
 }
 
 /** Standard base64 (RFC 4648 section 4) of some bytes. */

@@ -18,9 +18,8 @@ function unsendable(got: string, cause?: unknown): CommsError {
  * @throws CommsError `BAD_REQUEST` for what JSON cannot hold: a circular structure, a BigInt, a function, `undefined`
  */
 export function encode(data: unknown): Payload {
-  if (typeof data === 'string' || isBytes(data)) return data
-  // JSON would turn it into "{}" without a word.
-  if (globalThis.Blob && data instanceof Blob) throw unsendable('a Blob: send its arrayBuffer()')
+  if (typeof data === 'string') return data
+  if (data instanceof ArrayBuffer || ArrayBuffer.isView(data)) return plainBytes(data)
   let text: string | undefined
   try {
     text = JSON.stringify(data)
@@ -28,12 +27,43 @@ export function encode(data: unknown): Payload {
     throw unsendable(`what JSON cannot hold (${(error as Error).message.split('\n', 1)[0]})`, error)
   }
   if (text === undefined) throw unsendable(data === undefined ? 'undefined' : `a ${typeof data}`)
+  // A Map, a Promise, a Blob ...: JSON turns them into "{}" without a word, and loses what an Error says.
+  if ((text === '{}' && tagOf(data) !== 'Object') || isMuteError(data)) {
+    if (isBuffer(data)) return plainBytes(data)
+    const tag = tagOf(data)
+    const advice = tag === 'Blob' || tag === 'File' ? ': send its arrayBuffer()' : ''
+    throw unsendable(`${/^[AEIOU]/.test(tag) ? 'an' : 'a'} ${tag}${advice}`)
+  }
   return text
 }
 
+/** The kind of a value, in whatever realm it was made: `Map` for a Map. */
+const tagOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1)
+
+const isMuteError = (value: unknown): boolean => value instanceof Error && !('toJSON' in value)
+
+/** Bytes as an app may have them: of another realm (an iframe, a `vm` context), or shared with a worker. */
+type AnyBytes = ArrayBufferLike | ArrayBufferView<ArrayBufferLike>
+
 /** Whether a value travels as a binary frame. */
-export function isBytes(data: unknown): data is ArrayBuffer | ArrayBufferView<ArrayBuffer> {
-  return data instanceof ArrayBuffer || ArrayBuffer.isView(data)
+export function isBytes(data: unknown): data is AnyBytes {
+  return data instanceof ArrayBuffer || ArrayBuffer.isView(data) || isBuffer(data)
+}
+
+function isBuffer(data: unknown): data is ArrayBufferLike {
+  const tag = tagOf(data)
+  return tag === 'ArrayBuffer' || tag === 'SharedArrayBuffer'
+}
+
+/** The bytes as every WebSocket takes them; copied only when they are shared. */
+export function plainBytes(data: AnyBytes): ArrayBuffer | ArrayBufferView<ArrayBuffer> {
+  if (data instanceof ArrayBuffer) return data
+  const buffer = ArrayBuffer.isView(data) ? data.buffer : data
+  if (buffer instanceof ArrayBuffer) return data as ArrayBufferView<ArrayBuffer>
+  const view = ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data)
+  return tagOf(buffer) === 'ArrayBuffer' ? (view as Uint8Array<ArrayBuffer>) : new Uint8Array(view)
 }
 
 /** The same bytes, one by one. */

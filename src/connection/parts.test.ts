@@ -1,10 +1,11 @@
 // The small decisions of a line: queue, audio gate, status, addresses, encoding, reconnection, stream of messages.
 
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { encodeAudio } from './audioFrame.ts'
 import { AudioGate, GATE_MS } from './audioGate.ts'
-import { byteLength, decodeText, encode, toArrayBuffer } from './encoding.ts'
+import { byteLength, decodeText, encode, toArrayBuffer, viewOf } from './encoding.ts'
 import { MessageStream } from './messageStream.ts'
 import { reconnectDecision } from './reconnect.ts'
 import { type QueueLimits, SendQueue } from './sendQueue.ts'
@@ -180,10 +181,63 @@ describe('encoding', () => {
     ['a function', () => {}, /got a function/],
     ['undefined', undefined, /got undefined/],
     ['a symbol', Symbol('s'), /got a symbol/],
-    ['a Blob', new Blob(['x']), /arrayBuffer\(\)/],
+    ['a Blob', new Blob(['x']), /a Blob: send its arrayBuffer\(\)/],
+    ['a File', new File(['x'], 'x'), /a File: send its arrayBuffer\(\)/],
+    ['a Map', new Map([[1, 2]]), /got a Map/],
+    ['a Set of another realm', runInNewContext('new Set([1])'), /got a Set/],
+    ['a Promise', Promise.resolve(1), /got a Promise/],
+    ['an Error', Object.assign(new Error('said'), { code: 1 }), /got an Error/],
+    ['a RegExp', /x/, /got a RegExp/],
+    ['a ReadableStream', new ReadableStream(), /got a ReadableStream/],
+    ['a FormData', new FormData(), /got a FormData/],
   ])('%s is refused in words', (_name, data, message) => {
     expect(() => encode(data)).toThrow(message)
     expect(() => encode(data)).toThrow(expect.objectContaining({ code: 'BAD_REQUEST' }))
+  })
+
+  it('what has nothing to tell, or says itself how it is told, is JSON', () => {
+    class Point {
+      readonly #x = 1
+      get x() {
+        return this.#x
+      }
+    }
+    const said = Object.assign(new Error('said'), { toJSON: () => ({ said: 'said' }) })
+    const values = [{}, Object.create(null), new Point(), [], said, new Date(0), new URL('http://h/')]
+    expect(values.map((value) => encode(value))).toEqual([
+      '{}',
+      '{}',
+      '{}',
+      '[]',
+      '{"said":"said"}',
+      '"1970-01-01T00:00:00.000Z"',
+      '"http://h/"',
+    ])
+  })
+
+  it('bytes of whatever kind go out as bytes', () => {
+    const shared = new SharedArrayBuffer(4)
+    new Uint8Array(shared).set([1, 2, 3, 4])
+    const kinds: unknown[] = [
+      new Uint8Array([1, 2, 3, 4]).buffer,
+      new Uint8Array([1, 2, 3, 4]),
+      new DataView(new Uint8Array([0, 1, 2, 3, 4]).buffer, 1),
+      runInNewContext('new Uint8Array([1, 2, 3, 4]).buffer'),
+      runInNewContext('new Uint8Array([1, 2, 3, 4])'),
+      shared,
+      new Uint8Array(shared),
+      runInNewContext('const s = new SharedArrayBuffer(4); new Uint8Array(s).set([1, 2, 3, 4]); s'),
+    ]
+    for (const kind of kinds) {
+      for (const sent of [encode(kind), encodeAudio(kind, 'binary')]) {
+        const bytes = sent as ArrayBuffer | ArrayBufferView<ArrayBuffer>
+        expect([...viewOf(bytes)]).toEqual([1, 2, 3, 4])
+        // What is shared may change while it waits, and no WebSocket takes it.
+        const buffer = ArrayBuffer.isView(bytes) ? bytes.buffer : bytes
+        expect(Object.prototype.toString.call(buffer)).toBe('[object ArrayBuffer]')
+      }
+      expect(encodeAudio(kind, 'base64')).toBe('{"type":"audio","data":"AQIDBA=="}')
+    }
   })
 
   it('what goes out as JSON comes back the same; other text stays text', () => {

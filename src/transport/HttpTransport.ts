@@ -32,8 +32,10 @@ export interface HttpRequest {
   readonly maxHeaderBytes: number
   /** Where the platform follows redirects unseen (`manualRedirects` false): whether it may, or the attempt fails at one. */
   readonly mayFollowUnseen: boolean
-  /** Told how many bytes of the request body have been handed to the network so far. */
-  readonly onUploadProgress?: ((sentBytes: number) => void) | undefined
+  /** Options of the platform's own `fetch` (`cache`, `mode`, ...) for the transport that stands on it. */
+  readonly platformInit?: RequestInit | undefined
+  /** Told how many bytes of the request body have been handed to the network so far, and how many there are, where it is known. */
+  readonly onUploadProgress?: ((sentBytes: number, totalBytes: number | undefined) => void) | undefined
   /** Told how many bytes of the response body have come so far, as they are on the wire, and how many were announced. */
   readonly onDownloadProgress?: ((receivedBytes: number, totalBytes: number | undefined) => void) | undefined
 }
@@ -41,6 +43,8 @@ export interface HttpRequest {
 /** The answer to one attempt. */
 export interface HttpResponse {
   readonly status: number
+  /** The reason phrase, where there is one: HTTP/2 has none. */
+  readonly statusText?: string | undefined
   readonly headers: HttpHeaders
   /** Where the answer came from, when the platform has followed redirects unseen; else `undefined`. */
   readonly finalUrl: string | undefined
@@ -50,12 +54,18 @@ export interface HttpResponse {
   readonly body: Uint8Array | ReadableStream<Uint8Array>
 }
 
+/**
+ * How a body is wanted: `false`, whole; `true`, as a stream; `'ready'`, whole where all of it came together with the headers, else
+ * as a stream, which is always right, too.
+ */
+export type BodyForm = boolean | 'ready'
+
 /** Who is told about an attempt. Every method is called at most once; after `onResponse` or `onFailure` none is. */
 export interface HttpReceiver {
   /** The request is being written: from here on the server may act on it. */
   onSent(): void
-  /** The final status and the headers are here. Answer `true` to be handed the body as a stream. */
-  onHead(status: number, headers: HttpHeaders): boolean
+  /** The final status and the headers are here. What is answered says how the body is wanted. */
+  onHead(status: number, headers: HttpHeaders): BodyForm
   /** The answer is complete, or complete but for its stream. */
   onResponse(response: HttpResponse): void
   /** No answer will come. */
@@ -95,6 +105,8 @@ export interface HttpTransportCapabilities {
 export interface HttpTransport {
   /** The `Accept-Encoding` that servers are to be asked for; `undefined` where the platform asks by itself. */
   readonly acceptEncoding: string | undefined
+  /** The `User-Agent` to send unless the caller says another; `undefined` where the platform sends its own. */
+  readonly userAgent?: string | undefined
   /** Starts an attempt. Reports even of a failure to start come later, never from within this call. */
   send(request: HttpRequest, receiver: HttpReceiver): HttpExchange
   /** Bytes as text, the platform's fastest way; a byte order mark is dropped, wrong bytes become U+FFFD. */

@@ -4,6 +4,7 @@
 
 import { CommsError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
+import { USER_AGENT } from '../core/version.ts'
 import { ByteChunks } from './byteChunks.ts'
 import type {
   HttpExchange,
@@ -23,6 +24,13 @@ const uploading = lazily(() => import('./fetchUpload.ts'))
 /** Browsers follow redirects unseen and hide cookies; other platforms hand both over. */
 const isBrowser = 'document' in globalThis || 'importScripts' in globalThis
 
+/** Elsewhere the platform names itself, and browsers let nobody else do it. */
+const isNode =
+  !isBrowser &&
+  globalThis.process?.release?.name === 'node' &&
+  !('Bun' in globalThis) &&
+  !('Deno' in globalThis)
+
 /** Makes the transport of this platform: the global `fetch`. */
 export function createHttpTransport(options: HttpTransportOptions): HttpTransport {
   const decoder = new TextDecoder()
@@ -30,6 +38,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
   let disposed: CommsError | undefined
   return {
     acceptEncoding: undefined,
+    userAgent: isNode ? USER_AGENT : undefined,
     send(request, receiver) {
       const exchange = new Exchange(request, receiver, options, running)
       exchange.start(disposed)
@@ -110,6 +119,7 @@ class Exchange implements HttpExchange {
     }
     const head = {
       status,
+      statusText: response.statusText,
       headers,
       finalUrl: response.redirected ? response.url : undefined,
       setCookie: 'set-cookie' in headers ? response.headers.getSetCookie() : undefined,
@@ -139,15 +149,16 @@ class Exchange implements HttpExchange {
   }
 
   async #init(): Promise<RequestInit> {
-    const { method, headers, body, mayFollowUnseen } = this.#request
+    const { method, headers, body, mayFollowUnseen, platformInit } = this.#request
     const init: RequestInit & { duplex?: 'half' } = {
+      ...platformInit,
       method,
       headers: isStreamed(body) ? headers : withoutLength(headers),
       signal: this.#controller.signal,
       redirect: isBrowser ? (mayFollowUnseen ? 'follow' : 'error') : 'manual',
     }
     const { credentials } = this.#options
-    if (credentials) init.credentials = credentials
+    if (credentials) init.credentials ??= credentials
     if (isStreamed(body)) {
       const { streamedBody } = await uploading()
       const { upload, stream } = streamedBody(body, announcedLength(headers))

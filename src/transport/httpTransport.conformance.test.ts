@@ -321,6 +321,30 @@ describe.each(Object.entries(transports))(
       }
     })
 
+    needs('boundedEncodings', 'takes gzip without its trailer, or with a part of it', async () => {
+      const packed = gzipSync(text)
+      const server = await serve((request, response) => {
+        response.setHeader('content-encoding', 'gzip')
+        response.end(packed.subarray(0, packed.length - 8 + Number(request.url.slice(1))))
+      })
+      const transport = make()
+      for (let there = 0; there <= 8; there += 1) {
+        expect(textOf(await send(transport, server.origin, `/${there}`).response)).toBe(text)
+        const streamed = await send(transport, server.origin, `/${there}`, { stream: true }).response
+        expect(Buffer.from(await readAll(streamed.body)).toString()).toBe(text)
+      }
+    })
+
+    needs('boundedEncodings', 'takes no part of gzip for the whole', async () => {
+      const packed = gzipSync(randomBytes(50_000))
+      const server = await serve((request, response) => {
+        response.setHeader('content-encoding', 'gzip')
+        response.end(packed.subarray(0, Number(request.url.slice(1))))
+      })
+      for (const bytes of [5, 11, 20_000, packed.length - 9])
+        expect((await failureOf(send(make(), server.origin, `/${bytes}`))).code).toBe('BAD_RESPONSE')
+    })
+
     needs('boundedEncodings', 'reports a body that breaks off inside its compression', async () => {
       const server = await serve((_request, response) => {
         response.setHeader('content-encoding', 'br')

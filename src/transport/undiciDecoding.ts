@@ -13,7 +13,10 @@ interface Codec {
   stream(): Transform
 }
 
-const gzip: Codec = { whole: zlib.gunzip, stream: () => zlib.createGunzip() }
+/** As the platform's fetch does: whatever has come is handed out, its trailer missing or not. */
+const lenient: zlib.ZlibOptions = { finishFlush: zlib.constants.Z_SYNC_FLUSH }
+
+const gzip: Codec = { whole: gunzip, stream: () => zlib.createGunzip(lenient) }
 const brotli: Codec = {
   whole: (bytes, options, done) =>
     zlib.brotliDecompress(bytes, { maxOutputLength: options.maxOutputLength as number }, done),
@@ -23,7 +26,7 @@ const brotli: Codec = {
 const deflate: Codec = {
   whole: (bytes, options, done) =>
     isZlibFormat(bytes) ? zlib.inflate(bytes, options, done) : zlib.inflateRaw(bytes, options, done),
-  stream: () => zlib.createInflate(),
+  stream: () => zlib.createInflate(lenient),
 }
 const zstd: Codec = {
   whole: (bytes, options, done) =>
@@ -44,6 +47,32 @@ const codecs: ReadonlyMap<string, Codec> = new Map([
 
 /** What to ask servers for. */
 export const ACCEPT_ENCODING = hasZstd ? 'gzip, deflate, br, zstd' : 'gzip, deflate, br'
+
+/** Some servers leave the trailer of gzip out. One whose data is cut off, however, must not pass for all of it. */
+function gunzip(
+  bytes: Uint8Array,
+  options: zlib.ZlibOptions,
+  done: (error: Error | null, result: Buffer) => void,
+): void {
+  zlib.gunzip(bytes, options, (error, result) => {
+    if ((error as NodeJS.ErrnoException | null)?.code !== 'Z_BUF_ERROR') done(error, result)
+    else
+      zlib.gunzip(bytes, { ...options, ...lenient }, (failure, begun) => {
+        if (failure) done(error, result)
+        else zlib.gunzip(withTrailer(bytes, begun), options, done)
+      })
+  })
+}
+
+/** RFC 1952 2.3.1: the checksum and the length of `data`, behind what of them is there already. */
+function withTrailer(bytes: Uint8Array, data: Uint8Array): Uint8Array {
+  const trailer = Buffer.alloc(8)
+  trailer.writeUInt32LE(zlib.crc32(data), 0)
+  trailer.writeUInt32LE(data.byteLength % 2 ** 32, 4)
+  let there = 7
+  while (there > 0 && !trailer.subarray(0, there).equals(bytes.subarray(-there))) there -= 1
+  return Buffer.concat([bytes, trailer.subarray(there)])
+}
 
 /** The first coding that cannot be undone, if there is one. */
 export function unknownCoding(codings: readonly string[]): string | undefined {
@@ -77,7 +106,8 @@ export function decodeWhole(
 /** Streams that undo `codings`, the first to write to first. `firstBytes` settles which deflate it is. */
 export function decodingStreams(codings: readonly string[], firstBytes: Uint8Array): Transform[] {
   return codings.toReversed().map((coding, index) => {
-    if (coding === 'deflate' && index === 0 && !isZlibFormat(firstBytes)) return zlib.createInflateRaw()
+    if (coding === 'deflate' && index === 0 && !isZlibFormat(firstBytes))
+      return zlib.createInflateRaw(lenient)
     return (codecs.get(coding) as Codec).stream()
   })
 }

@@ -14,7 +14,7 @@ import {
   responseTooLarge,
   uploadFailed,
 } from './httpFailures.ts'
-import type { Upload } from './httpUpload.ts'
+import { announcedLength, type Upload } from './httpUpload.ts'
 import { StreamedBody } from './undiciBody.ts'
 import { decodeWhole, isTooLong, unknownCoding } from './undiciDecoding.ts'
 
@@ -32,6 +32,7 @@ export class UndiciExchange implements HttpExchange, Dispatcher.DispatchHandler 
   #starting = true
   #sent = false
   #status = 0
+  #statusText: string | undefined
   #headers: HttpHeaders = noHeaders
   #setCookie: readonly string[] | undefined
   #chunk: Uint8Array | undefined
@@ -80,18 +81,20 @@ export class UndiciExchange implements HttpExchange, Dispatcher.DispatchHandler 
     const { onUploadProgress } = this.#request
     if (!onUploadProgress) return
     this.#uploaded += typeof chunk === 'string' ? Buffer.byteLength(chunk) : chunk.byteLength
-    onUploadProgress(this.#uploaded)
+    onUploadProgress(this.#uploaded, lengthOf(this.#request))
   }
 
   onResponseStart(
     _: Controller,
     status: number,
     fields: Record<string, string | string[] | undefined>,
+    statusText?: string,
   ): void {
     // 1xx are news on the way, not the answer.
     if (status < 200 || !this.#receiver) return
     const request = this.#request
     this.#status = status
+    this.#statusText = statusText
     const size = this.#takeHeaders(fields)
     if (size > request.maxHeaderBytes) {
       this.#fail(headersTooLarge(request))
@@ -101,7 +104,20 @@ export class UndiciExchange implements HttpExchange, Dispatcher.DispatchHandler 
       this.#fail(responseTooLarge(request))
       return
     }
-    if (this.#receiver.onHead(status, this.#headers)) this.#startStream()
+    const form = this.#receiver.onHead(status, this.#headers)
+    if (!form) return
+    // One that is packed is unpacked as it is read: nothing but its reader needs to hear that it is broken.
+    if (form === true || this.#headers['content-encoding'] !== undefined) this.#startStream()
+    // What came in one piece with the headers is reported before this runs, and needs no stream.
+    else queueMicrotask(() => this.#streamTheRest())
+  }
+
+  #streamTheRest(): void {
+    if (!this.#receiver) return
+    const begun = this.#moreChunks?.whole() ?? this.#chunk
+    this.#chunk = this.#moreChunks = undefined
+    this.#startStream()
+    if (begun) this.#streamed?.push(begun)
   }
 
   onResponseData(controller: Controller, chunk: Uint8Array): void {
@@ -203,6 +219,7 @@ export class UndiciExchange implements HttpExchange, Dispatcher.DispatchHandler 
     this.#receiver = undefined
     receiver?.onResponse({
       status: this.#status,
+      statusText: this.#statusText,
       headers: this.#headers,
       finalUrl: undefined,
       setCookie: this.#setCookie,
@@ -271,4 +288,11 @@ const noHeaders: HttpHeaders = Object.freeze({})
 
 function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error('abandoned', { cause: reason })
+}
+
+/** How many bytes the request body has, where it is known. */
+function lengthOf({ body, headers }: HttpRequest): number | undefined {
+  if (typeof body === 'string') return Buffer.byteLength(body)
+  if (body instanceof Uint8Array) return body.byteLength
+  return body instanceof Blob ? body.size : announcedLength(headers)
 }

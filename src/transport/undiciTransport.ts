@@ -2,6 +2,7 @@
 
 import { Agent, type Dispatcher } from 'undici'
 import { CommsError } from '../core/errors.ts'
+import { USER_AGENT } from '../core/version.ts'
 import type {
   HttpExchange,
   HttpReceiver,
@@ -16,6 +17,7 @@ import { UndiciExchange } from './undiciExchange.ts'
 
 class UndiciTransport implements HttpTransport {
   readonly acceptEncoding = ACCEPT_ENCODING
+  readonly userAgent = USER_AGENT
   readonly #options: HttpTransportOptions
   /** Made at the first request: a client that is only configured holds no agent. */
   #dispatcher: Dispatcher | undefined

@@ -26,6 +26,8 @@ beforeAll(async () => {
   polite = await startServer((request, response) => {
     const bomb = bombs[request.url]
     if (bomb) response.writeHead(200, { 'content-encoding': bomb[0] }).end(bomb[1])
+    else if (request.url === '/never') return
+    else if (request.url === '/large') response.end(Buffer.alloc(300_000))
     else if (request.url === '/json')
       json(response, { items: Array.from({ length: 20 }, (_, id) => ({ id })) })
     else response.writeHead(404).end('not here')
@@ -84,6 +86,18 @@ describe.each(['undici', 'fetch'])('through %s', (transport) => {
     // The least leak is a closure or a listener: 50 bytes a call and more. What the engine moves about is far below.
     expect(left.grownBytes).toBeLessThan(500_000)
   })
+
+  // With FETCHES=10000 it is ten thousand each.
+  it.each(['unread', 'unread-large', 'aborted', 'failed'])(
+    'thousands of fetches that are %s leave no connection, no listener, no timer, no growth',
+    async (scenario) => {
+      const left = await probe(transport, scenario, polite.origin)
+      expect(left).toMatchObject({ inFlight: 0, listeners: 0, timersLeft: 0 })
+      expect(left.sockets).toBeLessThanOrEqual(25)
+      expect(left.grownBytes).toBeLessThan(500_000)
+    },
+    130_000,
+  )
 
   it.each(Object.keys(bombs))(
     'a bomb (%s) of 300 MB takes little more than the limit of 4 MB',

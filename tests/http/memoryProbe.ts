@@ -1,6 +1,7 @@
 // A program of its own, so that what it holds can be measured: makes calls to the server it is told of and prints what is left.
 // node --expose-gc -C guru-source memoryProbe.ts <transport> <scenario> <origin>
 
+import { getEventListeners } from 'node:events'
 import { ApiClient } from '../../src/ApiClient.ts'
 import { createHttpTransport as createFetchTransport } from '../../src/transport/fetchTransport.ts'
 import { createHttpTransport as createUndiciTransport } from '../../src/transport/undiciTransport.ts'
@@ -16,6 +17,9 @@ const client = new ApiClient({
   rateLimiter: false,
   retries: 0,
   circuitBreaker: scenario === 'many',
+  retryDelay: 1,
+  // What is measured is memory, on however slow a machine.
+  timeout: 100_000,
   maxResponseBytes: 4 * MB,
 })
 
@@ -95,6 +99,60 @@ async function many(): Promise<void> {
   )
 }
 
+/** Fetches that nobody cares for, `FETCHES` of them: what is left when they have been collected. */
+async function neglected(): Promise<void> {
+  const { signal } = new AbortController()
+  const one: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
+    unread: () => client.fetch(`${origin}/json`, { signal }),
+    'unread-large': () => client.fetch(`${origin}/large`, { signal }),
+    aborted: async () => {
+      const controller = new AbortController()
+      const call = client.fetch(`${origin}/never`, { signal: controller.signal })
+      setImmediate(() => controller.abort())
+      await call.catch(() => {})
+    },
+    failed: () => client.fetch('http://127.0.0.1:9/', { signal }).catch(() => {}),
+  }
+  const call = one[scenario] as (signal: AbortSignal) => Promise<unknown>
+  const run = async (calls: number) => {
+    for (let index = 0; index < calls; index += 25) {
+      await Promise.all(Array.from({ length: 25 }, () => call(signal)))
+      // Collected now and then, as in any process that goes on.
+      if (index % 250 === 0) {
+        collect()
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    }
+  }
+  const total = Number(process.env.FETCHES ?? 1500)
+  await run(total / 5)
+  const before = await heap()
+  await run(total)
+  // Sockets close, and registries of what was collected are gone through, in their own time.
+  const count = (kind: string) =>
+    process.getActiveResourcesInfo().filter((resource) => resource === kind).length
+  for (
+    let round = 0;
+    round < 100 && (client.getStats().inFlight > 0 || count('TCPSocketWrap') > 25);
+    round += 1
+  )
+    await heap()
+  const after = await heap()
+  const { inFlight } = client.getStats()
+  const sockets = count('TCPSocketWrap')
+  client.dispose()
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  console.log(
+    JSON.stringify({
+      inFlight,
+      sockets,
+      listeners: getEventListeners(signal, 'abort').length,
+      timersLeft: count('Timeout'),
+      grownBytes: after - before,
+    }),
+  )
+}
+
 /** An attack, and the most memory that the process ever had beyond what it started with. */
 async function attacked(): Promise<void> {
   await client.get('/json')
@@ -120,4 +178,5 @@ async function attacked(): Promise<void> {
   console.log(JSON.stringify({ codes, grownBytes: most - before }))
 }
 
-await (scenario === 'many' ? many() : attacked())
+if (scenario === 'many') await many()
+else await (scenario.startsWith('/') ? attacked() : neglected())

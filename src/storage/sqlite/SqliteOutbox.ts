@@ -15,8 +15,9 @@ import {
 import type { OutboxRecord, OutboxStore, Write } from '../../session/store.ts'
 import { alreadyOwned, notLoaded, OutboxHead, recordedTwice, refusePromise } from '../outboxHead.ts'
 import { isStorageError } from '../StorageError.ts'
-import { type FileLock, IN_MEMORY, openDatabase, ownTables, takeLock, transaction } from './database.ts'
+import { IN_MEMORY, openDatabase, ownTables, transaction } from './database.ts'
 import { createTables, forgetOutbox, type OutboxStatements, prepareOutbox } from './outboxTables.ts'
+import { Ownership } from './ownership.ts'
 
 export interface SqliteOutboxOptions {
   /** The database; made when it is not there, but not its folder. `:memory:` survives nothing. */
@@ -55,8 +56,8 @@ export interface SqliteOutbox extends OutboxStore {
 
 /**
  * A durable outbox for `GuruConnection`'s `storage`: a file of SQLite. Nothing is opened before the connection starts.
- * Beside the database lies an empty file, `<file>-<name>.lock`: who has it open owns the outbox, and the operating system
- * takes it back when the process dies.
+ * It has one owner: who holds a lock of the operating system, which takes that back when the process dies. An owner that lost it all
+ * the same (its files were copied over, say) finds another's token in the database, and touches nothing more: `reason: 'lost'`.
  * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`) for a wrong option
  */
 export function sqliteOutbox(options: SqliteOutboxOptions): SqliteOutbox {
@@ -77,7 +78,8 @@ interface Settings {
 interface Loaded {
   readonly database: DatabaseSync
   readonly statements: OutboxStatements
-  readonly lock: FileLock | undefined
+  /** Nobody else can have what lives in memory. */
+  readonly owner: Ownership | undefined
   head: OutboxHead
 }
 
@@ -93,22 +95,22 @@ class Outbox implements SqliteOutbox {
     const { file, name } = this.#settings
     if (this.#loaded) throw this.#owned()
     const database = openDatabase(file, this.#settings)
-    let lock: FileLock | undefined
+    let owner: Ownership | undefined
     try {
-      lock = this.#lock()
-      if (!lock && file !== IN_MEMORY) throw this.#owned()
+      owner = this.#own(database)
+      if (!owner && file !== IN_MEMORY) throw this.#owned()
       const record = ownTables(`read ${this.#what}`, () => {
         createTables(database)
         this.#finishDestroying(database)
         const statements = prepareOutbox(database, name)
         const read = statements.read()
-        this.#loaded = { database, statements, lock, head: OutboxHead.of(read) }
+        this.#loaded = { database, statements, owner, head: OutboxHead.of(read) }
         return read
       })
       return record
     } catch (error) {
       database.close()
-      lock?.release()
+      owner?.release()
       throw error
     }
   }
@@ -117,6 +119,7 @@ class Outbox implements SqliteOutbox {
     const loaded = this.#need()
     const head = loaded.head.copy()
     transaction(loaded.database, `write ${this.#what}`, () => {
+      loaded.owner?.check()
       for (const write of writes) {
         const { last } = head
         if (head.step(write)) ownTables(`write ${this.#what}`, () => loaded.statements.record(write, last))
@@ -126,8 +129,9 @@ class Outbox implements SqliteOutbox {
   }
 
   transact<T>(sid: string, number: number, run: (database: DatabaseSync) => T): T {
-    const { database, statements } = this.#need()
+    const { database, statements, owner } = this.#need()
     return transaction(database, `write ${this.#what}`, () => {
+      owner?.check()
       // Not asked for: the session, which may come to be recorded after its first messages are handled.
       if (!statements.addDone(sid, number)) throw recordedTwice(number)
       return refusePromise(run(database))
@@ -135,29 +139,39 @@ class Outbox implements SqliteOutbox {
   }
 
   destroy(): void {
-    const { file, name } = this.#settings
-    const loaded = this.#loaded
-    let lock: FileLock | undefined
+    const { file } = this.#settings
+    let owned = this.#loaded !== undefined
     try {
-      if (loaded) transaction(loaded.database, 'destroy', () => forgetOutbox(loaded.database, name))
+      if (this.#loaded) this.#forget(this.#loaded.database, this.#loaded.owner)
       else if (existsSync(file)) {
-        lock = this.#lock()
-        // Somebody else's: it is not ours to throw away.
-        if (!lock) return
         const database = openDatabase(file, this.#settings)
+        let owner: Ownership | undefined
         try {
+          owner = this.#own(database)
+          // Somebody else's: it is not ours to throw away.
+          if (!owner) return
+          owned = true
           ownTables('destroy', () => createTables(database))
-          transaction(database, 'destroy', () => forgetOutbox(database, name))
+          this.#forget(database, owner)
         } finally {
           database.close()
+          owner?.release()
         }
       }
     } catch (error) {
-      this.#markDestroyed(error)
+      const reason = isStorageError(error) ? error.reason : undefined
+      // What is damaged is nobody's.
+      if (reason === 'corrupt' || (owned && reason !== 'lost')) this.#markDestroyed(error)
     } finally {
       this.close()
-      lock?.release()
     }
+  }
+
+  #forget(database: DatabaseSync, owner: Ownership | undefined): void {
+    transaction(database, 'destroy', () => {
+      owner?.check()
+      forgetOutbox(database, this.#settings.name)
+    })
   }
 
   close(): void {
@@ -167,9 +181,9 @@ class Outbox implements SqliteOutbox {
     try {
       loaded.database.close()
     } catch {
-      // From within a transaction, say. What was recorded is on the disk; the lock is what matters now.
+      // From within a transaction, say. What was recorded is on the disk; the ownership is what matters now.
     } finally {
-      loaded.lock?.release()
+      loaded.owner?.release()
     }
   }
 
@@ -192,8 +206,9 @@ class Outbox implements SqliteOutbox {
     return `${realpathSync(file)}-${encodeURIComponent(name)}.${ending}`
   }
 
-  #lock(): FileLock | undefined {
-    return this.#settings.file === IN_MEMORY ? undefined : takeLock(this.#beside('lock'))
+  #own(database: DatabaseSync): Ownership | undefined {
+    const { file, name } = this.#settings
+    return file === IN_MEMORY ? undefined : Ownership.take(database, `outbox ${name}`, this.#what)
   }
 
   /**

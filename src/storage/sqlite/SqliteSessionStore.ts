@@ -1,7 +1,6 @@
 // A server's sessions in a file, on `node:sqlite`. What the sessions and the handlers of a server record in one turn is one
 // transaction: the wait for the disk is the same for one as for a thousand.
 
-import { realpathSync } from 'node:fs'
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import {
   checkOption,
@@ -16,15 +15,8 @@ import {
 import type { SessionStore, StoredSession, Write, WriteResult } from '../../session/store.ts'
 import { recordedTwice, refusePromise } from '../outboxHead.ts'
 import { StorageError } from '../StorageError.ts'
-import {
-  type FileLock,
-  IN_MEMORY,
-  openDatabase,
-  ownTables,
-  takeLock,
-  toStorageError,
-  transaction,
-} from './database.ts'
+import { IN_MEMORY, openDatabase, ownTables, toStorageError, transaction } from './database.ts'
+import { Ownership } from './ownership.ts'
 import { createSessionTables, prepareSessions, type SessionStatements } from './sessionTables.ts'
 
 export interface SqliteSessionStoreOptions {
@@ -69,8 +61,8 @@ export interface SqliteSessionStore extends SessionStore {
 
 /**
  * A durable store for `SessionServer`'s `store`: a file of SQLite, in write-ahead mode. It is opened at once. Tables of
- * the app may share the file. Beside it lies an empty file, `<file>-sessions.lock`: who has it open owns the sessions, and the
- * operating system takes it back when the process dies.
+ * the app may share the file. One server owns the sessions: who holds a lock of the operating system, which takes that back when the
+ * process dies. An owner that lost them all the same finds another's token in the database, and writes nothing more: `reason: 'lost'`.
  * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`) for a wrong option; StorageError (`code: 'STORAGE'`) when the
  * file cannot be opened: `locked`, `corrupt`, `full`, `readOnly`, `unavailable`
  */
@@ -99,7 +91,7 @@ class Store implements SqliteSessionStore {
   readonly #database: DatabaseSync
   readonly #statements: SessionStatements
   readonly #file: string
-  readonly #lock: FileLock | undefined
+  readonly #owner: Ownership | undefined
   readonly #begin: StatementSync
   readonly #keep: StatementSync
   readonly #undo: StatementSync
@@ -111,7 +103,7 @@ class Store implements SqliteSessionStore {
     this.#database = openDatabase(settings.file, settings)
     try {
       const database = this.#database
-      this.#lock = settings.exclusive ? this.#takeLock() : undefined
+      this.#owner = settings.exclusive ? this.#own() : undefined
       this.#statements = ownTables(`read ${this.#what}`, () => {
         createSessionTables(database)
         return prepareSessions(database)
@@ -121,7 +113,7 @@ class Store implements SqliteSessionStore {
       this.#undo = database.prepare('ROLLBACK TO guru_job')
     } catch (error) {
       this.#database.close()
-      this.#lock?.release()
+      this.#owner?.release()
       throw error
     }
   }
@@ -177,14 +169,13 @@ class Store implements SqliteSessionStore {
     } catch {
       // What was recorded is on the disk: whoever closes has nothing to do about the rest.
     }
-    this.#lock?.release()
+    this.#owner?.release()
   }
 
-  #takeLock(): FileLock | undefined {
+  #own(): Ownership | undefined {
     if (this.#file === IN_MEMORY) return undefined
-    // The same by whatever path the database was named.
-    const lock = takeLock(`${realpathSync(this.#file)}-sessions.lock`)
-    if (lock) return lock
+    const owner = Ownership.take(this.#database, 'sessions', this.#what)
+    if (owner) return owner
     throw new StorageError(
       `${this.#what} belong to another server, here or in another process: close that one first, or give this one a file of its own`,
       { reason: 'locked' },
@@ -218,9 +209,10 @@ class Store implements SqliteSessionStore {
     this.#working = true
     const what = `write ${this.#what}`
     try {
-      const told = transaction(this.#database, what, () =>
-        jobs.length === 1 ? [this.#alone(jobs[0] as Job)] : jobs.map((job) => this.#among(job, what)),
-      )
+      const told = transaction(this.#database, what, () => {
+        this.#owner?.check()
+        return jobs.length === 1 ? [this.#alone(jobs[0] as Job)] : jobs.map((job) => this.#among(job, what))
+      })
       for (const tell of told) tell()
     } catch (error) {
       for (const { reject } of jobs) reject(error)
