@@ -106,8 +106,7 @@ describe('what one backend holds for all', () => {
     await start({ maxTotalBufferedBytes: 2 * MIB, maxBodyBytes: MIB })
     const post = (length: number) =>
       `POST /v1/settings HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: ${length}\r\n\r\n{`
-    const slow = []
-    for (let n = 0; n < 3; n += 1) slow.push(await rawSocket(backend.port, post(MIB)))
+    const slow = await Promise.all([1, 2, 3].map(() => rawSocket(backend.port, post(MIB))))
     for (const { socket } of slow) sockets.push(socket)
     await until(() => slow.some(({ text }) => text().startsWith('HTTP/1.1 503')), 'one is refused')
     const { statusCode } = await ask(`${backend.url}/v1/settings`, { method: 'POST', body: '{"a":1}' })
