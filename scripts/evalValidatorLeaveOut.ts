@@ -90,6 +90,7 @@ export function leaveOut(directory: string, chosen: string, files: readonly stri
   if (chosen !== 'each' && !sources.includes(chosen)) {
     throw new RangeError(`--leave-out: expected each or one of ${sources.join(', ')}; got ${chosen}`)
   }
+  let worst = { source: '', share: Infinity }
   for (const source of chosen === 'each' ? sources : [chosen]) {
     const left = material.attacks.filter((sample) => sample.source === source && sample.tier !== 'extended')
     const likenesses = new Set(left.map(({ likeness }) => likeness))
@@ -108,12 +109,15 @@ export function leaveOut(directory: string, chosen: string, files: readonly stri
       const of = left.filter((sample) => sample.tier === tier)
       if (of.length === 0) continue
       const alone = percent(of.filter(learned).length, of.length)
-      const both = percent(of.filter((sample) => sample.grammar || learned(sample)).length, of.length)
+      const found = of.filter((sample) => sample.grammar || learned(sample)).length
+      if (tier === 'core' && found / of.length < worst.share) worst = { source, share: found / of.length }
+      const both = percent(found, of.length)
       console.log(`  ${tier}: learned alone ${alone}, with the grammar ${both}`)
     }
     if (texts.length > 0)
       console.log(`  its ordinary texts: false alarms ${percent(texts.filter(learned).length, texts.length)}`)
   }
+  console.log(`worst source, core: ${worst.source} ${(100 * worst.share).toFixed(2)} %`)
   const scripts = load(directory, 'xss').filter(({ tier }) => tier !== 'extended')
   for (const source of [...new Set(scripts.map(sourceOf))].sort()) {
     if (chosen !== 'each' && chosen !== source) continue
@@ -147,5 +151,5 @@ ${lines.join('\n')}
 export const SQL_THRESHOLD = ${THRESHOLD}
 `,
   )
-  console.log(`${Object.keys(table).length} weights, threshold ${THRESHOLD}`)
+  console.log(`${Object.keys(table).length} different weights, threshold ${THRESHOLD}; now: npm run format`)
 }

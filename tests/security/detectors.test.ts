@@ -32,6 +32,32 @@ describe('SQL injections of every shape out of every literal', () => {
   })
 })
 
+describe('SQL injections in notations of single databases', () => {
+  it.each([
+    `' or data @> '{"a":1}'-- `,
+    `1' or '{"b":2}'::jsonb <@ '{"b":2,"c":3}'::jsonb -- `,
+    `1 and '{"a":1}'::jsonb @> '{}'::jsonb`,
+    `1 union select first 1 name from rdb$relations`,
+    `' union select skip 1 first 1 tabname from systables--`,
+    `'-'`,
+    `"^"`,
+    `'&'`,
+    `1;show tables`,
+    `'; lock tables members write;-- `,
+    `x';start transaction;-- `,
+    `1); flush privileges#`,
+    `5;explain select 1`,
+    `';prepare s from 0x61;`,
+    `1' and st_latfromgeohash(version())='a`,
+    `7) or polygon((select * from (select * from (select user())a)b))-- `,
+    `'&&xmlexists('/a' passing '<a/>')&&'`,
+    `1 or 1.e(ascii(substring(version(),1,1)))=56`,
+    `x" or {x(1)}={x(1)} or "`,
+  ])('are found: %s', (text) => {
+    expect(detectSqlInjection(text)).not.toBeNull()
+  })
+})
+
 describe('script injections of every kind', () => {
   const attacks = xssAttacks()
 
@@ -103,6 +129,16 @@ describe('ordinary text is no attack', () => {
     "don' or won' -- which one = right?",
     "My list: '=', '<>' and 'like' are operators",
     'Press * or # -- then wait; thanks',
+    '"select"',
+    'Quoted words: "union", \'table\' and "where" (in SQL)',
+    '["select", "group"]',
+    'all friends union',
+    'old "vinyl" -jazz -union',
+    '};\nexport declare const text = "it is"',
+    '};\nexport create table of contents',
+    'What do * and & and ^ do between quotes?',
+    'sort by name; show me the tables',
+    'Apples; lock the table, please',
   ])('SQL: %s', (text) => {
     expect(detectSqlInjection(text)).toBeNull()
   })

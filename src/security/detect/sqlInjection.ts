@@ -15,8 +15,14 @@ const KEYWORDS =
   /\b(?:and|or|xor|not|is|in|like|between|null|true|false|binary|case|when|then|else|end|for|update|order|group|by|having|limit|as|where|from|select|collate|div|mod)\b/gi
 const WORDS = /[a-z]{2}\W+\w*[a-z]{2}/i
 
+/** A word of the language in quotation marks, at the start or in brackets: somebody names it. */
+const NAMED_WORD =
+  /^(?:select|union|table|where|from|order|group|having|limit|drop|insert|update|delete|create|alter|exec|execute|declare|set|call|join|begin|end|if|case|into|values)(["'])(?:[\s.,?!:;)\]]|$)/i
+
 /** Whether a quotation stands here: a quote after a blank, and its fellow before a blank, a mark or the end. */
 function isQuotation(text: string, at: number): boolean {
+  const named = NAMED_WORD.exec(text.slice(at + 1, at + 12))
+  if (named && named[1] === text[at] && (at === 0 || /[\s([]/.test(text[at - 1] as string))) return true
   if (!/\s\S\S/.test(text.slice(at - 1, at + 2))) return false
   const close = text.indexOf(text[at] as string, at + 2)
   if (/^(?:x?or|and|\|\||&&)$/i.test(text.slice(at + 1, Math.min(close, at + 6)))) return false

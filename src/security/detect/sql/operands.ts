@@ -37,6 +37,15 @@ export function readVariable(cursor: SqlCursor): Step {
 export function readWord(cursor: SqlCursor): Step {
   const { text } = cursor.token
   cursor.worded = true
+  // No statement begins with such a word: it is some program's, or the next sentence.
+  if (
+    cursor.previous.kind === ';' &&
+    cursor.strict &&
+    !cursor.isCall() &&
+    /^(?:word|statement)$/.test(cursor.peek().kind)
+  ) {
+    return null
+  }
   if (cursor.operand) {
     if (CONSTANT.test(text)) cursor.constant = true
     if (cursor.operators && cursor.valueBefore && cursor.left && SYSTEM.test(text)) {

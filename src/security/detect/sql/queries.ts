@@ -3,6 +3,7 @@
 import type { Hit } from '../finding.ts'
 import type { SqlCursor, Step } from './cursor.ts'
 import {
+  AFTER_SEMICOLON,
   COLUMNS,
   LOOSE_STATEMENT,
   STATEMENT,
@@ -22,8 +23,10 @@ export function readUnion(cursor: SqlCursor): Hit | null {
   ) {
     return cursor.hit('union select')
   }
+  // The rest of the query may go on where the text ends; but a sentence may end so too.
+  if (cursor.operand || !(cursor.left || cursor.first.kind === 'variable')) return null
   const cut = ahead === '#'
-  if ((cut || ahead === '$') && (count > 2 || (count > 1 && cut)) && cursor.first.kind !== 'word') {
+  if ((cut || ahead === '$') && (count > 2 || (count > 1 && cut))) {
     return cursor.hit('union')
   }
   return null
@@ -59,7 +62,9 @@ function isQuery(cursor: SqlCursor, doubtful: boolean): boolean {
 export function readSemicolon(cursor: SqlCursor): Step {
   cursor.afterSemicolon = true
   cursor.operand = true
-  return undefined
+  return cursor.statementDue && AFTER_SEMICOLON.test(cursor.ahead(cursor.token.end, 5))
+    ? cursor.hit('stacked statement')
+    : undefined
 }
 
 export function readStatement(cursor: SqlCursor): Step {

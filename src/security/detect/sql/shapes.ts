@@ -19,10 +19,10 @@ export const CONSTANT = /^(?:null|true|false|default|unknown|current_\w+|utc_\w+
 
 /** The first column of a query. */
 export const COLUMNS =
-  /^(?:(?:all|distinct\w*|top \(? ?0 ?\)?|sql_\w+|straight_join|not|binary|exists|[-+!~(]) )*(?:['0@*.]|\W 0|select |case |if |replace |left |[^\s'"]+(?: as)?(?: [\w']+)? (?:[-,()=<>|+*/;#&%^]|from |where |limit |into |group |order |having |union |collate )|[^\s'"]+ \.|(?:null|true|false|default|user|current_\w+|sysdate) |[\w.]+ \$|[^\s'"]+ ')/
+  /^(?:(?:all|distinct\w*|(?:top|first|skip|limit) \(? ?0 ?\)?|sql_\w+|straight_join|not|binary|exists|[-+!~(]) )*(?:['0@*.]|\W 0|select |case |if |replace |left |[^\s'"]+(?: as)?(?: [\w']+)? (?:[-,()=<>|+*/;#&%^]|from |where |limit |into |group |order |having |union |collate )|[^\s'"]+ \.|(?:null|true|false|default|user|current_\w+|sysdate) |[\w.]+ \$|[^\s'"]+ ')/
 /** The same where a sentence may be meant: a list of words is no proof. */
 export const SURE_COLUMNS =
-  /^(?:(?:all|distinct\w*|top \(? ?0 ?\)?|sql_\w+|not|[-+!~(]) )*(?:[@*] |0 (?:[-+*/,$#);]|from |union )|case when |[^\s'"]+ (?:\(|as \S+ from |from \S+ (?:[$#;,]|where |limit )))/
+  /^(?:(?:all|distinct\w*|(?:top|first|skip|limit) \(? ?0 ?\)?|sql_\w+|not|[-+!~(]) )*(?:[@*] |0 (?:[-+*/,$#);]|from |union )|case when |[^\s'"]+ (?:\(|as \S+ from |from \S+ (?:[$#;,]|where |limit )))/
 const OBJECT =
   '(?:table|database|user|view|index|procedure|proc|function|login|role|schema|trigger|sequence|column|tablespace|server|assembly|type|temporary|temp|or|unique|if|external|member|aggregate)'
 /** Statements that nobody has in mind after a value; the first word is the statement's. */
@@ -38,3 +38,6 @@ export const LOOSE_STATEMENT =
   /^(?:drop \S+ (?:#|; \$)|goto \w|(?:rollback|commit|vacuum|reconfigure) [$#;]|pragma \S+ (?:[($#;]|=))/
 /** Those which cannot be meant otherwise and need no semicolon before them. */
 export const SURE_STATEMENT = /^(?:waitfor (?:delay|time) '|exec(?:ute)? (?:\w*\.\.|xp_|@)|declare @)/
+/** Those which begin with a word that is none of the language elsewhere: meant only right behind a semicolon that is due. */
+export const AFTER_SEMICOLON =
+  /^(?:show (?:tables|databases|schemas|grants|variables|columns|processlist|status|full|create) |lock tables? |(?:start|begin) transaction |(?:describe|desc|explain) \w+ [$#;(]|explain (?:analyze )?select |prepare \w+ (?:from|as) |flush (?:tables|privileges|logs|hosts) |install (?:plugin|soname|extension) |(?:optimize|repair|analyze|check|checksum) table |(?:analyze|checkpoint|reindex|savepoint|detach|vacuum) (?:\w+ )?[$#;]|comment on \w+ |notify \w+ |cluster |discard all |xp_\w+ |sp_\w+ |dbms_\w+|utl_\w+|sys\.)/

@@ -70,7 +70,7 @@ const REST_OF_NAME = /\s*\.{1,2}\s*(?:[a-z_*\u00a1-\uffff][\w$\u00a1-\uffff]*|(?
 /** A dot behind a word of the language makes it a name, unless a number begins there. */
 const QUALIFIES = /^\.\D/
 const VARIABLE = /@@?(?:[\w$.]+|(?=[`'"])|:?(?==))?|:[a-z]\w*|\$\d+|\?|\\n(?!\w)/iy
-const COMPARE = /<=>|<>|!=|<=|>=|==|!<|!>|\^=|~\*|!~\*?|=|<|>/y
+const COMPARE = /@>|<@|@\?|#>>?|<=>|<>|!=|<=|>=|==|!<|!>|\^=|~\*|!~\*?|=|<|>/y
 const OPERATOR = /\|\||&&|<<|>>|:=|::|->>?|[-+*/%&|^]/y
 const DOLLAR = /\$(?:[a-z_]\w*)?\$/iy
 const STRING_PREFIX = /(?:n|x|b|e|u&|q|_[a-z]\w*)?$/i
@@ -135,7 +135,7 @@ export class SqlTokenizer {
     if ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a ? true : code === 0x5f || code > 0xa0)
       return this.#word(at)
     let end = -1
-    if ('$@:?\\'.includes(char)) {
+    if ('$@:?\\'.includes(char) && !(char === '@' && (text[at + 1] === '>' || text[at + 1] === '?'))) {
       end = match(DOLLAR, text, at)
       if (end > 0) {
         const tag = text.slice(at, end)

@@ -124,6 +124,18 @@ function cutsOff(trailing: string): boolean {
   return trailing.length < 8 ? !/^[a-z]{4}/i.test(trailing) : trailing.length < 17 && /^\W/.test(trailing)
 }
 
+/** `'-'`, `'^'`: two empty strings and an operator make 0, which equals every text that is no number. */
+const emptySides: Judge = ({ cursor, end, quote }) =>
+  end === 'open' &&
+  quote &&
+  cursor.count === 2 &&
+  cursor.previous.kind === 'operator' &&
+  cursor.text.length <= 4 &&
+  cursor.text.endsWith(cursor.text[0] as string) &&
+  cursor.previous.text !== '+'
+    ? 'arithmetic on empty strings'
+    : ''
+
 /** The query's own quote opens an operand: the text has an expression on both sides of it. */
 const openOperand: Judge = ({ cursor, end, quote }) => {
   if (end !== 'open' || !quote || !cursor.operand) return ''
@@ -148,4 +160,4 @@ const conditional: Judge = ({ cursor, quote, complete }) =>
 const call: Judge = ({ cursor }) =>
   cursor.out && cursor.called && cursor.probed && cursor.operators > 0 ? 'function call' : ''
 
-const JUDGES: readonly Judge[] = [ordering, condition, comment, openOperand, conditional, call]
+const JUDGES: readonly Judge[] = [ordering, condition, comment, emptySides, openOperand, conditional, call]
