@@ -9,6 +9,7 @@ import { refusal } from './access.ts'
 import type { Authenticator } from './authenticator.ts'
 import { CLOSE_TIMEOUT, carrierOptions, MAX_FRAGMENTS, offersSession } from './carrier.ts'
 import { ConnectionSlots, fullRefusal } from './connectionSlots.ts'
+import { FairReads } from './FairReads.ts'
 import type { Faults } from './faults.ts'
 import type { HttpRefusals } from './HttpRefusals.ts'
 import { pathOf } from './httpRoutes.ts'
@@ -34,6 +35,7 @@ export class UserSockets {
   readonly #faults: Faults
   readonly #refusals: HttpRefusals
   readonly #budget: MemoryBudget
+  readonly #reads = new FairReads()
   /** Of plain WebSockets, and of those that carry sessions. */
   readonly #server: WebSocketServer
   readonly #carrier: WebSocketServer
@@ -111,6 +113,8 @@ export class UserSockets {
       this.#server.handleUpgrade(request, socket, head, (webSocket) => {
         const user = new UserSocket(webSocket, request.socket, principal, this.#options, this.#budget)
         this.#users.add(user)
+        const source = { tcp: request.socket, isHeld: () => webSocket.isPaused }
+        this.#reads.add(source, request.socket.remoteAddress ?? '')
         webSocket.on('close', () => this.#users.delete(user))
         this.#keepHeartbeat()
       })
@@ -169,6 +173,8 @@ export class UserSockets {
       maxFrame,
       maxBytes: Math.max(maxFrame, windowDefaults.maxBytes),
       maxQueueBytes: options.maxQueuedBytes,
+      maxTotalBufferedBytes: options.maxTotalBufferedBytes,
+      controlsPerSecond: options.messagesPerSecond,
       maxConnections,
       maxConnectionsPerAddress,
       // They outlive their connections.

@@ -1,11 +1,15 @@
 // What strangers can make a backend hold, and who pays for it.
 
+import { createServer } from 'node:http'
 import { request as ask } from 'undici'
 import { afterEach, describe, expect, it } from 'vitest'
 import { RawClient, rawSocket, upgradeHead } from '../../tests/support/backendClients.ts'
+import { FrameClient } from '../../tests/support/frameClient.ts'
 import { until } from '../../tests/support/misbehavingServer.ts'
 import { type Backend, createBackend } from './createBackend.ts'
 import type { BackendOptions } from './options.ts'
+import type { Session } from './Session.ts'
+import { SessionServer } from './SessionServer.ts'
 
 let backend: Backend
 const lines: string[] = []
@@ -131,5 +135,78 @@ describe('what one backend holds for all', () => {
     }
     flood()
     await until(() => backend.getStats().connections === 0, 'it is closed', 60_000)
+  })
+})
+
+describe('what one session server keeps for all clients', () => {
+  it.each([true, false])(
+    'the queue of an attacker who is away: %s gives way to a message for a stranger',
+    async (away) => {
+      await start()
+      const http = createServer()
+      const sessions = new SessionServer({ maxTotalQueueBytes: 10_000, maxFrame: 8000 })
+      const found: Session[] = []
+      sessions.onSession((session) => found.push(session)).attach(http)
+      await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+      const { port } = http.address() as { port: number }
+      try {
+        const greedy = new FrameClient(port)
+        await greedy.open()
+        const stranger = new FrameClient(port, { localAddress: '127.0.0.2' })
+        await stranger.open()
+        const [attacker, other] = found as [Session, Session]
+        if (away) {
+          greedy.socket.terminate()
+          await until(() => !attacker.connected, 'he is away')
+        }
+        attacker.send('x'.repeat(4000))
+        attacker.send('x'.repeat(4000))
+        other.send('y'.repeat(6000))
+        await until(() => stranger.messages.length === 1, 'the stranger has his')
+        expect([attacker.over, other.over]).toEqual([true, false])
+        // Whoever holds most himself is the one whose message finds no room.
+        const refused = other.send('z'.repeat(6000))
+        await expect(refused.stored).rejects.toMatchObject({ code: 'DROPPED' })
+        expect(other.over).toBe(false)
+        for (const { socket } of [greedy, stranger]) socket.terminate()
+      } finally {
+        await sessions.close({ graceMs: 0 })
+        http.closeAllConnections()
+        http.close()
+      }
+    },
+  )
+
+  it.each([
+    ['pings', (client: FrameClient) => client.socket.ping()],
+    ['pongs', (client: FrameClient) => client.socket.pong()],
+    ['pings of the session', (client: FrameClient) => client.say('{"t":"ping","at":1}')],
+    ['flushes', (client: FrameClient) => client.say('{"t":"flush","stream":7}')],
+  ])('who sends %s without end is cut, and its session stays', async (_what, send) => {
+    await start()
+    const http = createServer()
+    const sessions = new SessionServer({ controlsPerSecond: 50 })
+    const found: Session[] = []
+    sessions.onSession((session) => found.push(session)).attach(http)
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+    try {
+      const client = new FrameClient((http.address() as { port: number }).port)
+      const opened = await client.open()
+      for (let n = 0; n < 60; n += 1) send(client)
+      client.say('1:x')
+      await client.acked(1)
+      while (client.closed === undefined) {
+        for (let n = 0; n < 1000; n += 1) send(client)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      expect(found[0]?.over).toBe(false)
+      const again = new FrameClient((http.address() as { port: number }).port)
+      expect(await again.resume(opened, 1, 0)).toMatchObject({ rx: 1 })
+      again.socket.terminate()
+    } finally {
+      await sessions.close({ graceMs: 0 })
+      http.closeAllConnections()
+      http.close()
+    }
   })
 })

@@ -9,6 +9,7 @@ import type { SessionWrite, Transact, Write } from '../session/store.ts'
 import type { Sleeper } from './Alarms.ts'
 import { isThenable } from './guard.ts'
 import { LiveReceipts } from './LiveReceipts.ts'
+import { ownerOf } from './MemoryBudget.ts'
 import { MessageContext } from './messageContext.ts'
 import { Posts } from './Posts.ts'
 import { decodeMessage, encodeMessage } from './payload.ts'
@@ -66,7 +67,7 @@ export interface HostServer {
   /** The payload bytes kept for a client have changed by so many. */
   keep(bytes: number): void
   /** Whether so many more may be kept. */
-  mayKeep(bytes: number): boolean
+  mayKeep(bytes: number, host: SessionHost): boolean
   /** Calls the listeners of a session, after the step. */
   notify<Name extends keyof SessionEvents & string>(
     session: Session,
@@ -188,6 +189,16 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     return this.#engine.state.principal
   }
 
+  /** Whom it belongs to, where what is kept is shared out. */
+  get owner(): string {
+    return ownerOf(this.principal === '' ? undefined : this.principal, this.address)
+  }
+
+  /** Whether no connection carries it. */
+  get away(): boolean {
+    return this.#engine.state.phase === 'detached'
+  }
+
   get queuedMessages(): number {
     return this.over ? 0 : this.#engine.peer.waiting + this.#engine.peer.unacknowledged
   }
@@ -209,7 +220,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     // Its end has been told: who listens for drops and sends them again would do so for ever.
     if (this.over) return this.#refuse('the session is over')
     const bytes = payloadBytes(payload)
-    if (!server.mayKeep(bytes)) {
+    if (!server.mayKeep(bytes, this)) {
       const what = 'the server keeps as much as it may (maxTotalQueueBytes)'
       if (server.overflow === 'reject') throw new CommsError(`send: ${what}`, { code: 'QUEUE_FULL' })
       const receipt = this.#refuse(what)
@@ -275,7 +286,7 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     this.#posts ??= new Posts((to, fate) => this.#server.tellFate(to, fate))
     this.#posts.add(seq, from)
     const bytes = payloadBytes(payload)
-    const result = this.#server.mayKeep(bytes)
+    const result = this.#server.mayKeep(bytes, this)
       ? peer.send(stream, payload, bytes, this.#server.now(), { priority, expiresAt })
       : 'rejected'
     if (result !== 'taken' && result !== 'dropped') {

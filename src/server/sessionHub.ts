@@ -17,9 +17,13 @@ import { isSid } from '../session/sid.ts'
 import type { StoredSession, Transact } from '../session/store.ts'
 import { AddressQuota } from './AddressQuota.ts'
 import { Alarms, type Sleeper } from './Alarms.ts'
+import { ConnectionWatch } from './ConnectionWatch.ts'
 import { Handovers } from './Handovers.ts'
+import { ownerOf } from './MemoryBudget.ts'
 import { principalOf } from './principalOf.ts'
+import { whoGivesWay } from './queueShares.ts'
 import { Rest } from './Rest.ts'
+import { RefusalLog } from './refusals.ts'
 import type { Session, SessionEvents } from './Session.ts'
 import { SessionSocket, type SocketOwner } from './SessionSocket.ts'
 import { type HostServer, type SessionCounts, SessionHost } from './sessionHost.ts'
@@ -88,12 +92,14 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
   }
   readonly #rounds: WriteRounds
   readonly #tellings = new Tellings()
+  readonly #watch: ConnectionWatch
   readonly #rest = new Rest()
   #conns = 0
 
   constructor(options: ResolvedSessionServerOptions, listener: HubListener) {
     this.#options = options
     this.#listener = listener
+    this.#watch = new ConnectionWatch(options, new RefusalLog(options.logger, options.clock))
     this.#alarms = new Alarms(options.clock)
     this.#rounds = new WriteRounds(this.#alarms)
     this.#handovers = new Handovers(options.clock, options.handoverTimeout)
@@ -156,9 +162,12 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
   arrived(socket: WebSocket, tcp: Duplex, request: IncomingMessage): void {
     this.#conns += 1
     const conn = this.#conns
-    const { maxBytes } = this.#options
+    const { maxBytes, addressOf } = this.#options
     const maxBufferedBytes = BUFFERED_WINDOWS * maxBytes + BUFFERED_BYTES
-    this.#sockets.set(conn, new SessionSocket(conn, socket, tcp, maxBufferedBytes, this))
+    this.#sockets.set(
+      conn,
+      new SessionSocket(conn, socket, tcp, maxBufferedBytes, this, this.#watch, addressOf(request)),
+    )
     this.#requests.set(conn, request)
     const now = this.now()
     this.#table.arrived(conn, undefined, now)
@@ -293,10 +302,10 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
 
   /** Whether one more session may begin, by what the table does not count. */
   #mayOpen(request: IncomingMessage): boolean {
-    const { authenticate, addressOf, maxTotalQueueBytes } = this.#options
-    if (this.keptBytes >= maxTotalQueueBytes && this.keptBytes > 0) return false
-    if (authenticate) return true
+    const { authenticate, addressOf } = this.#options
     const address = addressOf(request)
+    if (!this.#makeRoom(1, ownerOf(undefined, address)) && this.keptBytes > 0) return false
+    if (authenticate) return true
     return this.#addresses.hasRoom(address) || this.#evict(address)
   }
 
@@ -394,8 +403,21 @@ export class SessionHub implements HostServer, TableHost, SocketOwner, SessionOw
     this.keptBytes += bytes
   }
 
-  mayKeep(bytes: number): boolean {
-    return this.keptBytes + bytes <= this.#options.maxTotalQueueBytes
+  mayKeep(bytes: number, host: SessionHost): boolean {
+    return this.#makeRoom(bytes, host.owner)
+  }
+
+  /** Whether so much more can be kept for this owner: whoever holds more gives way to him. */
+  #makeRoom(bytes: number, owner: string): boolean {
+    const { maxTotalQueueBytes } = this.#options
+    while (this.keptBytes > 0 && this.keptBytes + bytes > maxTotalQueueBytes) {
+      const victim = whoGivesWay(this.#hosts.values(), owner)
+      if (!victim) return false
+      const reason = `${victim.queuedBytes} bytes kept for it are given up`
+      this.#watch.tell(reason, 'maxTotalQueueBytes', victim.owner)
+      victim.lose('evicted')
+    }
+    return bytes <= maxTotalQueueBytes
   }
 
   notify<Name extends keyof SessionEvents & string>(
