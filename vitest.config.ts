@@ -11,6 +11,7 @@ const LASTING = [
   'tests/faults/{fleet,sessionDeaths,sessionFreezes,sessionPage}.test.ts',
   'tests/redis/sharedLimit.test.ts',
   'tests/replies/durableStreams.test.ts',
+  'tests/soak/soak.test.ts',
 ]
 const BROWSERS = ['tests/browser/*.test.ts', 'tests/faults/sessionPage.test.ts']
 const UNITS = ['src/**/*.test.ts', 'apps/*/src/**/*.test.ts']

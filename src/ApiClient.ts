@@ -12,6 +12,7 @@ import {
   type RequestOptions,
   type StreamOptions,
 } from './client/options.ts'
+import { StreamIterator } from './client/streamIterator.ts'
 import { Emitter } from './core/emitter.ts'
 import { ahead, lazily } from './core/lazily.ts'
 import {
@@ -36,7 +37,14 @@ export type {
   RequestInterceptor,
   ResponseInterceptor,
 } from './client/interceptors.ts'
-export type { ApiClientOptions, RequestConfig, RequestOptions, StreamOptions } from './client/options.ts'
+export type {
+  ApiClientOptions,
+  ClientRateLimiterOptions,
+  LimitedRequest,
+  RequestConfig,
+  RequestOptions,
+  StreamOptions,
+} from './client/options.ts'
 export {
   AbortError,
   ApiError,
@@ -121,7 +129,20 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   }
 
   /** A call of any method: `{ method, url, data, ...options }`. */
-  request<T = unknown>(config: RequestConfig<T>): Promise<T> {
+  request<T = unknown>(config: RequestConfig<T>): Promise<T>
+  /** The same, as the original had it. */
+  request<T = unknown>(
+    method: string,
+    url: string | URL,
+    options?: Omit<RequestConfig<T>, 'method' | 'url'>,
+  ): Promise<T>
+  request<T = unknown>(
+    given: RequestConfig<T> | string,
+    url?: string | URL,
+    options?: Omit<RequestConfig<T>, 'method' | 'url'>,
+  ): Promise<T> {
+    const config =
+      typeof given === 'string' ? ({ ...options, method: given, url } as RequestConfig<T>) : given
     return this.#run(
       String(config?.method ?? 'GET').toUpperCase(),
       config?.url,
@@ -132,7 +153,8 @@ export class ApiClient extends Emitter<ApiClientEvents> {
 
   /**
    * A response as it comes: server-sent events, or with `format: 'ndjson'` one JSON value a line. The attempt ends at the
-   * headers; `idleTimeout` then limits the silence between two events. Leaving the loop ends the request.
+   * headers; `idleTimeout` then limits the silence of the line, `eventTimeout` that between two events. Leaving the loop, and
+   * `return()` at any time, ends the request.
    * @throws what a call throws, while it is opened and while it is read
    */
   stream(
@@ -145,12 +167,16 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   ): AsyncIterableIterator<T>
   stream(url: string | URL, options: StreamOptions = {}): AsyncIterableIterator<unknown> {
     checkStreamOptions(options)
-    return this.#stream(url, options)
+    return new StreamIterator((signal) => this.#stream(url, options, signal), options.signal)
   }
 
-  async *#stream(url: string | URL, options: StreamOptions): AsyncGenerator<unknown, void, undefined> {
+  async *#stream(
+    url: string | URL,
+    options: StreamOptions,
+    signal: AbortSignal,
+  ): AsyncGenerator<unknown, void, undefined> {
     const { openStream } = await streaming()
-    yield* openStream(this.#core, url, options)
+    yield* openStream(this.#core, url, options, signal)
   }
 
   /**

@@ -214,7 +214,7 @@ describe('ask', () => {
   it('refuses an id that waits for its answer already', async () => {
     const endpoint = await makeOpen()
     endpoint.ask('one', { id: 'q' })
-    expect(() => endpoint.ask('two', { id: 'q' })).toThrow(/"q" is waiting/)
+    expect(() => endpoint.ask('two', { id: 'q' })).toThrow(/"q" is being waited for/)
   })
 })
 

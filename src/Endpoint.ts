@@ -6,7 +6,6 @@ import type { ValidateOptions } from './client/guardCalls.ts'
 import { validateRule } from './client/options.ts'
 import { type QuestionLine, Questions } from './connection/Questions.ts'
 import type { Reply } from './connection/Reply.ts'
-import type { Receipt } from './connection/receipt.ts'
 import type { Clock } from './core/clock.ts'
 import { CommsError } from './core/errors.ts'
 import { checkOption, checkOptions, flag, interval, plainObject, text, withDefaults } from './core/options.ts'
@@ -21,6 +20,7 @@ import {
 import { assertSecureUrl } from './http/secureUrl.ts'
 import { ValidationError } from './security/ValidationError.ts'
 import { readImage } from './security/validate/imageReading.ts'
+import type { Receipt } from './session/receipts.ts'
 
 export type { AssistantMessage } from './connection/Questions.ts'
 export type { Reply, ReplyFailure } from './connection/Reply.ts'
@@ -80,6 +80,15 @@ export interface UserMessage {
   image?: string
 }
 
+export interface ResumeOptions {
+  /** Where to go on from, as `reply.offset` told it. @default the beginning */
+  offset?: string | undefined
+  /** Milliseconds of silence after which it fails with a TimeoutError; only time with an open line counts. @default 120000 */
+  timeout?: number | undefined
+  /** Aborting stops the reply. */
+  signal?: AbortSignal | undefined
+}
+
 export interface AskOptions {
   /** The id of the question. @default random */
   id?: string | undefined
@@ -97,6 +106,10 @@ export const MAX_TEXT_LENGTH = 100_000
 /** The largest image of a message, in bytes after decoding. */
 const MAX_IMAGE_BYTES = 10_485_760
 
+/** The longest silence within a reply, in milliseconds. */
+const REPLY_TIMEOUT_MS = 120_000
+
+const signalRule = { expected: 'an AbortSignal', accepts: (value: unknown) => value instanceof AbortSignal }
 const provider = 'a string or a function'
 const optionRules = {
   WS_URL: provider,
@@ -199,19 +212,23 @@ export class Endpoint {
 
   /** Asks, and gives the answer piece by piece (`for await`) or whole (`await reply.text()`). */
   ask(content: string, options: AskOptions = {}): Reply {
-    checkOptions('ask', options, {
-      id: text,
-      image: text,
-      timeout: interval,
-      signal: { expected: 'an AbortSignal', accepts: (value) => value instanceof AbortSignal },
-    })
-    const { id = randomId(), timeout = 120_000, signal, image } = options
-    if (this.#questions.has(id)) {
-      throw new CommsError(`ask: a question with the id "${id}" is waiting for its answer already`, {
-        code: 'BAD_REQUEST',
-      })
-    }
+    checkOptions('ask', options, { id: text, image: text, timeout: interval, signal: signalRule })
+    const { id = randomId(), timeout = REPLY_TIMEOUT_MS, signal, image } = options
+    this.#refuseTwice('ask', id)
     return this.#questions.ask(id, () => this.#send(content, id, image), timeout, signal)
+  }
+
+  /**
+   * Goes on with an answer that the backend keeps: after a reload, on another device, however it was asked for.
+   * @param id of the reply
+   * @throws CommsError `BAD_REQUEST` when it is waited for already
+   */
+  resume(id: string, options: ResumeOptions = {}): Reply {
+    checkOption('resume', 'id', id, text)
+    checkOptions('resume', options, { offset: text, timeout: interval, signal: signalRule })
+    const { offset, timeout = REPLY_TIMEOUT_MS, signal } = options
+    this.#refuseTwice('resume', id)
+    return this.#questions.resume(id, offset, timeout, signal)
   }
 
   /** Sends live audio; false when the line is down or too slow for it and it was left out. */
@@ -259,6 +276,12 @@ export class Endpoint {
 
   [Symbol.dispose](): void {
     this.dispose()
+  }
+
+  #refuseTwice(method: string, id: string): void {
+    if (!this.#questions.has(id)) return
+    const message = `${method}: the answer to "${id}" is being waited for already`
+    throw new CommsError(message, { code: 'BAD_REQUEST' })
   }
 
   #send(content: string, id: string, image?: string): Receipt {

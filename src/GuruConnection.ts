@@ -16,12 +16,12 @@ import {
   sendRules,
   streamRule,
 } from './connection/options.ts'
-import type { Receipt } from './connection/receipt.ts'
 import { type RequestId, type RequestOptions, resolveRequestOptions } from './connection/requests.ts'
 import type { Status } from './connection/status.ts'
 import { Emitter } from './core/emitter.ts'
 import { CommsError } from './core/errors.ts'
 import { callable, checkOption, checkOptions } from './core/options.ts'
+import type { Receipt } from './session/receipts.ts'
 import { platform } from './transport/platform.ts'
 
 export type { ConnectionEvents, LostSession, ReportedError } from './connection/events.ts'
@@ -34,10 +34,10 @@ export type {
   WebSocketLike,
 } from './connection/options.ts'
 export type { ProtocolMemory, Spoken } from './connection/protocolMemory.ts'
-export type { Receipt } from './connection/receipt.ts'
 export type { CloseInfo } from './connection/reconnect.ts'
 export type { RequestId, RequestOptions } from './connection/requests.ts'
 export type { DeriveStatus, Status, StatusEvent } from './connection/status.ts'
+export type { Receipt } from './session/receipts.ts'
 
 const OWNER = 'GuruConnection'
 
@@ -143,7 +143,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
    */
   connect(): void {
     if (this.connectionState === 'disposed') throw disposed('connect')
-    this.#messenger.line.step({ type: 'connect' })
+    this.#messenger.connect()
   }
 
   /**
@@ -259,7 +259,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
   close(code = 1000, reason = ''): void {
     checkOption(`${OWNER}.close`, 'code', code, closeCodeRule)
     checkOption(`${OWNER}.close`, 'reason', reason, closeReasonRule)
-    this.#messenger.line.step({ type: 'close', code, reason })
+    this.#messenger.close(code, reason)
   }
 
   /** Ends everything at once and for good: no socket, timer or listener is left. A second call does nothing. */

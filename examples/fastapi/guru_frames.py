@@ -66,12 +66,16 @@ def _finite(value: Any) -> bool:
     return _count(value) or (type(value) in (int, float) and math.isfinite(value))
 
 
+def _amount(value: Any) -> bool:
+    return _finite(value) and value >= 0
+
+
 def _stream(value: Any) -> bool:
     return _count(value) and value <= 255
 
 
 CONTROLS: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "open": {"ttl?": _count, "auth?": _text},
+    "open": {"ttl?": _amount, "auth?": _text},
     "resume": {"sid": _text, "key": _text, "epoch": _count, "rx": _count, "auth?": _text},
     "ack": {"rx": _count},
     "ping": {"at": _finite},

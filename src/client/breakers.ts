@@ -55,11 +55,12 @@ export class Breakers {
     for (const [name, machine] of this.#machines ?? []) if (name === (origin ?? name)) machine.reset()
   }
 
-  /** The memory of every breaker that is not simply closed, by origin. */
+  /** The memory of every breaker that has any, by origin. */
   snapshot(): Record<string, BreakerSnapshot> {
     const snapshots: Record<string, BreakerSnapshot> = Object.create(null)
     for (const [origin, machine] of this.#machines ?? []) {
-      if (machine.state !== 'CLOSED') snapshots[origin] = machine.snapshot(this.#clock.now())
+      const snapshot = machine.snapshot(this.#clock.now())
+      if (snapshot.state !== 'CLOSED' || snapshot.counts) snapshots[origin] = snapshot
     }
     return snapshots
   }

@@ -125,10 +125,11 @@ describe('an attempt that is answered', () => {
     expect(result.value).toEqual({ id: 7 })
     expect(clock.pending).toBe(0)
     expect(told).toEqual([
-      ['attempt', { method: 'POST', url: 'https://h/api/things?q=x+y', attempt: 1 }],
+      ['attempt', { callId: 1, method: 'POST', url: 'https://h/api/things?q=x+y', attempt: 1 }],
       [
         'response',
         {
+          callId: 1,
           method: 'POST',
           url: 'https://h/api/things?q=x+y',
           status: 200,
@@ -195,6 +196,7 @@ describe('an attempt that fails', () => {
       message: 'HTTP 500: GET https://h/api/x?token=***',
     })
     expect(names()).toEqual(['attempt', 'retry', 'attempt', 'retry', 'attempt', 'failure'])
+    expect(new Set(told.map(([, event]) => event.callId))).toEqual(new Set([1]))
     expect(told[1]?.[1]).toMatchObject({
       attempt: 1,
       delay: 500,
@@ -463,6 +465,7 @@ describe('the rate limiter', () => {
     expect(refused.error?.message).toContain('Rate limit exceeded')
     expect(sent).toHaveLength(2)
     expect(told.find(([name]) => name === 'limited')?.[1]).toEqual({
+      callId: 2,
       method: 'GET',
       url: 'https://h/api/x?page=2',
       endpoint: 'GET /api/x',

@@ -27,6 +27,7 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
   /** 1, or 2 for one that is a hedge: then another has been counted and paid for. */
   readonly attempt: number
   readonly deadlineAt: number
+  readonly #id: number
   readonly core: ClientCore
   readonly prepared: PreparedRequest
   readonly options: CallOptions
@@ -47,6 +48,8 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
     super()
     const { clock } = core.settings
     this.core = core
+    core.lastCallId += 1
+    this.#id = core.lastCallId
     this.prepared = prepared
     this.options = options
     this.#wanted = wanted
@@ -177,10 +180,10 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
   tell<K extends Exclude<keyof ApiClientEvents, 'breaker' | 'learned'>>(
     level: 'debug' | 'warn',
     event: K,
-    fields: Omit<ApiClientEvents[K][0], 'method' | 'url'>,
+    fields: Omit<ApiClientEvents[K][0], 'callId' | 'method' | 'url'>,
   ): void {
     if (!this.core.hears(event)) return
-    this.core.tell(level, event, { ...this.about, ...fields } as ApiClientEvents[K][0])
+    this.core.tell(level, event, { callId: this.#id, ...this.about, ...fields } as ApiClientEvents[K][0])
   }
 
   /** What events and errors go by: the method as it was asked, the URL as redirects have made it. */

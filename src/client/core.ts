@@ -4,7 +4,7 @@ import { createHttpTransport } from '#http-transport'
 import type { Emitter } from '../core/emitter.ts'
 import { CommsError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
-import { checkOptions, withDefaults } from '../core/options.ts'
+import { checkOption, checkOptions, withDefaults } from '../core/options.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
 import { backoffDelay } from '../policies/backoff.ts'
 import type { Inner } from '../policies/layer.ts'
@@ -70,6 +70,8 @@ export class ClientCore {
   /** Lists are replaced, never changed: a call that walks one is not disturbed. */
   readonly interceptors: InterceptorLists = { request: none, response: none, error: none }
   disposed = false
+  /** Calls are numbered, so that events tell which is theirs. */
+  lastCallId = 0
   readonly #events: Emitter<ApiClientEvents>
   #queue: TokenQueue | undefined
   #requests: Requests
@@ -235,7 +237,10 @@ export class ClientCore {
 }
 
 function makeLimiter({ rateLimiter, clock, rateLimiterOptions }: ClientSettings): RateLimiter {
-  return new RateLimiter({ enabled: rateLimiter, clock, ...rateLimiterOptions })
+  const { scope, ...options } = rateLimiterOptions ?? {}
+  if (scope !== undefined)
+    checkOption('ApiClient', 'rateLimiterOptions.scope', scope, '"endpoint" or "origin" or a function')
+  return new RateLimiter({ enabled: rateLimiter, clock, ...options })
 }
 
 function makeTools(settings: ClientSettings) {

@@ -1,8 +1,16 @@
 // A response as a stream of events: reads while somebody asks for the next one, so that a slow reader slows the server
-// down; notices silence by events, not bytes (comments keep a dead assistant's line warm); asks again when it may.
+// down; asks again when it may, for as long as there is hope.
 
-import { abortedBy, NetworkError, TimeoutError } from '../core/errors.ts'
+import {
+  ApiError,
+  abortedBy,
+  CircuitBreakerError,
+  NetworkError,
+  RateLimitError,
+  TimeoutError,
+} from '../core/errors.ts'
 import { sleep } from '../core/sleep.ts'
+import { isCertificateError } from '../http/classify.ts'
 import type { StreamDecoder } from '../http/serverSentEvents.ts'
 import type { Deadline } from '../policies/timeout/Deadlines.ts'
 import type { ClientCore } from './core.ts'
@@ -19,64 +27,84 @@ export interface OpenedStream<T> {
 export interface EventStreamOptions<T> {
   /** Opens the stream, for the first time or again. */
   readonly open: () => Promise<OpenedStream<T>>
-  /** Openings after the first that may fail in a row; 0 when it is not opened again at all. */
-  readonly reopenings: number
+  /** Openings that may fail in a row before the last failure is reported; `undefined` when it is opened once only. */
+  readonly maxFailedOpenings: number | undefined
   /** Milliseconds that the server wants to pass before it is asked again. */
   readonly retryMs: () => number | undefined
-  readonly idleTimeoutMs: number
+  /** Milliseconds between two events, while one is waited for. */
+  readonly eventTimeoutMs: number
   /** When all of it must be over, on the client's clock. */
   readonly deadlineAt: number
-  readonly signal: AbortSignal | undefined
+  readonly signal: AbortSignal
 }
 
-/** Events until the server ends the stream; with reopenings, until it says so or they are used up. */
+/** Events until the server ends the stream; with reopenings, until it says so (204) or no opening succeeds any more. */
 export async function* readEventStream<T>(
   core: ClientCore,
   options: EventStreamOptions<T>,
 ): AsyncGenerator<T, void, undefined> {
-  let failures = 0
-  let lastError: unknown
+  const { maxFailedOpenings, deadlineAt, signal } = options
+  let failedOpenings = 0
+  /** Openings since the last event: one after another that brings nothing is asked for ever more slowly. */
+  let fruitless = 0
   for (;;) {
+    let failure: unknown
+    let isOpen = false
     try {
       const opened = await options.open()
+      isOpen = true
+      failedOpenings = 0
       if (!opened.body) return
       for await (const item of readItems(core, options, opened, opened.body)) {
-        failures = 0
+        fruitless = 0
         yield item
       }
-      if (options.reopenings === 0) return
+      if (maxFailedOpenings === undefined) return
     } catch (error) {
-      const broken = error instanceof NetworkError || error instanceof TimeoutError
-      if (!broken || failures >= options.reopenings) throw error
-      lastError = error
+      if (!isOpen) failedOpenings += 1
+      if (maxFailedOpenings === undefined || failedOpenings > maxFailedOpenings || !mayPass(core, error))
+        throw error
+      failure = error
     }
-    failures += 1
+    fruitless += 1
     const { clock, unref } = core.settings
-    const delayMs = Math.max(options.retryMs() ?? 0, core.backoffMs(failures))
-    if (clock.now() + delayMs >= options.deadlineAt) {
-      if (lastError === undefined) return
-      throw lastError
+    const askedMs = (failure as { retryAfter?: number } | undefined)?.retryAfter ?? 0
+    const delayMs = Math.max(options.retryMs() ?? 0, askedMs, core.backoffMs(fruitless))
+    if (clock.now() + delayMs >= deadlineAt) {
+      if (failure === undefined) return
+      throw failure
     }
-    const { signal } = options
     await sleep(clock, delayMs, signal, () => abortedBy(signal), unref)
   }
 }
 
+/** Whether the next opening may go better: nobody there, a server or a limit that asks to wait. */
+function mayPass({ settings }: ClientCore, error: unknown): boolean {
+  if (error instanceof ApiError) return settings.retryStatusCodes.includes(error.status)
+  return (
+    (error instanceof NetworkError && !isCertificateError(error)) ||
+    error instanceof TimeoutError ||
+    error instanceof CircuitBreakerError ||
+    error instanceof RateLimitError
+  )
+}
+
 async function* readItems<T>(
   core: ClientCore,
-  { idleTimeoutMs }: EventStreamOptions<T>,
+  { eventTimeoutMs }: EventStreamOptions<T>,
   { decoder, url }: OpenedStream<T>,
   body: ReadableStream<Uint8Array>,
 ): AsyncGenerator<T, void, undefined> {
   const reader = body.getReader()
-  const text = new TextDecoder()
+  // The decoder of the format drops the byte order mark: of two, the second is text.
+  const text = new TextDecoder('utf-8', { ignoreBOM: true })
   let silence: Deadline | undefined
   let failure: TimeoutError | undefined
   const fallSilent = () => {
-    failure = new TimeoutError(`timeout: ${url}: no event came for ${idleTimeoutMs} ms`, {
+    failure = new TimeoutError(`timeout: ${url}: no event came for ${eventTimeoutMs} ms`, {
       url,
       phase: 'idle',
-      timeoutMs: idleTimeoutMs,
+      timeoutMs: eventTimeoutMs,
     })
     reader.cancel(failure).catch(() => {})
   }
@@ -89,8 +117,8 @@ async function* readItems<T>(
       }
       if (done) return
       // Runs from one event to the next, while one is waited for: the reader's own time does not count.
-      if (idleTimeoutMs !== Number.POSITIVE_INFINITY)
-        silence ??= core.tools.deadlines.set(idleTimeoutMs, fallSilent)
+      if (eventTimeoutMs !== Number.POSITIVE_INFINITY)
+        silence ??= core.tools.deadlines.set(eventTimeoutMs, fallSilent)
       const chunk = await reader.read()
       if (failure) throw failure
       done = chunk.done

@@ -15,6 +15,8 @@ export interface AttemptTimings {
 }
 
 interface CallEvent {
+  /** The same in all events of one call, another for each call of this client. */
+  readonly callId: number
   readonly method: string
   readonly url: string
 }

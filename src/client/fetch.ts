@@ -112,6 +112,7 @@ function giveUp(body: unknown, reason: unknown): void {
 /** Codes of what a policy decided, or the caller may not do: these are told as they are. */
 const OURS: ReadonlySet<string> = new Set([
   'BULKHEAD_FULL',
+  'CALLBACK_FAILED',
   'CIRCUIT_OPEN',
   'DISPOSED',
   'INSECURE_URL',

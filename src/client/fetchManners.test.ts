@@ -163,6 +163,17 @@ describe.each(transports)('client.fetch on %s', (name, make) => {
     expect(bodies.slice(1)).toEqual(['made', 'made'])
   })
 
+  it('refuses a length that the body does not have', async () => {
+    const { server, client } = await serve((_request, response) => response.end(), {}, make)
+    for (const body of ['body', new Uint8Array(4), new Blob(['body'])]) {
+      for (const length of ['0', '3', '5']) {
+        const init = { method: 'POST', body, headers: { 'content-length': length } }
+        expect(await failureOf(client.fetch(server.origin, init))).toBeInstanceOf(TypeError)
+      }
+    }
+    expect(server.requests).toBe(0)
+  })
+
   it('refuses a dispatcher for one call, saying where it belongs', async () => {
     const { server, client } = await serve((_request, response) => response.end(), {}, make)
     const error = await failureOf(client.fetch(server.origin, { dispatcher: {} } as RequestInit))

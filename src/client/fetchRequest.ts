@@ -98,7 +98,7 @@ export async function readFetchRequest(
     url,
     method,
     body,
-    headers: headersOf(init.headers, body),
+    headers: headersOf(init.headers && new Headers(init.headers), body),
     redirect: init.redirect ?? 'follow',
     integrity: init.integrity ?? '',
     platformInit,
@@ -179,9 +179,14 @@ function bodyOf(init: RequestInit & { duplex?: 'half' }, method: string): unknow
   return String(body)
 }
 
-function headersOf(given: RequestInit['headers'], body: unknown): Record<string, string | null> {
+/** @throws TypeError where a length is told that the body does not have */
+function headersOf(given: Headers | undefined, body: unknown): Record<string, string | null> {
   const headers: Record<string, string | null> = Object.create(null)
-  if (given !== undefined) for (const [name, value] of new Headers(given)) headers[name] = value
+  if (given) for (const [name, value] of given) headers[name] = value
+  const told = headers['content-length']
+  const length = told ? lengthOf(body) : undefined
+  if (length !== undefined && Number(told) !== length)
+    throw new TypeError(`fetch: "content-length" says ${told} bytes, and the body has ${length}`)
   headers.accept ??= '*/*'
   if (!('content-type' in headers) && hasNoType(body)) headers['content-type'] = null
   return headers
@@ -210,4 +215,11 @@ function webStream(body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array<
     },
     { highWaterMark: 0 },
   )
+}
+
+/** In bytes, where it is known. */
+function lengthOf(body: unknown): number | undefined {
+  if (typeof body === 'string') return new TextEncoder().encode(body).byteLength
+  if (typeof body !== 'object' || body === null) return undefined
+  return isBlob(body) ? body.size : bytesOf(body)?.byteLength
 }

@@ -37,9 +37,9 @@ beforeEach(() => {
   clock = new VirtualClock()
 })
 
-function open(format: 'sse' | 'ndjson'): AsyncIterator<unknown> {
+function open(format: 'sse' | 'ndjson', more: { eventTimeout?: number } = {}): AsyncIterator<unknown> {
   const client = new ApiClient({ baseURL: 'http://h', transport, clock })
-  const options = { idleTimeout: 1000 }
+  const options = { idleTimeout: 1000, ...more }
   const stream = format === 'sse' ? client.stream('/', options) : client.stream('/', { ...options, format })
   return stream[Symbol.asyncIterator]()
 }
@@ -78,14 +78,23 @@ it.each<['sse' | 'ndjson', string, object]>([
   },
 )
 
-it('comments that keep a line alive are no events', async () => {
+it('comments keep a line alive, and are no events', async () => {
   const seen = next(open('sse'))
-  await clock.advance(600)
-  say(': still here\n\n')
-  await clock.advance(399)
+  for (let round = 0; round < 5; round += 1) {
+    await clock.advance(600)
+    say(': still here\n\n')
+  }
+  await clock.advance(999)
   expect(seen.outcome).toBe('pending')
   await clock.advance(1)
-  expect(seen.outcome).toMatchObject({ code: 'TIMEOUT', phase: 'idle' })
+  expect(seen.outcome).toMatchObject({ code: 'TIMEOUT', phase: 'idle', timeoutMs: 1000 })
+  const impatient = next(open('sse', { eventTimeout: 1500 }))
+  await clock.advance(900)
+  say(': still here\n\n')
+  await clock.advance(599)
+  expect(impatient.outcome).toBe('pending')
+  await clock.advance(1)
+  expect(impatient.outcome).toMatchObject({ code: 'TIMEOUT', phase: 'idle', timeoutMs: 1500 })
 })
 
 it('whoever takes time between two reads is not cut off for it', async () => {

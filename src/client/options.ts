@@ -45,7 +45,7 @@ export interface ApiClientOptions {
   deadline?: number | undefined
   /** Milliseconds connecting may take (Node). @default 10000 */
   connectTimeout?: number | undefined
-  /** Milliseconds a stream may be silent while it is being read. @default 120000 */
+  /** Milliseconds a stream may be silent while it is being read: nothing comes, no comment either. @default 120000 */
   idleTimeout?: number | undefined
   /** How many times a failed attempt is repeated. @default 2 */
   retries?: number | undefined
@@ -75,7 +75,7 @@ export interface ApiClientOptions {
   /** Whether the rate limiter is in force. @default true */
   rateLimiter?: boolean | undefined
   /** @default { limits: { api: { tokensPerSecond: 20, burstCapacity: 30 } } } and more */
-  rateLimiterOptions?: RateLimiterOptions | undefined
+  rateLimiterOptions?: ClientRateLimiterOptions | undefined
   /** Over the limit, a call is refused or waits for its turn. @default 'reject' */
   rateLimitMode?: 'reject' | 'wait' | undefined
   /** `learnRateLimits()` of `guru-comms/policies`: the limiter keeps to what the server says of its own limits. */
@@ -102,7 +102,10 @@ export interface ApiClientOptions {
   allowedOrigins?: readonly string[] | undefined
   /** Whether `http:` is allowed to other hosts than this machine. @default true */
   allowInsecure?: boolean | undefined
-  /** The most bytes of a response body, after decompression. @default 64 MiB */
+  /**
+   * The most bytes of a response body, after decompression; of one event, in `stream()`. Bodies that are handed over as streams
+   * (`responseType: 'stream'`, `fetch`) have no limit unless one is given. @default 64 MiB
+   */
   maxResponseBytes?: number | undefined
   /** The most bytes of response headers. @default 64 KiB */
   maxHeaderBytes?: number | undefined
@@ -124,6 +127,26 @@ export interface ApiClientOptions {
   credentials?: 'omit' | 'same-origin' | 'include' | undefined
   /** Carries the requests instead of this platform's transport. */
   transport?: HttpTransport | undefined
+}
+
+/** A request as `scope` of the limiter is told of it. */
+export interface LimitedRequest {
+  readonly method: string
+  /** Whole, with its query: for the client's own code. */
+  readonly url: string
+  readonly origin: string
+  /** Without the query. */
+  readonly pathname: string
+  readonly category: string
+}
+
+/** How the limiter of a client is configured. */
+export interface ClientRateLimiterOptions extends RateLimiterOptions {
+  /**
+   * What shares a bucket, within a category: calls of the same method and path, all calls to an origin (as providers mean their
+   * limits), or those for which a function gives the same text (an API key, a tenant). @default 'endpoint'
+   */
+  scope?: 'endpoint' | 'origin' | ((request: LimitedRequest) => string) | undefined
 }
 
 /** What one call may change. */
@@ -192,9 +215,12 @@ export interface StreamOptions extends Omit<RequestOptions, 'responseType' | 'sc
   data?: unknown
   /** Server-sent events, or one JSON value a line. @default 'sse' */
   format?: 'sse' | 'ndjson' | undefined
+  /** Milliseconds between two events, while one is waited for; comments that keep the line alive are none. @default Infinity */
+  eventTimeout?: number | undefined
   /**
-   * Asks again where the stream broke off, with `Last-Event-ID`, as browsers' EventSource does; `retries` times in a row without
-   * an event. Only for what may run twice: GET, or with an `idempotencyKey`. @default false
+   * Asks again where the stream broke off, with `Last-Event-ID`, as browsers' EventSource does. What may pass (nobody there, a status
+   * worth a retry, an open breaker) is waited out; it ends when more than `retries` openings in a row have failed, at the `deadline`, or
+   * with the signal. Only for what may run twice: GET, or with an `idempotencyKey`. @default false
    */
   reconnect?: boolean | undefined
 }
@@ -312,7 +338,13 @@ export const requestRules: Rules<RequestOptions> = {
   onDownloadProgress: callable,
 }
 
-const streamRules = { method: text, format: '"sse" or "ndjson"', reconnect: flag }
+const streamRules = {
+  method: text,
+  format: '"sse" or "ndjson"',
+  eventTimeout: limit,
+  reconnect: flag,
+  signal: requestRules.signal,
+}
 
 /** @throws TypeError or RangeError naming the option */
 export function checkStreamOptions(options: StreamOptions): void {

@@ -1,6 +1,6 @@
 // From what a caller says to a request that is complete and checked. What does not change from call to call is worked out once.
 
-import { badRequest } from '../core/errors.ts'
+import { badRequest, fenced } from '../core/errors.ts'
 import { randomId } from '../core/randomId.ts'
 import { JSON_TYPE, NO_BODY, type PreparedBody, prepareBody } from '../http/body.ts'
 import { emptyFields, type HeaderFields, type HeadersInput, setHeader, setHeaders } from '../http/headers.ts'
@@ -8,12 +8,12 @@ import { idempotencyKeyField } from '../http/idempotency.ts'
 import { serializeQuery } from '../http/query.ts'
 import { type OriginRules, parseBase, resolveTarget, type Target } from '../http/url.ts'
 import type { HttpRequest, HttpTransport } from '../transport/HttpTransport.ts'
-import type { CallOptions, ClientSettings, RequestOptions } from './options.ts'
+import { type CallOptions, type ClientSettings, clientDefaults, type RequestOptions } from './options.ts'
 
 /** A request ready to be sent, any number of times. */
 export interface PreparedRequest {
   readonly target: Target
-  /** What the limiter and telemetry go by: `GET /v1/models`. */
+  /** What the limiter goes by: `GET /v1/models`, or as its `scope` says. */
   readonly endpoint: string
   readonly wire: HttpRequest
   readonly body: PreparedBody
@@ -82,7 +82,13 @@ export class Requests {
     const body = prepareBody(data)
     if (body !== NO_BODY && (method === 'GET' || method === 'HEAD'))
       throw badRequest(`${method} cannot carry a body`)
-    if (typeof url !== 'string' || SHAPING.some((name) => options[name] !== undefined))
+    const { scope } = this.#settings.rateLimiterOptions ?? {}
+    if (
+      typeof url !== 'string' ||
+      typeof scope === 'function' ||
+      isStreamed(options) ||
+      SHAPING.some((name) => options[name] !== undefined)
+    )
       return this.#build(method, url, body, options)
     const bare = this.#remember(method, url)
     if (body === NO_BODY) return bare
@@ -123,7 +129,7 @@ export class Requests {
     const headers = this.#headers(body, options)
     return {
       target,
-      endpoint: `${method} ${target.pathname}`,
+      endpoint: this.#limitKey(method, target, options),
       body,
       safeToRepeat: 'idempotency-key' in headers || (options.retryUnsafe ?? settings.retryUnsafe),
       wire: {
@@ -132,7 +138,7 @@ export class Requests {
         path: target.path,
         headers,
         body: wireBody(body),
-        maxResponseBytes: options.maxResponseBytes ?? settings.maxResponseBytes,
+        maxResponseBytes: options.maxResponseBytes ?? this.#maxBytes(isStreamed(options)),
         maxHeaderBytes: settings.maxHeaderBytes,
         mayFollowUnseen:
           settings.maxRedirects > 0 && !Object.keys(headers).some((name) => this.sensitive.has(name)),
@@ -165,11 +171,40 @@ export class Requests {
     return fields
   }
 
+  /** What the limiter goes by. @throws CommsError `CALLBACK_FAILED` */
+  #limitKey(
+    method: string,
+    { origin, path, pathname }: Target,
+    { rateCategory: category = 'api' }: CallOptions,
+  ) {
+    const { scope = 'endpoint' } = this.#settings.rateLimiterOptions ?? {}
+    if (scope === 'endpoint') return `${method} ${pathname}`
+    if (scope === 'origin') return origin
+    const url = origin + path
+    return fenced('rateLimiterOptions.scope', () => {
+      const key: unknown = scope({ method, url, origin, pathname, category })
+      if (typeof key !== 'string') throw new TypeError(`it must return a string, got ${typeof key}`)
+      return key
+    })
+  }
+
+  /** A stream takes no memory, however long it is: only a limit that somebody has set holds for it. */
+  #maxBytes(streamed: boolean): number {
+    const { maxResponseBytes } = this.#settings
+    return streamed && maxResponseBytes === clientDefaults.maxResponseBytes
+      ? Number.POSITIVE_INFINITY
+      : maxResponseBytes
+  }
+
   #with(contentType: string | undefined): HeaderFields {
     const fields = Object.assign(emptyFields(), this.#defaults)
     if (contentType !== undefined) fields['content-type'] = contentType
     return fields
   }
+}
+
+function isStreamed({ raw, responseType }: CallOptions): boolean {
+  return raw === true || responseType === 'stream'
 }
 
 const nothing: ReadonlySet<string> = new Set()

@@ -7,13 +7,27 @@ import type { ClientCore } from './core.ts'
 import { readEventStream } from './eventStream.ts'
 import type { StreamOptions } from './options.ts'
 
-/** The events of a stream whose options have been checked; asked for when the first is wanted. */
+/**
+ * The events of a stream whose options have been checked; asked for when the first is wanted.
+ * @param signal in place of that of the options
+ */
 export function openStream(
   core: ClientCore,
   url: string | URL,
   options: StreamOptions,
+  signal: AbortSignal,
 ): AsyncGenerator<unknown, void, undefined> {
-  const { method = 'GET', data, format = 'sse', reconnect = false, ...rest } = options
+  const {
+    method = 'GET',
+    data,
+    format = 'sse',
+    reconnect = false,
+    eventTimeout = Infinity,
+    ...rest
+  } = options
+  const { settings } = core
+  const retries = rest.retries ?? settings.retries
+  const maxBytes = rest.maxResponseBytes ?? settings.maxResponseBytes
   const deadlineAt = core.deadlineOf(rest)
   const position: SsePosition = { lastEventId: '', retryMs: undefined }
   return readEventStream<unknown>(core, {
@@ -21,6 +35,11 @@ export function openStream(
       const { call } = await ask(core, method.toUpperCase(), url, data, {
         rateCategory: 'streaming',
         ...rest,
+        // Each opening is one attempt: what is waited between them is decided here.
+        ...(reconnect && { retries: 0 }),
+        signal,
+        // Holds for each event; the stream has no end.
+        maxResponseBytes: Number.POSITIVE_INFINITY,
         deadlineAt,
         headers: core.requests.fieldsOf(
           {
@@ -36,15 +55,15 @@ export function openStream(
       if (format === 'sse') checkEventStream(headers['content-type'], from, body)
       return {
         body: body as ReadableStream<Uint8Array>,
-        decoder: format === 'sse' ? new SseDecoder(position) : new NdjsonDecoder(),
+        decoder: format === 'sse' ? new SseDecoder(position, maxBytes) : new NdjsonDecoder(maxBytes),
         url: from,
       }
     },
-    reopenings: reconnect ? Math.max(1, rest.retries ?? core.settings.retries) : 0,
+    maxFailedOpenings: reconnect ? retries : undefined,
     retryMs: () => position.retryMs,
-    idleTimeoutMs: rest.idleTimeout ?? core.settings.idleTimeout,
+    eventTimeoutMs: eventTimeout,
     deadlineAt,
-    signal: rest.signal,
+    signal,
   })
 }
 

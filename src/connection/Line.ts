@@ -21,11 +21,11 @@ export interface LineProtocol {
    * A socket is open. False: it has to be agreed upon first what is spoken; `step({ type: 'opened' })` follows.
    * @param token the app's, where it could not travel with the upgrade
    */
-  greet(protocol: string, token: string | undefined): boolean
+  onOpen(protocol: string, token: string | undefined): boolean
   /** The text of a ping; `undefined` when the current line is a plain one. */
   readonly ping: string | undefined
   /** Ends the conversation in its own way; false when the socket may be closed at once. */
-  goodbye(disposed: boolean): boolean
+  beginClose(disposed: boolean): boolean
 }
 
 /** What a line needs of its owner. */
@@ -172,7 +172,7 @@ export class Line implements SocketSink {
   }
 
   opened(protocol: string): void {
-    if (this.#protocol?.greet(protocol, this.#token) ?? true) this.step({ type: 'opened' })
+    if (this.#protocol?.onOpen(protocol, this.#token) ?? true) this.step({ type: 'opened' })
   }
 
   /** Ends the connection with a code, without waiting for an answer. `decision`: what is to follow. */
@@ -241,7 +241,7 @@ export class Line implements SocketSink {
         this.ended(effect.close, effect.error, 'unanswered')
         break
       case 'closeSocket':
-        if (!this.#protocol?.goodbye(this.state === 'disposed'))
+        if (!this.#protocol?.beginClose(this.state === 'disposed'))
           this.#socket?.beginClose(effect.code, effect.reason)
         break
       case 'poll':

@@ -3,6 +3,16 @@
 
 import { CommsError } from '../core/errors.ts'
 import type { CloseDecision } from '../session/closeDecision.ts'
+import { DeferredEvents } from '../session/deferredEvents.ts'
+import {
+  LOST_VOLATILE,
+  MessageReceipt,
+  messageId,
+  type Receipt,
+  type ReceiptOwner,
+  SENT_VOLATILE,
+  unheard,
+} from '../session/receipts.ts'
 import { encodeAudio } from './audioFrame.ts'
 import { AudioGate, PUMP_MS } from './audioGate.ts'
 import {
@@ -30,7 +40,6 @@ import type {
 import { MessageStream } from './messageStream.ts'
 import type { ResolvedConnectionOptions } from './options.ts'
 import { PlainLayer } from './plainLayer.ts'
-import { MessageReceipt, messageId, type Receipt, unheard, volatileReceipt } from './receipt.ts'
 import type { CloseInfo } from './reconnect.ts'
 import { type RequestId, Requests } from './requests.ts'
 import type { Status, StatusEvent } from './status.ts'
@@ -56,7 +65,7 @@ const LOGGED = ['id', 'code', 'reason', 'wasClean', 'attempt', 'delay', 'attempt
 
 export type Handler = (message: unknown, context?: MessageContext) => unknown
 
-export class Messenger implements LineOwner, LayerHost {
+export class Messenger implements LineOwner, LayerHost, ReceiptOwner {
   readonly line: Line
   layer: MessageLayer
   /** The same layer, once it is a session's. */
@@ -68,10 +77,11 @@ export class Messenger implements LineOwner, LayerHost {
   readonly tally = { sent: 0, received: 0, dropped: 0 }
   readonly #options: ResolvedConnectionOptions
   readonly #listeners: Listeners
-  // Listeners are called in the order of what happened, and only after the deed: whatever one does then (send, close,
-  // dispose, connect) meets a connection that is in order.
-  #untold: (() => void)[] = []
-  #telling = false
+  /**
+   * Listeners are called in the order of what happened, and only after the deed: whatever one does then (send, close,
+   * dispose, connect) meets a connection that is in order.
+   */
+  readonly events = new DeferredEvents()
   // Made when first needed: an idle connection has none of them.
   #requests: Requests | undefined
   #streams: Set<MessageStream<unknown>> | undefined
@@ -79,8 +89,8 @@ export class Messenger implements LineOwner, LayerHost {
   #pumpAt = Infinity
   /** The latest message queued while down: what it says about the status holds once it is sent. */
   #unsaid: unknown
-  /** How messages were to be sent that came before the session's layer was there. */
-  readonly #early = new Map<number, SendOptions>()
+  /** Whether the app wishes the connection closed: whatever else ends a line, what waits stays. */
+  #closedByApp = false
   #loading: Promise<void> | undefined
   #toCome: PromiseWithResolvers<void> | undefined
 
@@ -108,10 +118,22 @@ export class Messenger implements LineOwner, LayerHost {
   }
 
   send(data: unknown, options?: SendOptions): Receipt {
-    if (options?.volatile) return volatileReceipt(this.#sendVolatile(data, options))
+    if (options?.volatile) return this.#sendVolatile(data, options) ? SENT_VOLATILE : LOST_VOLATILE
     const receipt = new MessageReceipt(this, this.#submit(data, options))
     this.settled()
     return receipt
+  }
+
+  /** The app wants a line, now. */
+  connect(): void {
+    this.#closedByApp = false
+    this.line.step({ type: 'connect' })
+  }
+
+  /** The app has no more use for the line: what waits is dropped, and a session ends. */
+  close(code: number, reason: string): void {
+    this.#closedByApp = true
+    this.line.step({ type: 'close', code, reason })
   }
 
   /** Sends a request and waits for its reply. */
@@ -246,11 +268,11 @@ export class Messenger implements LineOwner, LayerHost {
       case 'disposed': {
         const gone = state === 'disposed'
         this.#unsaid = undefined
-        this.layer.discard(state)
+        if (gone || (state === 'closed' && this.#closedByApp)) this.layer.discard(gone)
         if (gone) this.#toCome?.reject(disposed('send'))
         this.#requests?.fail(gone ? disposed('request') : connectionError('closed before the reply came'))
         if (state !== 'closing') this.#endStreams()
-        if (gone) this.#untold.push(() => this.#listeners.removeAllListeners())
+        if (gone) this.events.add(() => this.#listeners.removeAllListeners())
       }
     }
   }
@@ -274,12 +296,7 @@ export class Messenger implements LineOwner, LayerHost {
 
   /** The connection is in order: now listeners are called, those included that what they do brings about. */
   settled(): void {
-    if (this.#telling || this.#untold.length === 0) return
-    this.#telling = true
-    // Each is an emit, and emit never throws.
-    for (const tell of this.#untold) tell()
-    this.#untold = []
-    this.#telling = false
+    this.events.run()
   }
 
   get wakeAt(): number {
@@ -311,7 +328,7 @@ export class Messenger implements LineOwner, LayerHost {
     this.tally.dropped += 1
     // Not earlier: the request may be about to be noted.
     const error = new CommsError(message, { code: 'DROPPED' })
-    this.#untold.push(() => this.#requests?.fail(error, (pending) => pending.seq === seq))
+    this.events.add(() => this.#requests?.fail(error, (pending) => pending.seq === seq))
     this.#tell('dropped', { id, reason, data })
   }
 
@@ -326,7 +343,6 @@ export class Messenger implements LineOwner, LayerHost {
       throw new CommsError('send: "priority" and "ttl" take a session', { code: 'UNSUPPORTED' })
     }
     const seq = this.layer.send(encode(data), this.#options.clock.now(), options)
-    if (options && !this.session) this.#early.set(seq, options)
     if (state === 'open') {
       this.#derive('sent', data)
     } else {
@@ -341,10 +357,27 @@ export class Messenger implements LineOwner, LayerHost {
     return this.line.state === 'open' && this.layer.sendVolatile(encode(data), stream)
   }
 
-  get sessionToCome(): Promise<void> | undefined {
-    if (this.session || this.#options.session === 'off') return undefined
+  idOf(seq: number): string {
+    return messageId(seq)
+  }
+
+  stored(seq: number): Promise<void> {
+    return this.#ask((layer) => layer.stored(seq))
+  }
+
+  delivered(seq: number): Promise<void> {
+    return this.#ask((layer) => layer.delivered(seq))
+  }
+
+  cancel(seq: number): boolean {
+    return this.layer.withdraw(seq)
+  }
+
+  /** Asks the layer that knows: where a session is to come, that one. */
+  #ask(question: (layer: MessageLayer) => Promise<void>): Promise<void> {
+    if (this.session || this.#options.session === 'off') return question(this.layer)
     this.#toCome ??= Promise.withResolvers()
-    return unheard(this.#toCome.promise)
+    return unheard(this.#toCome.promise.then(() => question(this.layer)))
   }
 
   /** Whoever has no session does not load what makes one. */
@@ -353,12 +386,11 @@ export class Messenger implements LineOwner, LayerHost {
     const { SessionLayer } = await import('./sessionLayer.ts')
     const session = new SessionLayer(this, this.#options)
     await session.load()
-    session.adopt(this.layer as PlainLayer, this.#early)
-    this.#early.clear()
+    session.adopt(this.layer as PlainLayer)
     this.session = session
     this.layer = session
     this.#toCome?.resolve()
-    if (this.line.state === 'disposed') session.discard('disposed')
+    if (this.line.state === 'disposed') session.discard(true)
   }
 
   #endStreams(error?: Error): void {
@@ -416,12 +448,12 @@ export class Messenger implements LineOwner, LayerHost {
     this.#requests?.fail(error, (pending) => pending.seq === seq)
   }
 
-  /** Something to be told once the connection is in order. */
-  tellLater<K extends keyof ConnectionEvents>(name: K, ...args: ConnectionEvents[K]): void {
-    this.#tell(name, ...args)
+  #tell<K extends keyof ConnectionEvents>(name: K, ...args: ConnectionEvents[K]): void {
+    this.events.add(() => this.emit(name, ...args))
   }
 
-  #tell<K extends keyof ConnectionEvents>(name: K, ...args: ConnectionEvents[K]): void {
+  /** Calls listeners, now. */
+  emit<K extends keyof ConnectionEvents>(name: K, ...args: ConnectionEvents[K]): void {
     const { enableLogging, logger } = this.#options
     if (enableLogging) {
       const [about] = args
@@ -430,7 +462,7 @@ export class Messenger implements LineOwner, LayerHost {
         `[GuruConnection] ${name} ${words ?? ''}`,
       )
     }
-    this.#untold.push(() => this.#listeners.emit(name, ...args))
+    this.#listeners.emit(name, ...args)
   }
 }
 

@@ -4,9 +4,9 @@
 import { onAbort } from '../core/abort.ts'
 import type { Clock, TimerHandle } from '../core/clock.ts'
 import { AbortError, type ErrorCode, ReplyError, TimeoutError } from '../core/errors.ts'
+import type { Receipt } from '../session/receipts.ts'
 import type { LostSession } from './events.ts'
 import { type Reply, ReplyBuffer } from './Reply.ts'
-import type { Receipt } from './receipt.ts'
 import type { CloseInfo } from './reconnect.ts'
 
 /** What the assistant says, as it travels: a piece of the answer to `request_id`. */
@@ -18,6 +18,8 @@ export interface AssistantMessage {
   start?: boolean
   end?: boolean
   state?: string
+  /** Where the answer can be gone on with, behind this piece: of an answer that the backend keeps. */
+  offset?: string
   /** With `end`: what came is not the whole answer. Other backends say `true`. */
   error?: boolean | { code: string; message: string }
 }
@@ -37,6 +39,10 @@ function faultOf(came: unknown, unknown: string): Fault {
   }
 }
 
+function resumption(id: unknown, offset: string | undefined) {
+  return { type: 'resume', id, ...(offset !== undefined && { offset }) }
+}
+
 /** What it needs of the line. */
 export interface QuestionLine {
   readonly connected: boolean
@@ -44,13 +50,16 @@ export interface QuestionLine {
   readonly lossless: boolean
   on(name: string, listener: (event: never) => void): unknown
   stopRequest(id: string): unknown
+  send(message: object): Receipt
 }
 
 interface Question {
   readonly reply: ReplyBuffer
-  readonly receipt: Receipt
+  receipt: Receipt
   /** It has left this machine: if the line is lost now, nobody knows what became of it. */
   sent: boolean
+  /** The backend keeps the answer: when the line is lost, it is gone on with from where it was. */
+  kept: boolean
   /** When something was last heard of it. */
   heardAt: number
   timer: TimerHandle
@@ -67,7 +76,8 @@ export class Questions {
     this.#clock = clock
     line.on('message', (message) => this.#onMessage(message))
     line.on('open', () => {
-      for (const question of this.#waiting.values()) {
+      for (const [id, question] of this.#waiting) {
+        if (question.kept && question.sent && !line.lossless) this.#goOn(id, question)
         question.sent = true
         question.heardAt = clock.now()
       }
@@ -77,12 +87,17 @@ export class Questions {
     let why = ''
     line.on('close', ({ reason }: CloseInfo) => {
       why = reason && `: ${reason}`
-      this.#fail('CONNECTION', `${lost}${why}`, ({ sent }) => sent && !line.lossless)
+      this.#fail('CONNECTION', `${lost}${why}`, ({ sent, kept }) => sent && !kept && !line.lossless)
     })
     line.on('sessionLost', ({ inDoubt, resent }: LostSession) => {
       const asked = new Set(resent ? inDoubt.map(({ id }) => id) : [])
+      for (const [id, question] of this.#waiting) if (question.kept) this.#goOn(id, question)
       const message = 'the session was lost before the reply ended; ask again if it may be answered twice'
-      this.#fail('SESSION_LOST', message, ({ sent, receipt }) => sent && !asked.has(receipt.id))
+      this.#fail(
+        'SESSION_LOST',
+        message,
+        ({ sent, kept, receipt }) => sent && !kept && !asked.has(receipt.id),
+      )
     })
     line.on('connectionState', (state: string) => {
       // A session outlives its lines, but not the wish to have none.
@@ -108,7 +123,25 @@ export class Questions {
    * @param timeoutMs the longest silence, counted while the line is open
    */
   ask(id: string, send: () => Receipt, timeoutMs: number, signal: AbortSignal | undefined): Reply {
-    const reply = new ReplyBuffer(id, () => this.#stop(id))
+    return this.#wait(id, send, undefined, timeoutMs, signal)
+  }
+
+  /**
+   * Waits for an answer that the backend keeps, or goes on with it.
+   * @param offset from where on; `undefined` for all of it
+   */
+  resume(id: string, offset: string | undefined, timeoutMs: number, signal: AbortSignal | undefined): Reply {
+    return this.#wait(id, () => this.#line.send(resumption(id, offset)), { offset }, timeoutMs, signal)
+  }
+
+  #wait(
+    id: string,
+    send: () => Receipt,
+    resumed: { readonly offset: string | undefined } | undefined,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Reply {
+    const reply = new ReplyBuffer(id, () => this.#stop(id), resumed?.offset)
     const abort = () => {
       reply.end(new AbortError('ask: aborted by the caller', { cause: signal?.reason }))
       this.#stop(id)
@@ -121,6 +154,7 @@ export class Questions {
       reply,
       receipt: send(),
       sent: this.#line.connected,
+      kept: resumed !== undefined,
       heardAt: this.#clock.now(),
       timer: undefined,
       stopListening: undefined,
@@ -139,10 +173,14 @@ export class Questions {
     const id = message?.request_id
     const question = this.#waiting.get(id)
     if (!message || !question) return
-    const { type, content, start, end, error } = message
+    const { type, content, start, end, error, offset } = message
     question.heardAt = this.#clock.now()
     if (start) question.reply.start()
     if (typeof content === 'string') question.reply.push(content)
+    if (typeof offset === 'string') {
+      question.kept = true
+      question.reply.offset = offset
+    }
     if (type === 'error') {
       const remote = faultOf(message, 'BAD_REQUEST')
       this.#finish(id, 'REMOTE', `the backend refused the question: ${remote.message}`, remote)
@@ -150,6 +188,11 @@ export class Questions {
       const remote = faultOf(error, 'FAILED')
       this.#finish(id, 'REMOTE', `the reply is not whole: ${remote.message}`, remote)
     } else if (end) this.#finish(id)
+  }
+
+  /** Asks for the rest of an answer that the backend keeps. */
+  #goOn(id: unknown, question: Question): void {
+    question.receipt = this.#line.send(resumption(id, question.reply.offset))
   }
 
   #fail(code: ErrorCode, message: string, concerns: (question: Question) => boolean = () => true): void {

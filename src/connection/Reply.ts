@@ -12,6 +12,11 @@ export interface Reply extends AsyncIterable<string> {
    * @throws ReplyError, TimeoutError or AbortError when there is none, or not the whole of it; its `text` is what had come
    */
   text(): Promise<string>
+  /**
+   * Where it can be gone on with, by `endpoint.resume(id, { offset })`, on this page or another: behind the last piece that has
+   * come. `undefined` where the backend does not keep answers.
+   */
+  readonly offset: string | undefined
   /** Ends it: the assistant is told to stop, iteration ends with what has come. Leaving a `for await` does the same. */
   stop(): void
 }
@@ -22,6 +27,7 @@ export type ReplyFailure = CommsError & { readonly text: string }
 /** A reply together with the end that fills it. */
 export class ReplyBuffer implements Reply {
   readonly id: string
+  offset: string | undefined
   #chunks: string[] = []
   readonly #onStop: () => void
   #ended = false
@@ -32,8 +38,9 @@ export class ReplyBuffer implements Reply {
   /** Resolved, and made anew, whenever something has come. */
   #news = Promise.withResolvers<void>()
 
-  constructor(id: string, onStop: () => void) {
+  constructor(id: string, onStop: () => void, offset?: string) {
     this.id = id
+    this.offset = offset
     this.#onStop = onStop
   }
 

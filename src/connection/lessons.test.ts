@@ -192,7 +192,7 @@ describe('in a session', () => {
     FakeWebSocket.latest.cut()
     const line = await socket()
     await answer(line, 0)
-    expect(line.sent).toEqual(['{"t":"resume","sid":"s","key":"k","epoch":1,"rx":0}'])
+    expect(line.sent).toEqual(['{"t":"resume","sid":"s","key":"k","epoch":1,"rx":0,"tx":0}'])
     line.receive('1:late news')
     expect([connection.connected, lost]).toEqual([true, []])
   })

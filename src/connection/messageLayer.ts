@@ -94,8 +94,8 @@ export interface MessageLayer {
   ended(code: number): void
   /** Time has passed. */
   wake(now: number): void
-  /** Nothing will be sent any more: drops and reports what waits. `disposed`: not even after `connect()`. */
-  discard(state: 'closing' | 'closed' | 'disposed'): void
+  /** The app has closed the connection: drops and reports what waits. `disposed`: not even `connect()` goes on. */
+  discard(disposed: boolean): void
 }
 
 /** What only a session's layer does. */
@@ -105,15 +105,15 @@ export interface SessionMessageLayer extends MessageLayer {
   /** The line, or an attempt at one (see `upgrade`), has ended by itself. Returns what is to follow; `undefined`: the rules of plain lines. */
   lineEnded(code: number, upgrade: FailedUpgrade): CloseDecision | undefined
   /** A socket is open. False: `opened` follows when the session has begun. */
-  greet(protocol: string, auth: string | undefined): boolean
+  onOpen(protocol: string, auth: string | undefined): boolean
   /** Takes a frame; false when the current line is plain. */
   frame(data: Frame): boolean
   /** Takes the text frame `number:text`, `number` being a message's; false when the current line is plain. */
   numbered(number: number, text: string): boolean
   /** The text of a ping; `undefined` when the current line is plain. */
   readonly ping: string | undefined
-  /** Says goodbye to the session; false when there is nothing to wait for. */
-  goodbye(disposed: boolean): boolean
+  /** Ends the session in its own way; false when there is nothing to wait for. */
+  beginClose(disposed: boolean): boolean
   /** Resolves when nothing waits behind the window. */
   ready(): Promise<void>
   /** Has a stream of volatile messages dropped, at the other side and on the way. */

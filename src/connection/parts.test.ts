@@ -22,7 +22,7 @@ describe('SendQueue', () => {
   const nobody = { dropped() {} }
   const drain = (queue: SendQueue) => {
     const out: unknown[] = []
-    for (const [seq, payload] of queue.waiting()) {
+    for (const [seq, { payload }] of queue.waiting()) {
       out.push(payload)
       queue.withdraw(seq)
     }
@@ -82,7 +82,7 @@ describe('SendQueue', () => {
             model.push({ seq, text })
           } else if (kind === 'shift') {
             const [first] = queue.waiting()
-            expect(first).toEqual(model[0] && [model[0].seq, model[0].text])
+            expect(first && [first[0], first[1].payload]).toEqual(model[0] && [model[0].seq, model[0].text])
             expect(queue.withdraw(model.shift()?.seq ?? -1)).toBe(first !== undefined)
           } else {
             const target = model[which]?.seq ?? -1

@@ -2,9 +2,9 @@
 // Nothing is ever sent twice, so after a break it is unknown whether the last messages arrived.
 
 import { CommsError } from '../core/errors.ts'
+import { messageId, rejected } from '../session/receipts.ts'
 import { byteLength, type Payload } from './encoding.ts'
-import type { LayerHost, MessageLayer } from './messageLayer.ts'
-import { messageId, rejected } from './receipt.ts'
+import type { LayerHost, MessageLayer, SendOptions } from './messageLayer.ts'
 import { type QueueLimits, SendQueue } from './sendQueue.ts'
 
 /** Whether a close code means "your message was the reason": not the agreed kind, too large (RFC 6455 section 7.4.1). */
@@ -43,10 +43,10 @@ export class PlainLayer extends SendQueue implements MessageLayer {
     return false
   }
 
-  send(payload: Payload, now: number): number {
+  send(payload: Payload, now: number, options?: SendOptions): number {
     const seq = this.#seq + 1
     if (this.queuedMessages > 0 || !this.#write(seq, payload)) {
-      const result = this.push(seq, payload, now)
+      const result = this.push(seq, payload, now, options)
       if (result === 'rejected') {
         const full = `${this.queuedMessages} messages, ${this.queuedBytes} bytes`
         const message = `the queue is full (${full}): the message was not accepted`
@@ -72,10 +72,10 @@ export class PlainLayer extends SendQueue implements MessageLayer {
   }
 
   /** Another layer takes over: gives it all that waits, in order. Returns the number of the latest message. */
-  handOver(take: (seq: number, payload: Payload) => void): number {
-    for (const [seq, payload] of this.waiting()) {
+  handOver(take: (seq: number, payload: Payload, options: SendOptions | undefined) => void): number {
+    for (const [seq, { payload, options }] of this.waiting()) {
       this.withdraw(seq)
-      take(seq, payload)
+      take(seq, payload, options)
     }
     return this.#seq
   }
@@ -83,7 +83,7 @@ export class PlainLayer extends SendQueue implements MessageLayer {
   opened(now: number): void {
     this.#watching = true
     this.wake(now)
-    for (const [seq, payload] of this.waiting()) {
+    for (const [seq, { payload }] of this.waiting()) {
       if (!this.#write(seq, payload)) return
       this.withdraw(seq)
     }
@@ -100,7 +100,7 @@ export class PlainLayer extends SendQueue implements MessageLayer {
   }
 
   discard(): void {
-    for (const [seq, payload] of this.waiting()) {
+    for (const [seq, { payload }] of this.waiting()) {
       this.withdraw(seq)
       this.#host.dropped(seq, payload, 'closed')
     }

@@ -2,6 +2,7 @@
 // It decides what has to go when there is no room; it tells nobody: its owner reports what was dropped.
 
 import { byteLength, type Payload, snapshot } from './encoding.ts'
+import type { SendOptions } from './messageLayer.ts'
 
 /** What makes room when the queue is full. */
 export type Overflow = 'drop-oldest' | 'drop-newest' | 'reject'
@@ -22,6 +23,15 @@ export interface DropSink {
 /** Why a message could not be taken: `dropped` counts as told, `rejected` is for the caller to throw. */
 export type PushResult = 'queued' | 'dropped' | 'rejected'
 
+/** A message that waits. */
+export interface Queued {
+  readonly payload: Payload
+  /** How it is to be sent, once there is a session. */
+  readonly options: SendOptions | undefined
+  /** When it was queued. */
+  readonly at: number
+}
+
 /** Shared by all queues in which nothing waits, and never written to: most connections never need one of their own. */
 const EMPTY = new Map<number, never>()
 
@@ -29,9 +39,7 @@ const EMPTY = new Map<number, never>()
 export class SendQueue {
   readonly #limits: QueueLimits
   readonly #sink: DropSink
-  #payloads: Map<number, Payload> = EMPTY
-  /** When each was queued; kept only under an age limit. */
-  #times: Map<number, number> | undefined
+  #messages: Map<number, Queued> = EMPTY
   /** No message with a lower number waits. */
   #from = 0
   #bytes = 0
@@ -43,7 +51,7 @@ export class SendQueue {
   }
 
   get queuedMessages(): number {
-    return this.#payloads.size
+    return this.#messages.size
   }
 
   /** Payload bytes that wait. */
@@ -52,8 +60,8 @@ export class SendQueue {
   }
 
   /** Takes a message with a number higher than all before it. */
-  push(seq: number, payload: Payload, now: number): PushResult {
-    const { maxQueueMessages, maxQueueBytes, maxQueueAge, overflow } = this.#limits
+  push(seq: number, payload: Payload, now: number, options?: SendOptions): PushResult {
+    const { maxQueueMessages, maxQueueBytes, overflow } = this.#limits
     this.wake(now)
     const bytes = byteLength(payload)
     const full = () => this.queuedMessages >= maxQueueMessages || this.#bytes + bytes > maxQueueBytes
@@ -68,14 +76,10 @@ export class SendQueue {
     }
     if (this.queuedMessages === 0) {
       this.#from = seq
-      this.#payloads = new Map()
+      this.#messages = new Map()
     }
-    this.#payloads.set(seq, snapshot(payload))
+    this.#messages.set(seq, { payload: snapshot(payload), options, at: now })
     this.#bytes += bytes
-    if (maxQueueAge < Infinity) {
-      this.#times ??= new Map()
-      this.#times.set(seq, now)
-    }
     return 'queued'
   }
 
@@ -87,23 +91,22 @@ export class SendQueue {
   }
 
   /** The messages that wait, in order. What is taken out meanwhile is not met. */
-  waiting(): MapIterator<[seq: number, payload: Payload]> {
-    return this.#payloads.entries()
+  waiting(): MapIterator<[seq: number, message: Queued]> {
+    return this.#messages.entries()
   }
 
   /** Whether message `seq` still waits. */
   queued(seq: number): boolean {
-    return this.#payloads.has(seq)
+    return this.#messages.has(seq)
   }
 
   /** Takes message `seq` out, wherever it stands. Returns whether it was still there. */
   withdraw(seq: number): boolean {
-    const payload = this.#payloads.get(seq)
-    if (payload === undefined) return false
-    this.#payloads.delete(seq)
-    this.#times?.delete(seq)
-    this.#bytes -= byteLength(payload)
-    if (this.queuedMessages === 0) this.#payloads = EMPTY
+    const message = this.#messages.get(seq)
+    if (!message) return false
+    this.#messages.delete(seq)
+    this.#bytes -= byteLength(message.payload)
+    if (this.queuedMessages === 0) this.#messages = EMPTY
     return true
   }
 
@@ -114,13 +117,14 @@ export class SendQueue {
 
   /** When the oldest message will have waited too long. */
   get wakeAt(): number {
-    const queuedAt = this.#times?.get(this.#firstSeq) ?? Infinity
-    return queuedAt + this.#limits.maxQueueAge
+    const { maxQueueAge } = this.#limits
+    if (maxQueueAge === Infinity || this.queuedMessages === 0) return Infinity
+    return (this.#messages.get(this.#firstSeq) as Queued).at + maxQueueAge
   }
 
   #dropOldest(reason: 'overflow' | 'expired'): void {
     const seq = this.#firstSeq
-    const payload = this.#payloads.get(seq) as Payload
+    const { payload } = this.#messages.get(seq) as Queued
     this.withdraw(seq)
     this.#sink.dropped(seq, payload, reason)
   }

@@ -220,7 +220,7 @@ describe('sending', () => {
     line.cut()
     connection.send('d')
     line = await resume(2)
-    expect(line.sent[0]).toBe('{"t":"resume","sid":"s","key":"secret","epoch":1,"rx":0}')
+    expect(line.sent[0]).toBe('{"t":"resume","sid":"s","key":"secret","epoch":1,"rx":0,"tx":3}')
     expect(line.sent.slice(1)).toEqual(['2:b', '3:c', '4:d'])
   })
 
@@ -265,7 +265,7 @@ describe('sending', () => {
   it('refuses what the server would not take: too large, empty', async () => {
     const connection = make()
     await begin(connection)
-    expect(() => connection.send('x'.repeat(1001))).toThrow(/the server takes 1000 bytes/)
+    expect(() => connection.send('x'.repeat(1001))).toThrow(/1000 are taken at most/)
     expect(() => connection.send('')).toThrow(expect.objectContaining({ code: 'BAD_REQUEST' }))
   })
 

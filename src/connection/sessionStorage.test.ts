@@ -78,7 +78,7 @@ describe('dispose() with a storage', () => {
     const next = await socket()
     next.accept('guru.v1')
     await clock.advance(0)
-    expect(next.sent[0]).toBe('{"t":"resume","sid":"s","key":"k","epoch":1,"rx":0}')
+    expect(next.sent[0]).toBe('{"t":"resume","sid":"s","key":"k","epoch":1,"rx":0,"tx":4}')
     next.receive({ ...OPENED, rx: 2 })
     await clock.advance(0)
     expect(next.sent.slice(1).at(-1)).toBe('4:waits')

@@ -61,6 +61,15 @@ export class CommsError extends Error {
   }
 }
 
+/** As `instanceof`, for what an app may have thrown: some values cannot even be looked at, and are of no class. */
+export function isA<T>(value: unknown, kind: abstract new (...args: never[]) => T): value is T {
+  try {
+    return value instanceof kind
+  } catch {
+    return false
+  }
+}
+
 /** The server answered with a status that is not a success. */
 export class ApiError extends CommsError {
   override readonly name = 'ApiError'

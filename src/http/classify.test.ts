@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { AbortError, ApiError, CommsError, NetworkError, TimeoutError } from '../core/errors.ts'
-import { breakerOutcome, isRepeatable, type RepeatQuestion } from './classify.ts'
+import { breakerOutcome, isCertificateError, isRepeatable, type RepeatQuestion } from './classify.ts'
 import { idempotencyKeyField, isIdempotent } from './idempotency.ts'
 
 const api = (status: number, retryAfter?: number) =>
@@ -112,5 +112,40 @@ describe('an idempotency key', () => {
 
   it.each(['', 'ü', 'a\nb'])('%j cannot be one', (key) => {
     expect(() => idempotencyKeyField(key)).toThrow(/idempotencyKey/)
+  })
+})
+
+describe('an error of a certificate', () => {
+  const withCode = (code: string) => Object.assign(new Error(code), { code })
+  it.each([
+    'CERT_HAS_EXPIRED',
+    'ERR_TLS_CERT_ALTNAME_INVALID',
+    'DEPTH_ZERO_SELF_SIGNED_CERT',
+    'SELF_SIGNED_CERT_IN_CHAIN',
+    'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+    'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+    'HOSTNAME_MISMATCH',
+  ])('%s is not worth another attempt, however deep it lies', (code) => {
+    for (const cause of [withCode(code), new TypeError('fetch failed', { cause: withCode(code) })]) {
+      const error = new NetworkError('x', { cause, neverSent: true })
+      expect(isCertificateError(error)).toBe(true)
+      expect(
+        isRepeatable({
+          error,
+          method: 'GET',
+          retryStatusCodes: [],
+          serverSays: undefined,
+          safeToRepeat: true,
+          replayable: true,
+          neverSent: true,
+          answered: false,
+          attempt: 1,
+        }),
+      ).toBe(false)
+    }
+  })
+
+  it.each(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'UND_ERR_SOCKET', undefined])('%s is none', (code) => {
+    expect(isCertificateError(new NetworkError('x', { cause: withCode(String(code)) }))).toBe(false)
   })
 })

@@ -24,6 +24,19 @@ export function breakerOutcome(error: unknown): Outcome {
   }
 }
 
+/** Codes of OpenSSL and Node for a certificate that is not trusted, not valid, or not of this host. */
+const CERTIFICATE =
+  /^(?:CERT_|ERR_TLS_CERT_|(?:DEPTH_ZERO_)?SELF_SIGNED_CERT|UNABLE_TO_(?:GET|VERIFY|DECODE|DECRYPT)_|INVALID_(?:CA|PURPOSE)$|HOSTNAME_MISMATCH$|PATH_LENGTH_EXCEEDED$)/
+
+/** Whether a connection failed for its certificate: the next one will fail alike. */
+export function isCertificateError(error: unknown): boolean {
+  for (let cause = error, depth = 0; cause instanceof Object && depth < 5; depth += 1) {
+    if (CERTIFICATE.test(String((cause as { code?: unknown }).code))) return true
+    cause = (cause as { cause?: unknown }).cause
+  }
+  return false
+}
+
 /** What decides whether a failed attempt is worth another. */
 export interface RepeatQuestion {
   readonly error: unknown
@@ -54,7 +67,7 @@ export function isRepeatable(question: RepeatQuestion): boolean {
     if (!question.serverSays && !question.retryStatusCodes.includes(status) && !stillRunning) return false
   } else if (!(error instanceof NetworkError) && !(error instanceof TimeoutError)) {
     return false
-  }
+  } else if (isCertificateError(error)) return false
   // What has never been read can still be sent.
   if (!question.replayable && !neverSent) return false
   if (isIdempotent(method) || question.safeToRepeat) return true

@@ -15,7 +15,7 @@ describe('Retry-After', () => {
     ['a date that is past', 'Tue, 01 Jan 2030 11:00:00 GMT', 0],
     ['nonsense', 'soon', undefined],
     ['a negative number', '-5', undefined],
-    ['a date of no form', '2030-01-01T12:01:00Z', undefined],
+    ['a date of no form', '01/01/2030 12:01', undefined],
     ['a month that does not exist', 'Tue, 01 Foo 2030 12:01:00 GMT', undefined],
     ['nothing', '', undefined],
   ])('with %s', (_what, value, expected) => {
@@ -47,6 +47,23 @@ describe('an HTTP date', () => {
   it('of two digits lies at most 50 years ahead', () => {
     expect(parseHttpDate('Sunday, 06-Nov-94 08:49:37 GMT', now)).toBe(Date.UTC(1994, 10, 6, 8, 49, 37))
     expect(parseHttpDate('Sunday, 06-Nov-79 08:49:37 GMT', now)).toBe(Date.UTC(2079, 10, 6, 8, 49, 37))
+  })
+
+  it.each([
+    ['120, 60', 120_000],
+    ['1, 2, 3', 3000],
+    ['Tue, 01 Jan 2030 00:00:10 GMT, 5', 10_000],
+    ['5, Tue, 01 Jan 2030 00:00:02 GMT', 5000],
+    ['nonsense, 7', 7000],
+    ['Tue, 01 Jan 2030 00:00:10 UTC', 10_000],
+    ['2030-01-01T00:00:10Z', 10_000],
+    ['2030-01-01T00:00:10.5Z', 10_500],
+    ['2030-01-01T02:00:10+02:00', 10_000],
+    ['2030-01-01T00:00:10', undefined],
+    ['2030-13-01T00:00:10Z', undefined],
+    ['nonsense, more', undefined],
+  ])('reads lists, UTC and ISO dates: %s', (value, expected) => {
+    expect(retryAfterMs({ 'retry-after': value }, Date.UTC(2030, 0, 1))).toBe(expected)
   })
 
   it('reads what the platform writes', () => {

@@ -4,6 +4,7 @@
 import { createParser } from 'eventsource-parser'
 import { CommsError } from '../core/errors.ts'
 import { RingBuffer } from '../core/ringBuffer.ts'
+import { byteLength, EventSize } from './eventSize.ts'
 import { parseJson } from './parseJson.ts'
 
 /** An event as the server sent it. */
@@ -33,9 +34,47 @@ export interface SsePosition {
   retryMs: number | undefined
 }
 
+/** What both decoders do with an item that is too large: those before it are handed out first. */
+class BoundedItems<T> {
+  readonly #complete = new RingBuffer<{ readonly item: T }>()
+  readonly #maxBytes: number
+  readonly #what: string
+  #isFull = false
+
+  constructor(maxBytes: number, what: string) {
+    this.#maxBytes = maxBytes
+    this.#what = what
+  }
+
+  push(item: T, bytes: number): void {
+    if (this.allows(bytes)) this.#complete.push({ item })
+  }
+
+  /** @param bytes of the item that is coming; once it is too large, nothing more is taken */
+  allows(bytes: number): boolean {
+    this.#isFull ||= bytes > this.#maxBytes
+    return !this.#isFull
+  }
+
+  /** @throws CommsError `RESPONSE_TOO_LARGE` */
+  take(): { readonly item: T } | undefined {
+    const next = this.#complete.shift()
+    if (!next && this.#isFull)
+      throw new CommsError(
+        `${this.#what} of the stream has more bytes than maxResponseBytes (${this.#maxBytes})`,
+        {
+          code: 'RESPONSE_TOO_LARGE',
+        },
+      )
+    return next
+  }
+}
+
 export class SseDecoder implements StreamDecoder<ServerSentEvent> {
   readonly #position: SsePosition
-  readonly #complete = new RingBuffer<ServerSentEvent>()
+  readonly #items: BoundedItems<ServerSentEvent>
+  readonly #size = new EventSize()
+  readonly #isBounded: boolean
   #id: string
   readonly #parser = createParser({
     onId: (id) => {
@@ -45,58 +84,84 @@ export class SseDecoder implements StreamDecoder<ServerSentEvent> {
       this.#position.retryMs = ms
     },
     onEvent: ({ event = 'message', data }) => {
-      this.#complete.push({ event, data, id: this.#id })
+      this.#items.push({ event, data, id: this.#id }, this.#isBounded ? byteLength(data) : 0)
     },
   })
 
-  /** @param position kept up to date as events are handed out */
-  constructor(position: SsePosition) {
+  /**
+   * @param position kept up to date as events are handed out
+   * @param maxEventBytes the most that one event may have
+   */
+  constructor(position: SsePosition, maxEventBytes: number = Number.POSITIVE_INFINITY) {
     this.#position = position
     this.#id = position.lastEventId
+    this.#items = new BoundedItems(maxEventBytes, 'an event')
+    this.#isBounded = maxEventBytes !== Number.POSITIVE_INFINITY
   }
 
   feed(text: string): void {
+    if (!this.#items.allows(0)) return
     this.#parser.feed(text)
+    if (!this.#isBounded) return
+    this.#size.feed(text)
+    this.#items.allows(this.#size.bytes)
   }
 
   /** An event that its blank line did not end is none: the connection broke within it. */
   finish(): void {}
 
   take(): { readonly item: ServerSentEvent } | undefined {
-    const item = this.#complete.shift()
-    if (!item) return undefined
-    this.#position.lastEventId = item.id
-    return { item }
+    const next = this.#items.take()
+    if (next) this.#position.lastEventId = next.item.id
+    return next
   }
 }
 
 export class NdjsonDecoder<T> implements StreamDecoder<T> {
   readonly #line = new Pieces()
-  readonly #complete = new RingBuffer<{ readonly item: T }>()
+  readonly #items: BoundedItems<T>
+  /** Of the line that is coming. */
+  #bytes = 0
+  #isFirst = true
 
-  feed(text: string): void {
+  /** @param maxLineBytes the most that one line may have */
+  constructor(maxLineBytes: number = Number.POSITIVE_INFINITY) {
+    this.#items = new BoundedItems(maxLineBytes, 'a line')
+  }
+
+  feed(given: string): void {
+    const text = this.#isFirst ? given.replace(/^\ufeff/, '') : given
+    if (given !== '') this.#isFirst = false
     let start = 0
     // Only what is new is looked through: a line that comes byte by byte must not be read again with each.
     for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
-      this.#line.add(text.slice(start, end))
-      this.#parse(this.#line.take())
+      this.#add(text.slice(start, end))
+      this.#parse()
       start = end + 1
     }
-    this.#line.add(text.slice(start))
+    this.#add(text.slice(start))
   }
 
   finish(): void {
-    this.#parse(this.#line.take())
+    this.#parse()
   }
 
   take(): { readonly item: T } | undefined {
-    return this.#complete.shift()
+    return this.#items.take()
   }
 
-  #parse(line: string): void {
-    if (line.trim() === '') return
+  #add(text: string): void {
+    this.#bytes += byteLength(text)
+    if (this.#items.allows(this.#bytes)) this.#line.add(text)
+  }
+
+  #parse(): void {
+    const line = this.#line.take()
+    const bytes = this.#bytes
+    this.#bytes = 0
+    if (!this.#items.allows(bytes) || line.trim() === '') return
     try {
-      this.#complete.push({ item: parseJson(line) as T })
+      this.#items.push(parseJson(line) as T, bytes)
     } catch {
       // No cause: the parser quotes the line.
       throw new CommsError(`a line of the stream is no JSON (${line.length} characters)`, {

@@ -220,3 +220,25 @@ describe('a redirect', () => {
     )
   })
 })
+
+describe('the path of a base', () => {
+  const rules = { base: parseBase('https://h/v1/x'), allowedOrigins: new Set<string>(), allowInsecure: true }
+
+  it.each(['../y', '/../y', '/a/../../y', '/%2e%2e/y', '/.%2E/y', '..\\y', '/../../..', '/../xy', '..'])(
+    'is not left by %s',
+    (url) => {
+      expect(() => resolveTarget(url, '', rules)).toThrow(/leads out of the path of the base \(\/v1\/x\/\)/)
+    },
+  )
+
+  it.each([
+    ['/a/../b', '/v1/x/b'],
+    ['', '/v1/x'],
+    ['/a/..', '/v1/x/'],
+    ['?q=../..', '/v1/x'],
+    ['https://h/other', '/other'],
+    ['//h/other', '/other'],
+  ])('is kept by %s, or left on purpose', (url, pathname) => {
+    expect(resolveTarget(url, '', rules).pathname).toBe(pathname)
+  })
+})

@@ -66,6 +66,11 @@ export function resolveTarget(url: string | URL, query: string, rules: OriginRul
   }
   const parsed = parseHttpUrl(path, isAbsolute ? undefined : base?.origin, 'url')
   checkOrigin(parsed, rules)
+  if (base && path !== text && !isWithin(parsed.pathname, base.prefix))
+    throw invalid(
+      'url',
+      `".." leads out of the path of the base (${base.prefix}/): give an absolute URL where that is meant`,
+    )
   return asTarget(parsed, query)
 }
 
@@ -93,6 +98,10 @@ export function isLoopback(hostname: string): boolean {
     hostname === '[::1]' ||
     /^127(?:\.\d+){3}$/.test(hostname)
   )
+}
+
+function isWithin(pathname: string, prefix: string): boolean {
+  return pathname === prefix || pathname.startsWith(`${prefix}/`)
 }
 
 function asTarget(url: URL, query: string): Target {

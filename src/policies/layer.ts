@@ -3,7 +3,7 @@
 
 import { CallerContext } from '#caller-context'
 import type { Clock } from '../core/clock.ts'
-import { CommsError, TimeoutError } from '../core/errors.ts'
+import { CommsError, isA, TimeoutError } from '../core/errors.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from './Policy.ts'
 
 /** Who hears how something ended: `resolve` or `reject`, once. */
@@ -26,6 +26,7 @@ export interface Underway {
   interrupt(error: unknown): void
 }
 
+const nothing = () => {}
 let resolve!: Ending['resolve']
 let reject!: Ending['reject']
 
@@ -48,18 +49,24 @@ export class Run extends CallerContext implements Ending {
   #clock: Clock | undefined
   #now = 0
 
+  constructor() {
+    super()
+    // They lead to the promise, and so to the answer: a large one would live until the next call.
+    resolve = reject = nothing
+  }
+
   resolve(value: unknown): void {
     this.#toResolve(value)
   }
 
   reject(error: unknown): void {
-    if (error instanceof TimeoutError && !namesCaller(error)) this.rejectLate(error)
+    if (isA(error, TimeoutError) && !namesCaller(error)) this.rejectLate(error)
     else this.#toReject(error)
   }
 
   /** Rejects with an error that was made where no caller is to be seen: its stack is made to name who awaits the promise. */
   rejectLate(error: unknown): void {
-    if (error instanceof CommsError) this.#toResolve(rethrown(error))
+    if (isA(error, CommsError)) this.#toResolve(rethrown(error))
     else this.#toReject(error)
   }
 

@@ -123,7 +123,7 @@ describe('a reply', () => {
   it('is one: its id is taken, and must be one that a path can hold', async () => {
     await replies.start({ id: 'one' })
     await expect(replies.start({ id: 'one' })).rejects.toEqual(code('BAD_REQUEST'))
-    for (const id of ['', '/one', 'one/', '../one', 'a/../b', 'a b', 'é', 'x'.repeat(600), 7 as never])
+    for (const id of ['', '/one', 'one/', '../one', 'a/../b', '\ud800', 'x'.repeat(1001), 7 as never])
       await expect(replies.start({ id })).rejects.toEqual(code('BAD_REQUEST'))
   })
 

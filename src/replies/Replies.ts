@@ -44,7 +44,9 @@ export interface ReplyInfo {
   readonly offset: string
 }
 
-const ID = /^[\w.~!$'()*+,;:@-]+(?:\/[\w.~!$'()*+,;:@-]+)*$/
+/** What a path cannot hold between two slashes. */
+const UNFIT = /^\.{0,2}$/
+const MAX_PATH = 1000
 const CONTENT_TYPE = 'application/json'
 
 export class Replies {
@@ -205,14 +207,14 @@ export class Replies {
 
   /** @throws CommsError `BAD_REQUEST` */
   #pathOf(id: string): string {
-    if (typeof id !== 'string' || !ID.test(id) || id.length > 512 || /(?:^|\/)\.{1,2}(?:\/|$)/.test(id))
+    const segments = typeof id === 'string' && id.isWellFormed() ? id.split('/').map(encodeURIComponent) : []
+    const path = [this.options.path, ...segments].join('/')
+    if (segments.length === 0 || segments.some((one) => UNFIT.test(one)) || path.length > MAX_PATH)
       throw new CommsError(
-        `a reply's id must be a path of letters, digits and -._~, got ${JSON.stringify(id)}`,
-        {
-          code: 'BAD_REQUEST',
-        },
+        `a reply's id must be a text of 1 to about ${MAX_PATH} characters without empty parts between slashes, got ${JSON.stringify(id)}`,
+        { code: 'BAD_REQUEST' },
       )
-    return `${this.options.path}/${id}`
+    return path
   }
 }
 

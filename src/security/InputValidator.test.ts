@@ -184,3 +184,79 @@ describe('objects and arrays', () => {
     expect(error).toMatchObject({ field: 'body.users[1].mail', rule: 'email' })
   })
 })
+
+describe('validate and the is methods', () => {
+  it('check a value by the name of a kind, by a specification, a schema or a function', () => {
+    const validator = new InputValidator()
+    expect(validator.validate('a@b.example', 'email')).toBe(true)
+    expect(validator.validate('abc', 'string', { maxLength: 3 })).toBe(true)
+    expect(validator.validate({ tags: ['a'] }, { type: 'object', required: ['tags'] })).toBe(true)
+    expect(validator.validate(4, (value) => value === 4)).toBe(true)
+    expect(validator.validate(4, validator.schema('number', { max: 4 }))).toBe(true)
+    expect(
+      refusal(() => validator.validate('abcd', 'string', { maxLength: 3, field: 'code' })),
+    ).toMatchObject({
+      field: 'code',
+      rule: 'maxLength',
+    })
+    expect(refusal(() => validator.validate(5, (value) => value === 4))).toMatchObject({ rule: 'custom' })
+    expect(refusal(() => validator.validate(5, validator.schema('number', { max: 4 })))).toMatchObject({
+      rule: 'schema',
+    })
+  })
+
+  it('refuse a kind that there is not, and options that are wrong', () => {
+    const validator = new InputValidator()
+    expect(() => validator.validate('x', 'colour' as 'string')).toThrow(/InputValidator: .*type/)
+    expect(() => validator.validate('x', 'string', { maxLength: -1 })).toThrow(/InputValidator: .*maxLength/)
+    expect(() => validator.isString('x', { maxLength: -1 })).toThrow(/InputValidator: .*maxLength/)
+  })
+
+  it('answer as the validate methods do, and count', () => {
+    const validator = new InputValidator()
+    const calls: readonly (readonly [boolean, boolean])[] = [
+      [validator.isString('abc', { minLength: 3 }), true],
+      [validator.isString("x' or 1=1--", { noSqlInjection: true }), false],
+      [validator.isNumber(3, { integer: true }), true],
+      [validator.isNumber(Number.NaN), false],
+      [validator.isEmail('a@b.example'), true],
+      [validator.isEmail('a@'), false],
+      [validator.isURL('https://a.example'), true],
+      [validator.isURL('https://10.0.0.1', { ssrf: true }), false],
+      [validator.isFilename('a.txt'), true],
+      [validator.isFilename('../a'), false],
+      [validator.isJson('{}'), true],
+      [validator.isJson('{'), false],
+      [validator.isBase64Image('x'), false],
+      [validator.isObject({ a: 1 }, { required: ['a'] }), true],
+      [validator.isObject([], {}), false],
+      [validator.isArray([1], { minLength: 1 }), true],
+      [validator.isArray({}), false],
+      [validator.isValid('abc', 'string'), true],
+      [validator.isValid(7, { type: 'string' }), false],
+    ]
+    for (const [answer, expected] of calls) expect(answer).toBe(expected)
+    expect(validator.getStats()).toMatchObject({
+      totalValidations: calls.length,
+      failures: calls.filter(([, ok]) => !ok).length,
+    })
+  })
+
+  it('let through in mode warn what the detectors find', () => {
+    const lenient = new InputValidator({ mode: 'warn' })
+    expect(lenient.isString('<script>', { noXss: true })).toBe(true)
+  })
+})
+
+describe('phrases of messages', () => {
+  it.each([
+    [() => validator.validateString('a', { minLength: 2 }), /too short.*minimum 2/],
+    [() => validator.validateString('abc', { maxLength: 2 }), /too large.*maximum 2/],
+    [() => validator.validateNumber(1, { min: 2 }), /too small.*minimum 2/],
+    [() => validator.validateNumber(3, { max: 2 }), /too large.*maximum 2/],
+    [() => validator.validateArray([], { minLength: 1 }), /too short.*minimum 1/],
+    [() => validator.validateArray([1, 2], { maxLength: 1 }), /too large.*maximum 1/],
+  ])('%s', (run, message) => {
+    expect(refusal(run).message).toMatch(message)
+  })
+})

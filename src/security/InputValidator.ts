@@ -1,22 +1,15 @@
 // Checks on what comes from outside: detectors of injections and rules for strings, numbers, addresses, files, objects.
 // A tripwire and a signal, not the defence: that is output encoding, CSP, Trusted Types and parameterised queries.
-// Wiring only: every rule and every detector is a file of its own.
+// The methods, and the counts: what is wrong with a value is found by inspector.ts.
 
-import { checkOption, checkOptions, oneOf, withDefaults } from '../core/options.ts'
-import { isSecretName } from '../core/redact.ts'
-import { blankCode } from './blankCode.ts'
-import { detectCommandInjection } from './detect/commandInjection.ts'
-import type { Detect } from './detect/finding.ts'
-import { detectInvisible } from './detect/invisible.ts'
-import { detectSqlInjection } from './detect/sqlInjection.ts'
-import { detectXss } from './detect/xss.ts'
+import { checkOption, checkOptions, withDefaults } from '../core/options.ts'
+import { Inspector, KIND, NONE, type ScalarKind } from './inspector.ts'
 import {
   type ArrayOptions,
   defaultFieldRules,
   type FieldSpec,
   type FieldsOptions,
   type InputValidatorOptions,
-  kindRules,
   type Named,
   type ObjectOptions,
   type ResolvedOptions,
@@ -25,18 +18,14 @@ import {
   validatorRules,
 } from './options.ts'
 import { sanitizeHtml } from './sanitizeHtml.ts'
-import { isStandardSchema, pathOf, pathText, type StandardSchema } from './standardSchema.ts'
+import { pathOf, type StandardSchema } from './standardSchema.ts'
 import { isSecretField, textFields } from './textFields.ts'
-import { type Issue, inertExcerpt, type Severity, ValidationError } from './ValidationError.ts'
-import { type Base64ImageOptions, checkBase64Image } from './validate/base64Image.ts'
-import { checkEmail } from './validate/email.ts'
-import { checkFilename, type FilenameOptions } from './validate/filename.ts'
-import { checkJson, type JsonOptions } from './validate/json.ts'
-import { checkNumber, type NumberOptions } from './validate/number.ts'
-import { checkShape, isObject } from './validate/object.ts'
-import type { Problem } from './validate/problem.ts'
-import { checkString } from './validate/string.ts'
-import { checkUrl, type UrlOptions } from './validate/url.ts'
+import { type Issue, ValidationError } from './ValidationError.ts'
+import type { Base64ImageOptions } from './validate/base64Image.ts'
+import type { FilenameOptions } from './validate/filename.ts'
+import type { JsonOptions } from './validate/json.ts'
+import type { NumberOptions } from './validate/number.ts'
+import type { UrlOptions } from './validate/url.ts'
 
 export type {
   ArrayOptions,
@@ -83,45 +72,25 @@ export interface SchemaOptions {
   array: ArrayOptions
 }
 
-type DetectorOption = 'noXss' | 'noSqlInjection' | 'noCommandInjection' | 'noInvisible'
-
-const DETECTORS: readonly (readonly [option: DetectorOption, rule: string, name: string, detect: Detect])[] =
-  [
-    ['noXss', 'xss', 'XSS', detectXss],
-    ['noSqlInjection', 'sqlInjection', 'SQL injection', detectSqlInjection],
-    ['noCommandInjection', 'commandInjection', 'command injection', detectCommandInjection],
-    ['noInvisible', 'invisible', 'invisible characters', detectInvisible],
-  ]
-
-type Check = (value: unknown, options: never) => Problem | null
-
-/** Kinds whose rule is one function of the value and the options. */
-const SCALARS = {
-  number: checkNumber,
-  email: checkEmail,
-  url: checkUrl,
-  filename: checkFilename,
-  json: checkJson,
-  base64Image: checkBase64Image,
-} satisfies Record<string, Check>
-
-const KIND = oneOf(...Object.keys(kindRules).filter((kind) => kind !== 'fields'))
-
-const NONE: StringOptions = Object.freeze({})
+/** What statistics count a value as. */
+function kindOf(spec: keyof SchemaOptions | FieldSpec): string {
+  if (typeof spec === 'string') return spec
+  return 'type' in spec && typeof spec.type === 'string' ? spec.type : 'schema'
+}
 
 /** Validates input. Methods return `true` or throw a `ValidationError`; `check` never throws. */
 export class InputValidator {
   readonly #options: ResolvedOptions
+  readonly #inspector: Inspector
   #totalValidations = 0
   #failures = 0
   #byType: Record<string, KindStats> = Object.create(null)
-  /** Options objects that have been checked: callers pass the same constant again and again. */
-  readonly #checked = new WeakSet<object>()
 
   /** @throws TypeError or RangeError naming the option, when one is wrong */
   constructor(options: InputValidatorOptions = {}) {
     checkOptions('InputValidator', options, validatorRules as never)
     this.#options = withDefaults(validatorDefaults, options)
+    this.#inspector = new Inspector(this.#options)
   }
 
   /**
@@ -129,12 +98,12 @@ export class InputValidator {
    * @throws ValidationError with the first issue that is an error
    */
   validateString(value: unknown, options: StringOptions = NONE): true {
-    return this.#conclude('string', this.#stringIssues(value, options, true))
+    return this.#conclude('string', this.#inspector.stringIssues(value, options, true))
   }
 
   /** The same as `validateString` for callers who want to know all that is wrong; never throws for a value. */
   check(value: unknown, options: StringOptions = NONE): CheckResult {
-    const issues = this.#stringIssues(value, options, false)
+    const issues = this.#inspector.stringIssues(value, options, false)
     const ok = !issues.some((issue) => issue.severity === 'error')
     this.#record('string', issues, ok)
     return { ok, issues }
@@ -151,7 +120,7 @@ export class InputValidator {
     if (!found) return true
     const severity = (options.mode ?? this.#options.mode) === 'warn' ? 'warning' : 'error'
     const problem = { rule: 'inspect', message: 'was objected to by the inspect hook' }
-    return this.#conclude('inspect', [this.#issue(problem, field, value, severity)])
+    return this.#conclude('inspect', [this.#inspector.issue(problem, field, value, severity)])
   }
 
   /** @throws ValidationError */
@@ -189,7 +158,7 @@ export class InputValidator {
    * @throws ValidationError; TypeError when the schema answers with a promise
    */
   validateObject(value: unknown, options: ObjectOptions | StandardSchema = NONE): true {
-    return this.#conclude('object', this.#objectIssues(value, options, 'value'))
+    return this.#conclude('object', this.#inspector.objectIssues(value, options, 'value'))
   }
 
   /**
@@ -198,7 +167,7 @@ export class InputValidator {
    * @throws ValidationError whose `field` is the path, such as `data.user.name`
    */
   validateFields(value: object, options: FieldsOptions = {}): true {
-    this.#checkKind('fields', options)
+    this.#inspector.checkKind('fields', options)
     const { rules = defaultFieldRules, fields = {} } = options
     const issues: Issue[] = []
     for (const [name, part] of Object.entries(value)) {
@@ -211,8 +180,8 @@ export class InputValidator {
             : undefined
         const inForce = chosen ?? (isSecretField(path) ? false : rules)
         if (inForce) {
-          this.#checkKind('string', inForce)
-          issues.push(...this.#textIssues(text, inForce, path, true))
+          this.#inspector.checkKind('string', inForce)
+          issues.push(...this.#inspector.textIssues(text, inForce, path, true))
         }
       }
     }
@@ -221,8 +190,69 @@ export class InputValidator {
 
   /** @throws ValidationError */
   validateArray(value: unknown, options: ArrayOptions = NONE): true {
-    this.#checkKind('array', options)
-    return this.#conclude('array', this.#arrayIssues(value, options, options.field ?? 'value'))
+    this.#inspector.checkKind('array', options)
+    return this.#conclude('array', this.#inspector.arrayIssues(value, options, options.field ?? 'value'))
+  }
+
+  /**
+   * Any value, as `spec` says: the name of a kind, a kind with its options (`{ type: 'string', maxLength: 40 }`), a Standard
+   * Schema, or a function that throws or returns false. `options` go with the name of a kind.
+   * @throws ValidationError with the first issue that is an error
+   */
+  validate<Kind extends keyof SchemaOptions>(value: unknown, spec: Kind, options?: SchemaOptions[Kind]): true
+  validate(value: unknown, spec: FieldSpec, options?: Named): true
+  validate(value: unknown, spec: keyof SchemaOptions | FieldSpec, options: Named = NONE): true {
+    return this.#conclude(kindOf(spec), this.#specIssues(value, spec, options))
+  }
+
+  /** What `validate` does, answered by true or false. */
+  isValid<Kind extends keyof SchemaOptions>(
+    value: unknown,
+    spec: Kind,
+    options?: SchemaOptions[Kind],
+  ): boolean
+  isValid(value: unknown, spec: FieldSpec, options?: Named): boolean
+  isValid(value: unknown, spec: keyof SchemaOptions | FieldSpec, options: Named = NONE): boolean {
+    return this.#holds(kindOf(spec), this.#specIssues(value, spec, options))
+  }
+
+  // The `is` methods answer by true or false what the `validate` methods of the same kind answer by returning or throwing.
+
+  isString(value: unknown, options: StringOptions = NONE): boolean {
+    return this.#holds('string', this.#inspector.stringIssues(value, options, true))
+  }
+
+  isNumber(value: unknown, options: NumberOptions & Named = NONE): boolean {
+    return this.#holds('number', this.#inspector.scalarIssues('number', value, options))
+  }
+
+  isEmail(value: unknown, options: Named = NONE): boolean {
+    return this.#holds('email', this.#inspector.scalarIssues('email', value, options))
+  }
+
+  isURL(value: unknown, options: UrlOptions & Named = NONE): boolean {
+    return this.#holds('url', this.#inspector.scalarIssues('url', value, options))
+  }
+
+  isFilename(value: unknown, options: FilenameOptions & Named = NONE): boolean {
+    return this.#holds('filename', this.#inspector.scalarIssues('filename', value, options))
+  }
+
+  isJson(value: unknown, options: JsonOptions & Named = NONE): boolean {
+    return this.#holds('json', this.#inspector.scalarIssues('json', value, options))
+  }
+
+  isBase64Image(value: unknown, options: Base64ImageOptions & Named = NONE): boolean {
+    return this.#holds('base64Image', this.#inspector.scalarIssues('base64Image', value, options))
+  }
+
+  isObject(value: unknown, options: ObjectOptions | StandardSchema = NONE): boolean {
+    return this.#holds('object', this.#inspector.objectIssues(value, options, 'value'))
+  }
+
+  isArray(value: unknown, options: ArrayOptions = NONE): boolean {
+    this.#inspector.checkKind('array', options)
+    return this.#holds('array', this.#inspector.arrayIssues(value, options, options.field ?? 'value'))
   }
 
   /**
@@ -232,13 +262,13 @@ export class InputValidator {
   schema<Kind extends keyof SchemaOptions>(kind: Kind, options?: SchemaOptions[Kind]): StandardSchema {
     checkOption('InputValidator', 'kind', kind, KIND)
     const spec = { ...options, type: kind } as FieldSpec
-    if (options) this.#checkKind(kind, options)
+    if (options) this.#inspector.checkKind(kind, options)
     return {
       '~standard': {
         version: 1,
         vendor: 'guru-comms',
         validate: (value) => {
-          const issues = this.#specIssues(value, spec, options?.field ?? 'value')
+          const issues = this.#inspector.specIssues(value, spec, options?.field ?? 'value')
           const ok = !issues.some((issue) => issue.severity === 'error')
           this.#record(kind, issues, ok)
           const root = (options?.field ?? 'value').length
@@ -266,178 +296,13 @@ export class InputValidator {
     this.#byType = Object.create(null)
   }
 
-  /** @throws TypeError or RangeError naming the option, when one is wrong */
-  #checkKind(kind: string, options: object): void {
-    if (options === NONE || this.#checked.has(options)) return
-    checkOptions('InputValidator', options, kindRules[kind] ?? {})
-    this.#checked.add(options)
+  #specIssues(value: unknown, spec: keyof SchemaOptions | FieldSpec, options: Named): Issue[] {
+    const whole = typeof spec === 'string' ? ({ ...options, type: spec } as FieldSpec) : spec
+    return this.#inspector.specIssues(value, whole, options.field ?? 'value')
   }
 
-  #stringIssues(value: unknown, options: StringOptions, firstOnly: boolean): Issue[] {
-    this.#checkKind('string', options)
-    return this.#textIssues(value, options, options.field ?? 'value', firstOnly)
-  }
-
-  #textIssues(
-    value: unknown,
-    options: Omit<StringOptions, 'field'>,
-    field: string,
-    firstOnly: boolean,
-  ): Issue[] {
-    const { minLength, pattern, maxLength = this.#options.maxLength } = options
-    const problem = checkString(value, { minLength, maxLength, pattern })
-    const issues = problem ? [this.#issue(problem, field, value)] : []
-    if (typeof value !== 'string' || problem?.rule === 'maxLength' || (problem && firstOnly)) return issues
-    const severity = (options.mode ?? this.#options.mode) === 'warn' ? 'warning' : 'error'
-    let text: string | undefined
-    for (const [option, rule, name, detect] of DETECTORS) {
-      if (!options[option]) continue
-      text ??= (options.profile ?? this.#options.profile) === 'allowCode' ? blankCode(value) : value
-      const finding = detect(text)
-      if (!finding) continue
-      issues.push(
-        this.#issue(
-          { ...finding, rule, message: `possible ${name} (${finding.reason})` },
-          field,
-          value,
-          severity,
-        ),
-      )
-      if (firstOnly && severity === 'error') break
-    }
-    return issues
-  }
-
-  #issue(problem: Problem, field: string, value: unknown, severity: Severity = 'error'): Issue {
-    const name = problem.path ? `${field}${problem.path}` : field
-    const text = typeof value === 'string' ? value : ''
-    const { rule, offset = 0, length = text.length, decodedVia = '' } = problem
-    return {
-      field: name,
-      rule,
-      message: `${name}: ${problem.message}`,
-      offset,
-      length: Math.min(length, text.length - offset),
-      excerpt: isSecretName(name) ? '' : inertExcerpt(text, offset, length),
-      decodedVia,
-      severity,
-    }
-  }
-
-  #objectIssues(value: unknown, options: ObjectOptions | StandardSchema, given: string): Issue[] {
-    if (isStandardSchema(options)) {
-      const field = given
-      if (isObject(value)) {
-        const problem = checkShape(value, this.#options.maxDepth)
-        if (problem) return [this.#issue(problem, field, value)]
-      }
-      return this.#standardIssues(value, options, field)
-    }
-    this.#checkKind('object', options)
-    const field = options.field ?? given
-    if (!isObject(value)) return [this.#issue({ rule: 'type', message: 'must be an object' }, field, value)]
-    const problem = checkShape(value, options.maxDepth ?? this.#options.maxDepth)
-    if (problem) return [this.#issue(problem, field, value)]
-    for (const name of options.required ?? []) {
-      if (!Object.hasOwn(value, name) || value[name] === undefined) {
-        return [
-          this.#issue(
-            { rule: 'required', message: 'required field is missing', path: `.${name}` },
-            field,
-            undefined,
-          ),
-        ]
-      }
-    }
-    const issues: Issue[] = []
-    for (const [name, spec] of Object.entries(options.fields ?? {})) {
-      if (Object.hasOwn(value, name) && value[name] !== undefined) {
-        issues.push(...this.#specIssues(value[name], spec, `${field}.${name}`))
-      }
-    }
-    return issues
-  }
-
-  #arrayIssues(value: unknown, options: Omit<ArrayOptions, 'field'>, field: string): Issue[] {
-    if (!Array.isArray(value))
-      return [this.#issue({ rule: 'type', message: 'must be an array' }, field, value)]
-    const { minLength, maxLength, elementSchema } = options
-    if (minLength !== undefined && value.length < minLength) {
-      return [
-        this.#issue(
-          { rule: 'minLength', message: `must have at least the minimum ${minLength} items` },
-          field,
-          value,
-        ),
-      ]
-    }
-    if (maxLength !== undefined && value.length > maxLength) {
-      return [
-        this.#issue(
-          { rule: 'maxLength', message: `must have at most the maximum ${maxLength} items` },
-          field,
-          value,
-        ),
-      ]
-    }
-    const problem = checkShape(value, options.maxDepth ?? this.#options.maxDepth)
-    if (problem) return [this.#issue(problem, field, value)]
-    if (elementSchema === undefined) return []
-    return value.flatMap((item: unknown, index) =>
-      this.#specIssues(item, elementSchema, `${field}[${index}]`),
-    )
-  }
-
-  #specIssues(value: unknown, spec: FieldSpec, field: string): Issue[] {
-    if (isStandardSchema(spec)) return this.#standardIssues(value, spec, field)
-    if (typeof spec === 'function') {
-      const fails = { rule: 'custom', message: 'does not pass its check' }
-      try {
-        return spec(value) === false ? [this.#issue(fails, field, value)] : []
-      } catch {
-        return [this.#issue(fails, field, value)]
-      }
-    }
-    checkOption('InputValidator', 'type', spec.type, KIND)
-    this.#checkKind(spec.type, spec)
-    switch (spec.type) {
-      case 'string':
-        return this.#textIssues(value, spec, field, false)
-
-      case 'boolean':
-        return typeof value === 'boolean'
-          ? []
-          : [this.#issue({ rule: 'type', message: 'must be a boolean' }, field, value)]
-      case 'object':
-        return this.#objectIssues(value, spec, field)
-      case 'array':
-        return this.#arrayIssues(value, spec, field)
-      default: {
-        const problem = (SCALARS[spec.type] as Check)(value, spec as never)
-        return problem ? [this.#issue(problem, field, value)] : []
-      }
-    }
-  }
-
-  #standardIssues(value: unknown, schema: StandardSchema, field: string): Issue[] {
-    const result = schema['~standard'].validate(value)
-    if ('then' in result) {
-      throw new TypeError(`InputValidator: the schema of "${field}" is asynchronous; use a synchronous one`)
-    }
-    // The library's own words may quote the value: they stay out of the message.
-    return (result.issues ?? []).map(({ path }) =>
-      this.#issue(
-        { rule: 'schema', message: 'does not match its schema', path: pathText(path) },
-        field,
-        undefined,
-      ),
-    )
-  }
-
-  #single(kind: keyof typeof SCALARS, value: unknown, options: Named): true {
-    this.#checkKind(kind, options)
-    const problem = (SCALARS[kind] as Check)(value, options as never)
-    return this.#conclude(kind, problem ? [this.#issue(problem, options.field ?? 'value', value)] : [])
+  #single(kind: ScalarKind, value: unknown, options: Named): true {
+    return this.#conclude(kind, this.#inspector.scalarIssues(kind, value, options))
   }
 
   /** Counts, reports, and throws the first error. */
@@ -446,6 +311,13 @@ export class InputValidator {
     this.#record(kind, issues, error === undefined)
     if (error) throw new ValidationError(error)
     return true
+  }
+
+  /** Counts, reports, and says whether no issue is an error. */
+  #holds(kind: string, issues: readonly Issue[]): boolean {
+    const ok = !issues.some((issue) => issue.severity === 'error')
+    this.#record(kind, issues, ok)
+    return ok
   }
 
   #record(kind: string, issues: readonly Issue[], ok: boolean): void {

@@ -159,6 +159,7 @@ export const kindRules: Readonly<Record<string, Readonly<Record<string, Rule>>>>
     maxBytes: bytes,
     types: listOf(text),
     maxSide: numberRule(1, Infinity, 'pixels', true),
+    strict: flag,
   } satisfies Rules<Base64ImageOptions & Named>,
   object: {
     ...named,

@@ -1,5 +1,6 @@
 // What the connections of one session server may cost it, all of them together: memory, and time.
 
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../core/clock.ts'
@@ -11,6 +12,7 @@ export interface WatchOptions {
   readonly maxTotalBufferedBytes: number
   readonly controlsPerSecond: number
   readonly clock: Clock
+  readonly addressOf: (request: IncomingMessage) => string
 }
 
 export class ConnectionWatch {
@@ -20,7 +22,11 @@ export class ConnectionWatch {
   readonly #reads = new FairReads()
   readonly #refusals: RefusalLog
 
-  constructor({ maxTotalBufferedBytes, controlsPerSecond, clock }: WatchOptions, refusals: RefusalLog) {
+  readonly addressOf: (request: IncomingMessage) => string
+
+  constructor(options: WatchOptions, refusals: RefusalLog) {
+    const { maxTotalBufferedBytes, controlsPerSecond, clock } = options
+    this.addressOf = options.addressOf
     this.controlsPerSecond = controlsPerSecond
     this.now = () => clock.now()
     this.#refusals = refusals

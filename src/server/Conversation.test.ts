@@ -16,7 +16,7 @@ function talk(
   const line = { open: true, room: Promise.resolve() }
   const log = (text: string) => logged.push(text)
   const conversation = new Conversation({
-    responder: { respond },
+    respond,
     maxQuestions: 3,
     maxQuestionBytes: 1000,
     answerTimeout: 10_000,

@@ -4,9 +4,19 @@
 import type { Clock, TimerHandle } from '../core/clock.ts'
 import type { Logger } from '../core/logger.ts'
 import { RingBuffer } from '../core/ringBuffer.ts'
-import { callNow, fieldOf, kindOf } from './guard.ts'
+import {
+  AnswerPiece,
+  type Cut,
+  cutReason,
+  FAILED,
+  faultOf,
+  GOING_AWAY,
+  QUEUE_FULL,
+  TIMEOUT,
+} from './answer.ts'
+import { callNow, kindOf } from './guard.ts'
 import { ITEM_COST } from './MemoryBudget.ts'
-import type { Question, ReplyFault, Responder, Turn } from './responder.ts'
+import type { Question, ReplyFault, ResponderContext, Turn } from './responder.ts'
 import { untilAborted } from './untilAborted.ts'
 
 /** A piece of an answer, as it travels. */
@@ -19,12 +29,15 @@ export interface ReplyDelta {
   start?: true
   end?: true
   state?: 'thinking' | 'speaking' | 'idle'
+  /** Where the answer can be gone on with, behind this piece: of an answer that is kept. */
+  offset?: string
   /** With `end`: what came before is not the whole answer, or there is none. */
   error?: ReplyFault
 }
 
 export interface ConversationOptions {
-  readonly responder: Responder
+  /** Gives the answer: text, or pieces of one that is kept. */
+  readonly respond: (question: Question, context: ResponderContext) => AsyncIterable<string | AnswerPiece>
   /** Questions that may wait for their turn, and how long their texts and images may be together. */
   readonly maxQuestions: number
   readonly maxQuestionBytes: number
@@ -40,20 +53,12 @@ export interface ConversationOptions {
 const HISTORY_TURNS = 40
 const HISTORY_CHARACTERS = 200_000
 
-const GOING_AWAY: ReplyFault = { code: 'GOING_AWAY', message: 'the backend is shutting down: ask again' }
-const QUEUE_FULL: ReplyFault = { code: 'QUEUE_FULL', message: 'too many questions are waiting' }
-const TIMEOUT: ReplyFault = { code: 'TIMEOUT', message: 'the assistant fell silent' }
-const FAILED: ReplyFault = { code: 'FAILED', message: 'the assistant failed' }
-
 /** A question in its turn. */
 interface Asked {
   readonly question: Question
   /** Called when its answer has ended and the user has been told so, one way or another. */
   readonly onEnded: (() => void) | undefined
 }
-
-/** Why an answer ended before its responder had: the asker's own wish, a fault, or that nobody is to be told here. */
-type Cut = 'stopped' | 'silently' | ReplyFault
 
 /** How a conversation is over: its user is told what became of the questions, or is not. */
 export type ConversationEnd =
@@ -131,7 +136,7 @@ export class Conversation {
     const current = this.#current
     if (current && current.cut === undefined && (id === undefined || current.id === id)) {
       current.cut = cut
-      current.controller.abort(new Error(reasonOf(cut)))
+      current.controller.abort(cutReason(cut))
       ended += 1
     }
     for (
@@ -179,14 +184,21 @@ export class Conversation {
     try {
       await say({ ...delta, start: true, state: 'thinking' })
       for await (const piece of this.#pieces(question, current)) {
-        await say({ ...delta, content: piece, ...(answer === '' ? { state: 'speaking' as const } : {}) })
-        answer += piece
+        if (piece.reset) answer = ''
+        await say({
+          ...delta,
+          content: piece.text,
+          ...(piece.reset && { start: true }),
+          ...(answer === '' && { state: 'speaking' }),
+          ...(piece.offset !== undefined && { offset: piece.offset }),
+        })
+        answer += piece.text
       }
     } catch (error) {
       // Nobody is there any more, or the responder failed. Either way it need not go on.
       if (!(error instanceof ResponderFailure)) {
         current.cut ??= 'silently'
-        controller.abort(error)
+        controller.abort(cutReason('silently'))
         throw error
       }
       failure = error.fault
@@ -200,8 +212,8 @@ export class Conversation {
   async *#pieces(
     question: Question,
     current: { cut: Cut | undefined; readonly controller: AbortController },
-  ): AsyncGenerator<string> {
-    const { responder, answerTimeout, clock } = this.#options
+  ): AsyncGenerator<{ readonly text: string; readonly offset?: string; readonly reset?: boolean }> {
+    const { respond, answerTimeout, clock } = this.#options
     const { controller } = current
     const { signal } = controller
     let timer: TimerHandle
@@ -210,7 +222,7 @@ export class Conversation {
       timer = clock.setTimeout(
         () => {
           current.cut ??= TIMEOUT
-          controller.abort(new Error(TIMEOUT.message))
+          controller.abort(cutReason(TIMEOUT))
         },
         answerTimeout,
         true,
@@ -219,15 +231,17 @@ export class Conversation {
     try {
       listen()
       const called = callNow(
-        () => responder.respond(question, { signal, history: [...this.#history] }),
+        () => respond(question, { signal, history: [...this.#history] }),
         () => {},
       )
       if (!called.ok) throw called.error
       for await (const piece of untilAborted(called.value as AsyncIterable<unknown>, signal)) {
         clock.clearTimeout(timer)
-        if (typeof piece !== 'string') throw new TypeError(`respond must give strings, gave ${kindOf(piece)}`)
         // While the user takes it the responder is not the one who is slow.
-        if (piece !== '') yield piece
+        if (piece instanceof AnswerPiece) yield piece
+        else if (typeof piece !== 'string')
+          throw new TypeError(`respond must give strings, gave ${kindOf(piece)}`)
+        else if (piece !== '') yield { text: piece }
         listen()
       }
     } catch (error) {
@@ -243,11 +257,7 @@ export class Conversation {
       return new ResponderFailure(FAILED)
     }
     this.#options.logger?.error('the responder failed:', error)
-    const code = fieldOf(error, 'code')
-    const message = fieldOf(error, 'message')
-    const told =
-      fieldOf(error, 'isResponderError') === true && typeof code === 'string' && typeof message === 'string'
-    return new ResponderFailure(told ? { code, message } : FAILED)
+    return new ResponderFailure(faultOf(error))
   }
 
   /** The last delta of an answer. Then the question is done with, before anything else can happen to it. */
@@ -274,11 +284,6 @@ class ResponderFailure {
   constructor(fault: ReplyFault) {
     this.fault = fault
   }
-}
-
-function reasonOf(cut: Cut): string {
-  if (cut === 'stopped') return 'stopped by the user'
-  return cut === 'silently' ? 'the user has gone' : cut.message
 }
 
 function deltaOf({ id }: Question) {

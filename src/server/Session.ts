@@ -3,8 +3,11 @@
 import { Emitter } from '../core/emitter.ts'
 import { optionError } from '../core/options.ts'
 import type { Payload } from '../session/frames.ts'
-import type { SessionReceipt } from './sessionReceipt.ts'
+import type { Receipt } from '../session/receipts.ts'
 import { checkSendOptions, type SessionSendOptions } from './sessionServerOptions.ts'
+
+/** The fate of one message. */
+export type SessionReceipt = Receipt
 
 /** What a handler learns about a message. */
 export interface SessionMessageContext {

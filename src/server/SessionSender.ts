@@ -7,17 +7,19 @@ import { checkOption, checkOptions, clockRule, interval, type Rules, withDefault
 import { systemClock } from '../core/systemClock.ts'
 import { NEVER } from '../session/entry.ts'
 import { type Payload, payloadBytes, TEXT } from '../session/frames.ts'
+import {
+  LOST_VOLATILE,
+  MessageReceipt,
+  type ReceiptOwner,
+  Receipts,
+  SENT_VOLATILE,
+  SettledReceipt,
+} from '../session/receipts.ts'
 import type { PostFate, SharedSessions } from '../session/sharedSessions.ts'
 import { isSid } from '../session/sid.ts'
 import type { SessionStore } from '../session/store.ts'
 import { encodeMessage } from './payload.ts'
-import {
-  LiveReceipt,
-  LOST_VOLATILE,
-  SENT_VOLATILE,
-  type SessionReceipt,
-  SettledReceipt,
-} from './sessionReceipt.ts'
+import type { SessionReceipt } from './Session.ts'
 import { checkSendOptions, type SessionSendOptions } from './sessionServerOptions.ts'
 
 export interface SessionSenderOptions {
@@ -38,15 +40,7 @@ const rules: Rules<SessionSenderOptions> = {
   clock: clockRule,
 }
 
-/** A receipt by a name that no other of this sender has. */
-class PostReceipt extends LiveReceipt {
-  override get id(): string {
-    return `p${this.seq}`
-  }
-}
-
 interface Pending {
-  readonly receipt: PostReceipt
   readonly givenUpAt: number
   /** It lies in the store. */
   posted: boolean
@@ -58,12 +52,13 @@ interface Pending {
 const AT_ONCE = 64
 const SWEEP_MS = 1000
 
-export class SessionSender {
+export class SessionSender implements ReceiptOwner {
   readonly #shared: SharedSessions
   readonly #clock: Clock
   readonly #timeoutMs: number
-  /** By token, the oldest first. */
-  readonly #pending = new Map<string, Pending>()
+  readonly #receipts = new Receipts()
+  /** By number, the oldest first; its text is the token that the store knows it by. */
+  readonly #pending = new Map<number, Pending>()
   readonly #deaf: () => void
   #count = 0
   #timer: unknown
@@ -81,7 +76,7 @@ export class SessionSender {
     this.#clock = clock
     this.#timeoutMs = receiptTimeout
     this.#deaf = this.#shared.hearFates({
-      fate: (token, fate) => this.#fate(token, fate),
+      fate: (token, fate) => this.#fate(Number(token), fate),
       missed: () => this.#missed(),
     })
   }
@@ -154,49 +149,70 @@ export class SessionSender {
       return SENT_VOLATILE
     }
     this.#count += 1
-    const receipt = new PostReceipt(this.#count, () => false)
-    const token = `${this.#count}`
+    const seq = this.#count
     const givenUpAt = this.#clock.now() + this.#timeoutMs
-    this.#pending.set(token, { receipt, givenUpAt, posted: false, doubtful: false })
+    this.#pending.set(seq, { givenUpAt, posted: false, doubtful: false })
     this.#plan()
     const expiresAt = ttl === Infinity ? NEVER : this.#clock.wallNow() + ttl
-    this.#shared.post(sid, { stream, payload, priority, expiresAt, token }).then(
+    this.#shared.post(sid, { stream, payload, priority, expiresAt, token: `${seq}` }).then(
       (result) => {
-        if (result === 'posted') this.#posted(token, receipt)
-        else this.#fail(token, refusals[result](payloadBytes(payload)))
+        if (result === 'posted') this.#posted(seq)
+        else this.#fail(seq, refusals[result](payloadBytes(payload)))
       },
-      (error) => this.#fail(token, error as CommsError),
+      (error) => this.#fail(seq, error as CommsError),
     )
-    return receipt
+    return new MessageReceipt(this, seq)
   }
 
-  #posted(token: string, receipt: PostReceipt): void {
-    receipt.accept()
-    const pending = this.#pending.get(token)
+  // What receipts ask.
+
+  idOf(seq: number): string {
+    return `p${seq}`
+  }
+
+  stored(seq: number): Promise<void> {
+    return this.#receipts.stored(seq, () => this.#pending.get(seq)?.posted === false)
+  }
+
+  delivered(seq: number): Promise<void> {
+    return this.#receipts.delivered(seq, () => this.#pending.has(seq))
+  }
+
+  /** What is on its way to another process cannot be taken back. */
+  cancel(): boolean {
+    return false
+  }
+
+  #posted(seq: number): void {
+    this.#receipts.accept(seq)
+    const pending = this.#pending.get(seq)
     if (!pending) return
     pending.posted = true
-    if (pending.doubtful) this.#fate(token, 'unknown')
+    if (pending.doubtful) this.#fate(seq, 'unknown')
   }
 
   /** Of what lies in the store nobody knows any more whether it arrives; what is on its way there may still say that it does not. */
   #missed(): void {
-    for (const [token, pending] of [...this.#pending]) {
-      if (pending.posted) this.#fate(token, 'unknown')
+    for (const [seq, pending] of [...this.#pending]) {
+      if (pending.posted) this.#fate(seq, 'unknown')
       else pending.doubtful = true
     }
   }
 
-  #fate(token: string, fate: PostFate): void {
-    const { receipt } = this.#pending.get(token) ?? {}
-    if (!receipt) return
-    this.#pending.delete(token)
-    if (fate === 'delivered') receipt.arrive()
-    else receipt.fail(fates[fate]())
+  #fate(seq: number, fate: PostFate): void {
+    if (!this.#pending.has(seq)) return
+    if (fate !== 'delivered') this.#fail(seq, fates[fate]())
+    else {
+      this.#pending.delete(seq)
+      this.#receipts.arrive(seq)
+    }
   }
 
-  #fail(token: string, error: CommsError): void {
-    this.#pending.get(token)?.receipt.fail(error)
-    this.#pending.delete(token)
+  #fail(seq: number, { code, message }: CommsError): void {
+    const pending = this.#pending.get(seq)
+    if (!pending) return
+    this.#pending.delete(seq)
+    this.#receipts.fail(seq, code, message, !pending.posted)
   }
 
   /** All wait equally long, so the oldest are given up first. */

@@ -24,11 +24,10 @@ import { pathOf } from './httpRoutes.ts'
 import { encodeMessage } from './payload.ts'
 import { type Refusal, RefusalLog } from './refusals.ts'
 import { refuseUpgrade } from './refuseUpgrade.ts'
-import type { Session, SessionMessageTypes } from './Session.ts'
+import type { Session, SessionMessageTypes, SessionReceipt } from './Session.ts'
 import { SessionSender } from './SessionSender.ts'
 import type { SessionCounts } from './sessionHost.ts'
 import { SessionHub } from './sessionHub.ts'
-import type { SessionReceipt } from './sessionReceipt.ts'
 import {
   type AttachOptions,
   checkAttachOptions,
@@ -115,7 +114,7 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
 
   /** The sessions that live, by their id. */
   get sessions(): ReadonlyMap<string, Session<T>> {
-    return this.#hub.sessions as ReadonlyMap<string, unknown> as ReadonlyMap<string, Session<T>>
+    return this.#hub.known as ReadonlyMap<string, unknown> as ReadonlyMap<string, Session<T>>
   }
 
   /** Resolves when the sessions in the store have been taken up; rejects with CommsError `STORAGE`. */
@@ -202,7 +201,7 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
    * @throws as `session.send`; CommsError `UNSUPPORTED` when it is not here and the store is not shared
    */
   sendTo(sid: string, data: T['out'], options: SessionSendOptions = {}): SessionReceipt {
-    const session = this.#hub.sessions.get(sid)
+    const session = this.#hub.known.get(sid)
     // What was posted before goes first.
     if (session && !session.over && !this.#posting.has(sid)) return session.send(data, options)
     const receipt = this.#needSender('sendTo').send(sid, data, options)
@@ -232,7 +231,7 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
     const { spreadMs = 10_000, why = 'going away' } = options
     this.#leaving = true
     this.#hub.sendAllAway(spreadMs, why)
-    await this.#until(() => this.#hub.connections === 0, spreadMs + 1000)
+    await this.#until(() => this.#hub.connections.size === 0, spreadMs + 1000)
   }
 
   /** Cuts every connection without a close frame, as a broken network would; the sessions stay. For tests of your own. */
@@ -257,8 +256,8 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
 
   getStats(): SessionServerStats {
     return {
-      sessions: this.#hub.sessions.size,
-      connections: this.#hub.connections,
+      sessions: this.#hub.known.size,
+      connections: this.#hub.connections.size,
       queuedBytes: this.#hub.keptBytes,
       ...this.#hub.counts,
     }
@@ -367,7 +366,7 @@ export class SessionServer<T extends SessionMessageTypes = SessionMessageTypes> 
   #arrived(socket: WebSocket, request: IncomingMessage): void {
     this.#open.set(socket, this.#options.addressOf(request))
     socket.once('close', this.#onClosed)
-    this.#hub.arrived(socket, request.socket, request)
+    this.#hub.add(socket, request.socket, request)
   }
 
   /** There is no place for it. In a browser only a close code can say so. */

@@ -19,11 +19,13 @@ const STUCK_MS = 30_000
 const NOTEWORTHY_BYTES = 16 * 1024
 const CONTROL_WINDOW_MS = 2000
 const ACK = '{"t":"ack"'
-const PONG = '{"t":"pong"'
-const FLUSHED = '{"t":"flushed"'
+/** What a connection carries once it has said for whom. */
+export interface FrameReceiver {
+  frame(conn: number, frame: Frame): void
+}
 
 export interface SocketOwner {
-  /** A frame came in. */
+  /** A frame came in, and it carries nothing yet. */
   frame(socket: SessionSocket, frame: Frame): void
   /** Whether frames have to wait. */
   isBusy(socket: SessionSocket): boolean
@@ -75,6 +77,7 @@ export class SessionSocket implements Holder {
   #received = 0
   #controls = 0
   #controlsSince = -Infinity
+  #receiver: FrameReceiver | undefined
   #draining = false
   #corked = false
   #ended = false
@@ -177,6 +180,11 @@ export class SessionSocket implements Holder {
     return false
   }
 
+  /** From now on its frames are for this one. */
+  carry(receiver: FrameReceiver): void {
+    this.#receiver = receiver
+  }
+
   /** The server may have become busy with it, or free again. */
   update(): void {
     if (this.#ended || this.#draining) return
@@ -190,7 +198,7 @@ export class SessionSocket implements Holder {
     const held = this.#held
     let next = 0
     while (next < held.length && !this.#ended && !this.#owner.isBusy(this)) {
-      this.#owner.frame(this, held[next] as Frame)
+      this.#take(held[next] as Frame)
       next += 1
     }
     this.#draining = false
@@ -231,6 +239,11 @@ export class SessionSocket implements Holder {
     const frame = isBinary ? bytes : bytes.toString()
     if (typeof frame === 'string' && isControl(frame) && !this.#mayControl()) return
     if (this.#held) this.#held.push(frame)
+    else this.#take(frame)
+  }
+
+  #take(frame: Frame): void {
+    if (this.#receiver) this.#receiver.frame(this.conn, frame)
     else this.#owner.frame(this, frame)
   }
 
@@ -270,12 +283,9 @@ function isControl(frame: string): boolean {
   return frame.startsWith('{') && !frame.startsWith(ACK)
 }
 
-/** The kind of an answer of which only the latest counts; a stream's `flushed` stands for itself. */
+/** The kind of an answer of which only the latest counts. The session itself sees to its pongs. */
 function answerOf(frame: Frame): string | undefined {
-  if (typeof frame !== 'string' || !frame.startsWith('{')) return undefined
-  if (frame.startsWith(ACK)) return ACK
-  if (frame.startsWith(PONG)) return PONG
-  return frame.startsWith(FLUSHED) ? frame : undefined
+  return typeof frame === 'string' && frame.startsWith(ACK) ? ACK : undefined
 }
 
 function release(socket: SessionSocket): void {

@@ -7,6 +7,7 @@ import type { ReplyDelta } from './Conversation.ts'
 import { type Holder, type MemoryBudget, ownerOf } from './MemoryBudget.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import type { Session } from './Session.ts'
+import type { UserContext } from './UserSocket.ts'
 import { UserTalk } from './UserTalk.ts'
 
 /** Below this much that the user has not acknowledged, more is said at once; above, when the window has room. */
@@ -24,28 +25,26 @@ export class UserSession implements Holder {
   #turn: Promise<void> = Promise.resolve()
   #waiting = 0
 
-  constructor(
-    session: Session,
-    principal: Principal | undefined,
-    options: ResolvedBackendOptions,
-    budget: MemoryBudget,
-  ) {
+  constructor(session: Session, principal: Principal | undefined, { options, answers, budget }: UserContext) {
     this.#session = session
     this.#budget = budget
     this.owner = ownerOf(principal, `of session ${session.id}`)
     this.principal = principal
     this.#options = options
     this.#bucket = new TokenBucket(options.messagesPerSecond, 2 * options.messagesPerSecond, options.clock)
-    this.#talk = new UserTalk(options, {
-      send: (message) => void session.send(message),
-      pong: (message) => void session.send(message),
-      say: (delta) => this.#say(delta),
-    })
+    this.#talk = new UserTalk(
+      { options, principal, answers },
+      {
+        send: (message) => void session.send(message),
+        pong: (message) => void session.send(message),
+        say: (delta) => this.#say(delta),
+      },
+    )
     session.handle((message) => this.#receive(message))
     session.on('volatile', (message) => this.#hear(message))
     session.on('error', (error) => this.#onError(error))
     const end = () => {
-      this.conversation.end('silently')
+      this.#talk.end('silently')
       budget.hold(this, 0)
     }
     session.on('closed', end)
@@ -75,7 +74,7 @@ export class UserSession implements Holder {
    * process that is handed their questions next.
    */
   endAnswers(): void {
-    this.conversation.end(this.#outlivesProcess ? 'silently' : 'shutdown')
+    this.#talk.end(this.#outlivesProcess ? 'silently' : 'shutdown')
   }
 
   get #outlivesProcess(): boolean {

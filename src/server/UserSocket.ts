@@ -8,7 +8,7 @@ import type { ReplyDelta } from './Conversation.ts'
 import { type Holder, ITEM_COST, type MemoryBudget, ownerOf } from './MemoryBudget.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import { SendBacklog } from './SendBacklog.ts'
-import { UserTalk } from './UserTalk.ts'
+import { type TalkContext, UserTalk } from './UserTalk.ts'
 import { USER_JSON } from './userMessages.ts'
 
 /** Below this much waiting in the socket, more may be written at once. */
@@ -17,6 +17,11 @@ const HIGH_WATER_BYTES = 64 * 1024
 const TOO_SLOW = 1013
 const POLICY = 1008
 const GOING_AWAY = 1001
+
+/** What all users of a backend have in common. */
+export interface UserContext extends Omit<TalkContext, 'principal'> {
+  readonly budget: MemoryBudget
+}
 
 export class UserSocket implements Holder {
   readonly principal: Principal | undefined
@@ -37,8 +42,7 @@ export class UserSocket implements Holder {
     socket: WebSocket,
     tcp: Socket,
     principal: Principal | undefined,
-    options: ResolvedBackendOptions,
-    budget: MemoryBudget,
+    { options, answers, budget }: UserContext,
   ) {
     this.#socket = socket
     this.principal = principal
@@ -47,11 +51,14 @@ export class UserSocket implements Holder {
     this.#budget = budget
     this.#backlog = new SendBacklog(socket, () => options.clock.now())
     this.#bucket = new TokenBucket(options.messagesPerSecond, 2 * options.messagesPerSecond, options.clock)
-    this.#talk = new UserTalk(options, {
-      send: (message) => this.#send(message),
-      pong: (message) => this.#pong(message),
-      say: (delta) => this.#say(delta),
-    })
+    this.#talk = new UserTalk(
+      { options, principal, answers },
+      {
+        send: (message) => this.#send(message),
+        pong: (message) => this.#pong(message),
+        say: (delta) => this.#say(delta),
+      },
+    )
     // Before `ws` looks at it: a message that is whole then takes it off again.
     tcp.prependListener('data', (chunk: Buffer) => this.#onData(chunk))
     socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary))
@@ -60,7 +67,7 @@ export class UserSocket implements Holder {
     // A frame that breaks the protocol or a limit: `ws` closes with the right code by itself.
     socket.on('error', (error) => options.logger?.debug('socket:', error.message))
     socket.on('close', () => {
-      this.conversation.end('silently')
+      this.#talk.end('silently')
       budget.hold(this, 0)
     })
   }
@@ -103,7 +110,7 @@ export class UserSocket implements Holder {
 
   /** The answers that still run end now, as cut off. */
   endAnswers(): void {
-    this.conversation.end('shutdown')
+    this.#talk.end('shutdown')
   }
 
   /** Gone at once, without a close frame. */

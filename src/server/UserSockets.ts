@@ -9,6 +9,7 @@ import { refusal } from './access.ts'
 import type { Authenticator } from './authenticator.ts'
 import { CLOSE_TIMEOUT, carrierOptions, MAX_FRAGMENTS, offersSession } from './carrier.ts'
 import { ConnectionSlots, fullRefusal } from './connectionSlots.ts'
+import type { DurableAnswers } from './DurableAnswers.ts'
 import { FairReads } from './FairReads.ts'
 import type { Faults } from './faults.ts'
 import type { HttpRefusals } from './HttpRefusals.ts'
@@ -20,7 +21,7 @@ import { refuseUpgrade } from './refuseUpgrade.ts'
 import { SessionServer } from './SessionServer.ts'
 import { slowSockets } from './slowSocket.ts'
 import { UserSession } from './UserSession.ts'
-import { UserSocket } from './UserSocket.ts'
+import { type UserContext, UserSocket } from './UserSocket.ts'
 
 const SOCKET_PATH = '/ws'
 /** A session takes no more in one piece. */
@@ -31,10 +32,10 @@ const SESSION_GOODBYE_MS = 400
 
 export class UserSockets {
   readonly #options: ResolvedBackendOptions
+  readonly #context: UserContext
   readonly #authenticator: Authenticator
   readonly #faults: Faults
   readonly #refusals: HttpRefusals
-  readonly #budget: MemoryBudget
   readonly #reads = new FairReads()
   /** Of plain WebSockets, and of those that carry sessions. */
   readonly #server: WebSocketServer
@@ -52,10 +53,11 @@ export class UserSockets {
     faults: Faults,
     refusals: HttpRefusals,
     budget: MemoryBudget,
+    answers: DurableAnswers | undefined,
   ) {
     this.#refusals = refusals
-    this.#budget = budget
     this.#options = options
+    this.#context = { options, answers, budget }
     this.#authenticator = authenticator
     this.#faults = faults
     this.#slots = new ConnectionSlots(options.maxConnections, options.maxConnectionsPerAddress)
@@ -111,7 +113,7 @@ export class UserSockets {
       const principal = await this.#authenticator.authenticate(request)
       if (this.#closing) throw new HttpRefusal(503, 'closing')
       this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-        const user = new UserSocket(webSocket, request.socket, principal, this.#options, this.#budget)
+        const user = new UserSocket(webSocket, request.socket, principal, this.#context)
         this.#users.add(user)
         const source = { tcp: request.socket, isHeld: () => webSocket.isPaused }
         this.#reads.add(source, request.socket.remoteAddress ?? '')
@@ -185,7 +187,7 @@ export class UserSockets {
       ...(logger && { logger }),
     })
     return sessions.onSession((session) => {
-      const user = new UserSession(session, authenticate && session.principal, options, this.#budget)
+      const user = new UserSession(session, authenticate && session.principal, this.#context)
       this.#userSessions.add(user)
       const forget = () => this.#userSessions.delete(user)
       session.on('closed', forget)

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
+import type { StoreWriter } from '../session/storeWriter.ts'
 import { VirtualClock } from '../testing/VirtualClock.ts'
 import { Alarms } from './Alarms.ts'
-import type { SessionWriter } from './sessionWriter.ts'
 import { WriteRounds } from './WriteRounds.ts'
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
@@ -11,7 +11,7 @@ function setUp() {
   const rounds = new WriteRounds(new Alarms(clock))
   const flushed: string[] = []
   // Nothing else of a writer is asked for.
-  const writer = (name: string) => ({ flush: () => flushed.push(name) }) as unknown as SessionWriter
+  const writer = (name: string) => ({ flush: () => flushed.push(name) }) as unknown as StoreWriter
   return { clock, rounds, flushed, writer }
 }
 

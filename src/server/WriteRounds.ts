@@ -1,7 +1,7 @@
 // When sessions record: all that have something to record in a turn together, at its end; what may come late once a second.
 
+import type { StoreWriter } from '../session/storeWriter.ts'
 import type { Alarms, Sleeper } from './Alarms.ts'
-import type { SessionWriter } from './sessionWriter.ts'
 
 /** Acknowledged messages may stay in the store for so long. */
 const PRUNE_MS = 1000
@@ -10,14 +10,14 @@ export class WriteRounds implements Sleeper {
   alarmAt = Infinity
   alarmIndex = -1
   readonly #alarms: Alarms
-  #soon: SessionWriter[] = []
-  #late = new Set<SessionWriter>()
+  #soon: StoreWriter[] = []
+  #late = new Set<StoreWriter>()
 
   constructor(alarms: Alarms) {
     this.#alarms = alarms
   }
 
-  add(writer: SessionWriter, late: boolean, now: number): void {
+  add(writer: StoreWriter, late: boolean, now: number): void {
     if (late) {
       if (this.#late.size === 0) this.#alarms.set(this, now + PRUNE_MS)
       this.#late.add(writer)

@@ -11,12 +11,18 @@ import { isLoopbackAddress, refusal } from './access.ts'
 import { Authenticator } from './authenticator.ts'
 import { holdBody } from './bodyHolder.ts'
 import { ConnectionSlots, fullRefusal } from './connectionSlots.ts'
+import { DurableAnswers } from './DurableAnswers.ts'
 import { Faults } from './faults.ts'
 import { call } from './guard.ts'
 import { HttpRefusals } from './HttpRefusals.ts'
 import { allowOrigin, answerPreflight, answerRoute, pathOf, sendJson } from './httpRoutes.ts'
 import { MemoryBudget } from './MemoryBudget.ts'
-import { type BackendOptions, type ResolvedBackendOptions, resolveBackendOptions } from './options.ts'
+import {
+  type BackendOptions,
+  type Principal,
+  type ResolvedBackendOptions,
+  resolveBackendOptions,
+} from './options.ts'
 import { HttpRefusal, readJson } from './readJson.ts'
 import { SettingsStore } from './SettingsStore.ts'
 import { UserSockets } from './UserSockets.ts'
@@ -55,6 +61,7 @@ export class Backend {
   readonly #sockets = new Set<Socket>()
   readonly #slots: ConnectionSlots
   readonly #replies: LogRoutes | undefined
+  readonly #answers: DurableAnswers | undefined
   #closing: Promise<void> | undefined
 
   /** Use `createBackend`. `server` listens already. */
@@ -69,7 +76,16 @@ export class Backend {
     this.#budget = new MemoryBudget(options.maxTotalBufferedBytes, ({ owner }, bytes) =>
       this.#refusals.tell({ reason: `${bytes} bytes held for it are given up`, option, came: owner }),
     )
-    this.#users = new UserSockets(options, this.#authenticator, this.#faults, this.#refusals, this.#budget)
+    const { replies, responder, logger } = options
+    this.#answers = replies && new DurableAnswers(replies, responder, logger)
+    this.#users = new UserSockets(
+      options,
+      this.#authenticator,
+      this.#faults,
+      this.#refusals,
+      this.#budget,
+      this.#answers,
+    )
     this.#slots = new ConnectionSlots(
       options.maxConnections * SOCKETS_PER_CONNECTION,
       options.maxConnectionsPerAddress * SOCKETS_PER_CONNECTION,
@@ -179,7 +195,7 @@ export class Backend {
           models: options.models,
           maxBodyBytes: options.maxBodyBytes,
           authenticate: (asked) => this.#authenticator.authenticate(asked),
-          stop: (principal, id) => this.#users.stop(principal, id),
+          stop: (principal, id) => this.#stop(principal, id),
           closing: this.#closing !== undefined,
         },
         request,
@@ -205,6 +221,13 @@ export class Backend {
     } catch (error) {
       this.#fail(request, response, error)
     }
+  }
+
+  /** Stops answers of a user: those being given here, and the one of this id wherever it is given. */
+  async #stop(principal: Principal | undefined, id: string | undefined): Promise<number> {
+    const stopped = this.#users.stop(principal, id)
+    if (stopped > 0 || id === undefined || !this.#answers) return stopped
+    return (await this.#answers.stop(id, principal)) ? 1 : 0
   }
 
   #fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {

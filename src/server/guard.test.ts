@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { booby } from '../../tests/support/hostileValues.ts'
-import { call, callNow, fieldOf, guardLogger, isThenable, kindOf } from './guard.ts'
+import { isThenable } from '../core/isThenable.ts'
+import { call, callNow, fieldOf, guardLogger, kindOf } from './guard.ts'
 
 describe('the fence around the app', () => {
   it.each(booby)('%s: waited for, it never rejects', async (_what, make) => {

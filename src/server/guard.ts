@@ -1,6 +1,7 @@
 // A fence around the app's code. Whatever a callback of the app does (it throws, rejects, gives a wrong type, a thenable
 // or a getter that throws) becomes a result that the caller decides on; none of it leaves as an exception of ours.
 
+import { isThenable } from '../core/isThenable.ts'
 import type { Logger } from '../core/logger.ts'
 
 /** What a call of the app's code came to. */
@@ -29,15 +30,6 @@ export function callNow(run: () => unknown, onError: (error: unknown) => void): 
     return { ok: true, value }
   } catch (error) {
     return { ok: false, error }
-  }
-}
-
-/** Whether a value is to be awaited; so is one that cannot be asked: awaiting it tells why. */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  try {
-    return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
-  } catch {
-    return true
   }
 }
 

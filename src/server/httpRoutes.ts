@@ -15,7 +15,7 @@ export interface RouteContext {
   /** Who asks. @throws HttpRefusal */
   readonly authenticate: (request: IncomingMessage) => Promise<Principal | undefined>
   /** Stops one answer of a user, or all of them; returns how many. */
-  readonly stop: (principal: Principal | undefined, id: string | undefined) => number
+  readonly stop: (principal: Principal | undefined, id: string | undefined) => Promise<number>
   /** Whether the backend is going away. */
   readonly closing: boolean
 }
@@ -54,7 +54,7 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
       const body = (await readJson(request, maxBodyBytes)) as { id?: unknown } | undefined
       const id = body?.id
       if (id !== undefined && typeof id !== 'string') throw new HttpRefusal(400, '"id" must be a string')
-      return ok({ stopped: stop(principal, id) })
+      return ok({ stopped: await stop(principal, id) })
     },
   ],
 ])

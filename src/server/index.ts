@@ -57,6 +57,7 @@ export type {
   SessionMessage,
   SessionMessageContext,
   SessionMessageTypes,
+  SessionReceipt,
 } from './Session.ts'
 export { SessionSender, type SessionSenderOptions } from './SessionSender.ts'
 export {
@@ -64,7 +65,6 @@ export {
   type SessionServerEvents,
   type SessionServerStats,
 } from './SessionServer.ts'
-export type { SessionReceipt } from './sessionReceipt.ts'
 export type {
   AttachOptions,
   DrainOptions,

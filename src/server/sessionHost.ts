@@ -1,20 +1,35 @@
-// Carries out what the machine of one session says: starts handlers, settles receipts, tells the app, records.
+// One session of a server: the server's side of `session/SessionRuntime.ts`. It lends the machine a connection, a timer and
+// a store, and shows the session to the app.
 
 import { CommsError } from '../core/errors.ts'
+import type { DeferredEvents } from '../session/deferredEvents.ts'
+import type { EndReason, PeerEffect, ServerEffect } from '../session/effects.ts'
 import { type Entry, NEVER } from '../session/entry.ts'
 import { type Frame, type Payload, payloadBytes, TEXT } from '../session/frames.ts'
-import type { EndReason, ServerHost, ServerSession } from '../session/serverSession.ts'
+import {
+  LOST_VOLATILE,
+  MessageReceipt,
+  messageId,
+  type Receipt,
+  SENT_VOLATILE,
+  SettledReceipt,
+} from '../session/receipts.ts'
+import {
+  type Delivery,
+  type RuntimeSide,
+  type SessionNews,
+  SessionRuntime,
+} from '../session/SessionRuntime.ts'
+import type { ServerSession } from '../session/serverSession.ts'
+import type { Kept } from '../session/serverTable.ts'
 import type { InboxMessage, PostFate } from '../session/sharedSessions.ts'
-import type { SessionWrite, Transact, Write } from '../session/store.ts'
+import type { SessionWrite, Transact } from '../session/store.ts'
+import { newWriter, type StoreWriter, type Written } from '../session/storeWriter.ts'
 import type { Sleeper } from './Alarms.ts'
-import { isThenable } from './guard.ts'
-import { LiveReceipts } from './LiveReceipts.ts'
 import { ownerOf } from './MemoryBudget.ts'
 import { MessageContext } from './messageContext.ts'
-import { Posts } from './Posts.ts'
 import { decodeMessage, encodeMessage } from './payload.ts'
 import {
-  type DroppedSessionMessage,
   Session,
   type SessionActions,
   type SessionEvents,
@@ -22,15 +37,8 @@ import {
   type SessionLossReason,
   type SessionMessage,
 } from './Session.ts'
-import {
-  LOST_VOLATILE,
-  messageId,
-  SENT_VOLATILE,
-  type SessionReceipt,
-  SettledReceipt,
-} from './sessionReceipt.ts'
+import type { SessionSocket } from './SessionSocket.ts'
 import type { SessionSendOptions } from './sessionServerOptions.ts'
-import type { SessionWriter, WriterOwner } from './sessionWriter.ts'
 
 /** What happened, counted since the server was made. */
 export interface SessionCounts {
@@ -54,45 +62,43 @@ export interface HostServer {
   readonly counts: SessionCounts
   readonly overflow: 'drop-oldest' | 'drop-newest' | 'reject'
   readonly transact: Transact | undefined
+  readonly handlerTimeout: number
+  readonly events: DeferredEvents
   now(): number
-  /** Whether its sessions are still its own: asked before anything is done by itself. */
-  holds(): boolean
+  /** Whether its sessions are still its own: asked before anything is said by itself. */
+  leaseValid(): boolean
   /** Says to who posted a message what became of it. */
   tellFate(from: string, fate: PostFate): void
-  /** Puts a frame on a connection. */
-  write(conn: number, frame: Frame): void
-  /** Whether a connection can take a volatile message now. */
-  hasRoom(conn: number): boolean
+  socket(conn: number): SessionSocket | undefined
   hangUp(conn: number, code: number, reason: string): void
   /** The payload bytes kept for a client have changed by so many. */
   keep(bytes: number): void
   /** Whether so many more may be kept. */
   mayKeep(bytes: number, host: SessionHost): boolean
-  /** Calls the listeners of a session, after the step. */
-  notify<Name extends keyof SessionEvents & string>(
-    session: Session,
-    name: Name,
-    ...args: SessionEvents[Name]
-  ): void
   /** Something failed that no listener of the session hears. */
   report(error: unknown, session: Session): void
   setAlarm(host: SessionHost, at: number): void
-  schedule(writer: SessionWriter, late: boolean): void
-  /** Nothing of a session is left to be recorded. */
-  recorded(host: SessionHost): void
+  schedule(writer: StoreWriter, late: boolean): void
+  save(host: SessionHost, writes: readonly SessionWrite[], held: number): Written
   /** Something may have come to rest. */
   rested(): void
   /** Messages can be sent: shows a new session to the app; one that is shown already goes on. */
   opened(host: SessionHost, resumed: boolean): void
-  /** The connection of a session may have become free to say more. */
-  update(conn: number): void
-  ended(host: SessionHost): void
+  /** It is over: nobody can resume it here. */
+  over(host: SessionHost): void
+  /** It is over, and nothing of it is left to be recorded. */
+  gone(host: SessionHost): void
 }
 
-export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterOwner {
+/** Volatile messages find room while no more than this waits in the socket. */
+const VOLATILE_BYTES = 256 * 1024
+
+export class SessionHost implements RuntimeSide<ServerEffect>, SessionActions, Sleeper, Kept {
   readonly sid: string
+  readonly machine: ServerSession
   readonly session: Session
   handler: SessionHandler | undefined
+  counted = false
   over = false
   connected = false
   /** Whether the app knows it. */
@@ -102,91 +108,76 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   alarmAt = Infinity
   alarmIndex = -1
   readonly #server: HostServer
-  #engine!: ServerSession
-  #writer: SessionWriter | undefined
-  #receipts: LiveReceipts | undefined
-  #recorded: PromiseWithResolvers<void> | undefined
+  readonly #runtime: SessionRuntime<ServerEffect, ServerSession>
+  /** The connection that its frames go out on. */
+  #socket: SessionSocket | undefined
   #kept = 0
   #refused = 0
   #lossReason: SessionLossReason | undefined
-  #posts: Posts | undefined
   /** Another process waits for it: resolves when nothing of it is left to be handled or recorded. */
   #settling: PromiseWithResolvers<void> | undefined
+  #whenGone: PromiseWithResolvers<void> | undefined
 
-  constructor(sid: string, server: HostServer) {
-    this.sid = sid
+  constructor(machine: ServerSession, server: HostServer) {
+    this.sid = machine.state.peer.sid
+    this.machine = machine
     this.#server = server
+    this.#runtime = new SessionRuntime<ServerEffect, ServerSession>(machine, this, server.events)
     this.session = new Session(this)
   }
 
-  /** Its machine, and what records for it. */
-  begin(engine: ServerSession, writer: SessionWriter | undefined): void {
-    this.#engine = engine
-    this.#writer = writer
-    this.touched()
+  /** It has come into memory. @param epoch under which its store knows it; `undefined` without a store */
+  begin(epoch: number | undefined): void {
+    if (epoch !== undefined) this.#runtime.startRecording(newWriter(epoch))
+    this.carryOutAll()
   }
 
-  get engine(): ServerSession {
-    return this.#engine
+  /** Does what the machine's latest steps ask for. */
+  carryOutAll(): void {
+    this.#runtime.carryOut()
   }
 
-  /** Whether something of it is still to be recorded, told or handled. */
+  /** A frame came in on one of its connections, past or present. */
+  frame(conn: number, frame: Frame): void {
+    // What may be another's by now is for nobody: its connection is about to end.
+    if (!this.#server.leaseValid()) return
+    this.machine.frame(conn, frame, this.#server.now())
+    this.#runtime.carryOut()
+  }
+
+  /** Whether something of it is still to be recorded, acknowledged or handled. */
   get busy(): boolean {
-    const { peer, phase } = this.#engine.state
-    const { inbox, outbox, waiting } = peer
-    if (inbox.taken > inbox.rx || this.recording) return true
-    return (
-      phase === 'up' && (inbox.rx > inbox.told || outbox.last > outbox.acked || waiting.entries.length > 0)
-    )
+    const { peer, phase } = this.machine.state
+    const { inbox, outbox, backlog } = peer
+    if (this.over || inbox.taken > inbox.rx || this.recording) return true
+    return phase === 'up' && (inbox.rx > inbox.acked || outbox.last > outbox.acked || backlog.messages > 0)
   }
 
   /** Whether something of it is not recorded yet. */
   get recording(): boolean {
-    return this.#writer?.busy ?? false
+    return this.#runtime.writer?.busy ?? false
   }
 
-  /** Resolves when nothing of it is left to be recorded. */
-  whenRecorded(): Promise<void> {
-    this.#recorded ??= Promise.withResolvers<void>()
-    return this.#recorded.promise
-  }
-
-  /** After every step: what follows from the state it has reached. */
-  touched(): void {
-    const { state } = this.#engine
-    const { outbox, waiting } = state.peer
-    const kept = outbox.bytes + waiting.bytes
-    if (this.over) return
-    if (kept !== this.#kept) {
-      this.#server.keep(kept - this.#kept)
-      this.#kept = kept
-    }
-    const connected = state.phase === 'up'
-    if (connected !== this.connected) {
-      this.connected = connected
-      if (!connected && this.shown) this.#server.notify(this.session, 'disconnected')
-    }
-    if (this.#settling) {
-      if (this.isSettled) this.#settling.resolve()
-      return
-    }
-    const at = this.#engine.wakeAt
-    // One that comes too early finds nothing due: cheaper than moving it with each message.
-    if (at < this.alarmAt) this.#server.setAlarm(this, at)
-    this.#server.rested()
+  /** Resolves when it is over, and nothing of it is left to be recorded. */
+  get whenGone(): Promise<void> {
+    this.#whenGone ??= Promise.withResolvers<void>()
+    return this.#whenGone.promise
   }
 
   wake(now: number): void {
     // What another process owns by now does not expire here.
-    if (!this.#server.holds()) return
-    this.#engine.wake(now)
-    this.touched()
+    if (this.#server.leaseValid()) this.#runtime.wake(now)
+  }
+
+  goAway(after: number, why: string): void {
+    this.machine.goAway(after, why)
+    this.#runtime.carryOut()
   }
 
   // What the app asks for.
 
   get principal(): string {
-    return this.#engine.state.principal
+    return this.machine.state.principal
   }
 
   /** Whom it belongs to, where what is kept is shared out. */
@@ -196,117 +187,109 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
 
   /** Whether no connection carries it. */
   get away(): boolean {
-    return this.#engine.state.phase === 'detached'
+    return this.machine.state.phase === 'detached'
   }
 
   get queuedMessages(): number {
-    return this.over ? 0 : this.#engine.peer.waiting + this.#engine.peer.unacknowledged
+    const { sender } = this.machine.peer
+    return this.over ? 0 : sender.waiting + sender.unacknowledged
   }
 
   get queuedBytes(): number {
     return this.#kept
   }
 
-  sendMessage(data: unknown, options: SessionSendOptions): SessionReceipt {
+  sendMessage(data: unknown, options: SessionSendOptions): Receipt {
     return this.sendPayload(encodeMessage(data), options)
   }
 
   /** As `sendMessage`, for what is encoded already. */
-  sendPayload(payload: Payload, { volatile, priority, ttl = Infinity, stream = 0 }: SessionSendOptions) {
+  sendPayload(payload: Payload, options: SessionSendOptions): Receipt {
+    const { volatile, priority, ttl = Infinity, stream = 0 } = options
     const on = typeof payload === 'string' ? TEXT : stream
     if (volatile) return this.#sendVolatile(on, payload)
-    const server = this.#server
-    const { peer } = this.#engine
     // Its end has been told: who listens for drops and sends them again would do so for ever.
     if (this.over) return this.#refuse('the session is over')
+    const server = this.#server
     const bytes = payloadBytes(payload)
     if (!server.mayKeep(bytes, this)) {
       const what = 'the server keeps as much as it may (maxTotalQueueBytes)'
       if (server.overflow === 'reject') throw new CommsError(`send: ${what}`, { code: 'QUEUE_FULL' })
       const receipt = this.#refuse(what)
-      server.notify(this.session, 'dropped', { id: receipt.id, reason: 'overflow', data: payload })
+      this.#notify('dropped', { id: receipt.id, reason: 'overflow', data: payload })
       return receipt
     }
-    const now = server.now()
-    const receipt = this.#live.add(peer.state.seq + 1)
-    const expiresAt = ttl === Infinity ? NEVER : now + ttl
-    const result = peer.send(on, payload, bytes, now, { priority, expiresAt })
-    if (result === 'taken') {
-      if (!this.#writer) receipt.accept()
-    } else if (result !== 'dropped') {
-      this.#live.forget(receipt.seq)
-      throw refusalOf(result, bytes, peer.state.limits.maxFrame)
-    }
-    this.touched()
-    return receipt
+    const expiresAt = ttl === Infinity ? NEVER : server.now() + ttl
+    const seq = this.#runtime.send(on, payload, bytes, true, { priority, expiresAt })
+    return new MessageReceipt(this.#runtime, seq)
   }
 
   interrupt(stream: number): boolean {
-    return !this.over && this.#engine.peer.interrupt(stream)
+    return !this.over && this.#runtime.interrupt(stream)
   }
 
   whenReady(): Promise<void> {
-    if (this.over) {
-      const refused = Promise.reject(lost('the session is over'))
-      refused.catch(() => {})
-      return refused
-    }
-    return this.#engine.peer.waiting === 0 ? Promise.resolve() : this.#live.whenReady()
+    if (!this.over) return this.#runtime.whenReady()
+    const refused = Promise.reject(lost('the session is over'))
+    refused.catch(() => {})
+    return refused
   }
 
   close(): void {
-    this.#engine.end('ended')
+    this.machine.end('ended')
+    this.#runtime.carryOut()
   }
 
   report(error: unknown): void {
-    if (this.session.listenerCount('error') > 0) this.#server.notify(this.session, 'error', error)
+    if (this.session.listenerCount('error') > 0) this.#notify('error', error)
     else this.#server.report(error, this.session)
   }
+
+  // What the server asks for.
 
   /** Ends it for a reason that is not the app's wish. */
   lose(reason: SessionLossReason): void {
     if (this.over) return
     this.#lossReason = reason
-    this.#engine.end('ended')
+    this.close()
   }
 
   /** The process stops and the store keeps the session: nobody will know here what became of its messages. */
   leave(): void {
     this.over = true
-    this.#writer?.stop()
-    this.#failReceipts('the server has closed: the store keeps the message')
-    this.#posts?.giveUp()
+    this.#runtime.writer?.stop()
+    this.#runtime.close(lost('the server has closed: the store keeps the message'))
   }
 
   /** Sends what another process has posted; that one is told what becomes of it. */
   take({ id, from, stream, payload, priority, expiresAt }: InboxMessage): void {
     if (this.over) return
-    const { peer } = this.#engine
-    const seq = peer.state.seq + 1
-    this.#posts ??= new Posts((to, fate) => this.#server.tellFate(to, fate))
-    this.#posts.add(seq, from)
+    const server = this.#server
     const bytes = payloadBytes(payload)
-    const result = this.#server.mayKeep(bytes, this)
-      ? peer.send(stream, payload, bytes, this.#server.now(), { priority, expiresAt })
-      : 'rejected'
-    if (result !== 'taken' && result !== 'dropped') {
-      this.#server.counts.dropped += 1
-      this.#posts.settle(seq, 'dropped')
+    server.counts.posted += 1
+    try {
+      if (!server.mayKeep(bytes, this)) throw new CommsError('there is no room', { code: 'DROPPED' })
+      const seq = this.#runtime.send(stream, payload, bytes, true, { priority, expiresAt })
+      this.#runtime.delivered(seq).then(
+        () => server.tellFate(from, 'delivered'),
+        (error: CommsError) => server.tellFate(from, error.code === 'DROPPED' ? 'dropped' : 'unknown'),
+      )
+    } catch {
+      server.counts.dropped += 1
+      server.tellFate(from, 'dropped')
     }
-    this.#server.counts.posted += 1
     // In one batch with what the message has become.
-    this.#writer?.push({ kind: 'took', sid: this.sid, id })
-    this.touched()
+    this.#runtime.writer?.push({ kind: 'took', sid: this.sid, id })
   }
 
   /** Sends a volatile message, if there is a connection with room for it. */
-  whisper(stream: number, payload: Payload): void {
+  publish(stream: number, payload: Payload): void {
     this.#sendVolatile(stream, payload)
   }
 
   /** Whether its handlers have settled, and all is recorded. */
   get isSettled(): boolean {
-    const { inbox } = this.#engine.state.peer
+    const { inbox } = this.machine.state.peer
     return inbox.taken === inbox.rx && !this.recording
   }
 
@@ -314,14 +297,15 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
    * Another process wants it: its connection ends, no handler begins any more, those that run have a while to settle. After that it is over
    * here. Resolves to up to where they may have begun, when all have settled.
    */
-  async moveAway(within: (settled: Promise<void>) => Promise<void>): Promise<number | undefined> {
+  async release(within: (settled: Promise<void>) => Promise<void>): Promise<number | undefined> {
     if (this.over) return undefined
     this.#settling = Promise.withResolvers<void>()
-    this.#engine.fenced()
-    this.#writer?.flush()
-    this.touched()
+    this.machine.fenced()
+    this.#runtime.carryOut()
+    this.#runtime.writer?.flush()
+    this.stepped()
     if (!this.isSettled) await within(this.#settling.promise)
-    const { suspect } = this.#engine.state.peer.inbox
+    const { suspect } = this.machine.state.peer.inbox
     const settled = this.isSettled
     this.takenOver('takenOver')
     // What others may have begun before, and was not handed over here since, is still suspect.
@@ -332,63 +316,55 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
   takenOver(reason: SessionLossReason): void {
     if (this.over) return
     // What is not known to be recorded may be lost.
-    const inDoubt = this.#writer?.unrecorded ?? []
-    this.#writer?.stop()
-    this.#engine.fenced()
-    this.#lost(
-      reason,
-      inDoubt.map(({ seq, payload }) => ({ id: messageId(seq), data: payload })),
-    )
-    this.#server.ended(this)
+    const inDoubt = this.#runtime.writer?.unrecorded ?? []
+    this.machine.fenced()
+    this.#runtime.carryOut()
+    this.#runtime.writer?.stop()
+    this.#finish(`the session was lost: ${reason}`)
+    this.#tellLoss(reason, inDoubt)
+    this.#isOver()
   }
 
-  #sendVolatile(stream: number, payload: Payload): SessionReceipt {
-    const { conn } = this.#engine.state
-    if (this.over || !this.#server.hasRoom(conn) || !this.#engine.peer.sendVolatile(stream, payload)) {
-      return LOST_VOLATILE
-    }
-    this.#server.counts.volatileOut += 1
-    return SENT_VOLATILE
+  // What the runtime has done.
+
+  now(): number {
+    return this.#server.now()
   }
 
-  /** A message that finds no place at all: it has no number in the machine. */
-  #refuse(why: string): SessionReceipt {
-    this.#refused += 1
-    this.#server.counts.dropped += 1
-    const error = new CommsError(`the message was dropped: ${why}`, { code: 'DROPPED' })
-    return new SettledReceipt(`refused${this.#refused}`, error, error)
+  get counts(): SessionCounts {
+    return this.#server.counts
   }
 
-  #cancel(seq: number): boolean {
-    if (this.over || !this.#engine.peer.cancel(seq)) return false
-    this.#receipts?.cancel(seq)
-    this.touched()
-    return true
+  get handlerTimeout(): number {
+    return this.#server.handlerTimeout
   }
 
-  get #live(): LiveReceipts {
-    this.#receipts ??= new LiveReceipts((seq) => this.#cancel(seq))
-    return this.#receipts
+  endOfTurn(run: () => void): void {
+    queueMicrotask(run)
   }
 
-  // What the machine says.
-
-  send(frame: Frame): void {
-    this.#server.write(this.#engine.state.conn, frame)
+  write(frame: Frame): void {
+    // Who may have lost a session does not speak for it.
+    if (!this.#server.leaseValid()) return
+    if (typeof frame !== 'string' && frame[0] === 1) this.#server.counts.messagesOut += 1
+    this.#socket?.send(frame)
   }
 
-  deliver(sid: string, number: number, stream: number, payload: Payload, redelivered: boolean): void {
+  writeNumbered(number: number, text: string): void {
+    if (!this.#server.leaseValid()) return
+    this.#server.counts.messagesOut += 1
+    this.#socket?.send(`${number}:${text}`)
+  }
+
+  get isCongested(): boolean {
+    return this.#socket !== undefined && this.#socket.bufferedBytes > VOLATILE_BYTES
+  }
+
+  handle({ number, stream, payload, redelivered }: Delivery): unknown {
     const { counts } = this.#server
     counts.messagesIn += 1
     if (redelivered) counts.redelivered += 1
-    let data: unknown
-    try {
-      data = decodeMessage(payload)
-    } catch (error) {
-      this.report(error)
-      this.#settled(sid, number)
-      return
-    }
+    const data = decodeMessage(payload)
     const context = new MessageContext(this, number, redelivered, stream)
     let result: unknown
     if (this.handler) {
@@ -399,20 +375,9 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
       }
     }
     this.session.emit('message', data, context)
-    if (context.recording === undefined && !isThenable(result)) {
-      this.#settled(sid, number)
-      return
-    }
-    void context
-      .whenSettled(result, (error) => this.report(error))
-      .then(() => {
-        this.#settled(sid, number)
-        this.touched()
-      })
-  }
-
-  #settled(sid: string, number: number): void {
-    if (!this.over) this.#engine.peer.settled(sid, number, this.#server.now())
+    return context.recording === undefined
+      ? result
+      : context.whenSettled(result, (error) => this.report(error))
   }
 
   /** Runs a handler's deed in the store's transaction. */
@@ -420,163 +385,178 @@ export class SessionHost implements ServerHost, SessionActions, Sleeper, WriterO
     if (this.over) throw lost('record: the session is over')
     const { transact } = this.#server
     if (transact) return transact(this.sid, number, run as (database: unknown) => T)
-    if (this.#writer) throw new CommsError('record: this store has no transactions', { code: 'UNSUPPORTED' })
+    if (this.#runtime.writer) {
+      throw new CommsError('record: this store has no transactions', { code: 'UNSUPPORTED' })
+    }
     return run(undefined as never)
   }
 
   volatile(stream: number, payload: Payload): void {
     this.#server.counts.volatileIn += 1
     if (this.session.listenerCount('volatile') === 0) return
-    try {
-      this.session.emit('volatile', decodeMessage(payload), stream === TEXT ? undefined : stream)
-    } catch (error) {
-      this.report(error)
-    }
-  }
-
-  flush(stream: number): void {
-    this.session.emit('flush', stream)
-  }
-
-  accepted(seq: number): void {
-    this.#receipts?.accept(seq)
-  }
-
-  delivered(seq: number): void {
-    this.#server.counts.acked += 1
-    this.#receipts?.arrive(seq)
-    this.#posts?.settle(seq, 'delivered')
-    if (this.session.listenerCount('delivered') > 0)
-      this.#server.notify(this.session, 'delivered', { id: messageId(seq) })
-  }
-
-  dropped({ seq, payload }: Entry, reason: DroppedSessionMessage['reason']): void {
-    this.#server.counts.dropped += 1
-    this.#posts?.settle(seq, 'dropped')
-    this.#receipts?.drop(seq, reason)
-    const told = { id: messageId(seq), reason, data: payload }
-    const tell = () => this.#server.notify(this.session, 'dropped', told)
-    if (reason === 'closed') this.#atTheEnd(tell)
-    else tell()
-  }
-
-  emptied({ seq, payload, bytes }: Entry): void {
-    const id = messageId(seq)
-    const error = lost(`the client refused message ${id} for its size (${bytes} bytes): it is set aside`)
-    this.#server.counts.dropped += 1
-    this.#receipts?.fail(seq, error)
-    this.#posts?.settle(seq, 'unknown')
-    this.#server.notify(this.session, 'dropped', { id, reason: 'refused', data: payload })
-    this.report(error)
-  }
-
-  handlerTimedOut(number: number): void {
-    const what = `the handler of message ${this.sid}/${number} has not settled in time: it counts as settled`
-    this.report(new CommsError(what, { code: 'TIMEOUT' }))
-  }
-
-  ready(): void {
-    this.#receipts?.ready()
+    this.session.emit('volatile', decodeMessage(payload), stream === TEXT ? undefined : stream)
   }
 
   pong(): void {}
 
-  store(write: Write): void {
-    this.#writer?.push(write)
+  carryOut(effect: Exclude<ServerEffect, PeerEffect>): void {
+    switch (effect.do) {
+      case 'attach':
+        this.#runtime.disconnected()
+        this.#socket = this.#server.socket(effect.conn)
+        this.#socket?.carry(this)
+        return
+      case 'hangUp':
+        this.#server.hangUp(effect.conn, effect.code, effect.reason)
+        return
+      case 'opened':
+        this.connected = true
+        this.#server.opened(this, effect.resumed)
+        // What came in meanwhile was held back.
+        this.#socket?.update()
+        return
+      case 'ended':
+        this.#finish('the session is over')
+        this.#isOver()
+    }
   }
 
-  hangUp(conn: number, code: number, reason: string): void {
-    this.#server.hangUp(conn, code, reason)
+  onEnd({ reason, undelivered }: ServerEffect & { do: 'ended' }): void {
+    const why = this.#lossReason ?? reason
+    const inDoubt = undelivered.map(messageOf)
+    for (const { seq } of undelivered) {
+      const message = `message ${messageId(seq)} may or may not have been handled: the session is over (${why})`
+      this.#runtime.receipts.fail(seq, 'SESSION_LOST', message, this.#runtime.isUnrecorded(seq))
+    }
+    if (why !== 'closed' && why !== 'ended') this.#tellLoss(why, undelivered)
+    else if (this.shown) this.#notify('closed', { by: why === 'closed' ? 'client' : 'server', inDoubt })
   }
 
-  opened(resumed: boolean): void {
-    this.connected = true
-    this.#server.opened(this, resumed)
+  get hearsDelivered(): boolean {
+    return this.session.listenerCount('delivered') > 0
   }
 
-  ended(reason: EndReason, undelivered: readonly Entry[]): void {
-    const inDoubt = undelivered.map(
-      ({ seq, payload }): SessionMessage => ({ id: messageId(seq), data: payload }),
-    )
-    if (reason === 'closed' || (reason === 'ended' && !this.#lossReason)) {
-      this.#finish('the session was closed')
-      const by = reason === 'closed' ? 'client' : 'server'
-      if (this.shown) this.#atTheEnd(() => this.#server.notify(this.session, 'closed', { by, inDoubt }))
-    } else this.#lost(this.#lossReason ?? (reason as SessionLossReason), inDoubt)
-    this.#server.ended(this)
+  tell(news: SessionNews): void {
+    const { session } = this
+    switch (news.name) {
+      case 'delivered':
+        session.emit('delivered', { id: messageId(news.seq) })
+        return
+      case 'dropped': {
+        const { entry, reason } = news
+        session.emit('dropped', { ...messageOf(entry), reason })
+        return
+      }
+      case 'flush':
+        session.emit('flush', news.stream)
+        return
+      case 'error':
+        this.report(news.error)
+    }
   }
 
-  // What became of the records.
+  /** What follows from the state that a step has reached. */
+  stepped(): void {
+    if (this.over) return
+    const server = this.#server
+    const { outbox, backlog } = this.machine.state.peer
+    const kept = outbox.bytes + backlog.bytes
+    if (kept !== this.#kept) {
+      server.keep(kept - this.#kept)
+      this.#kept = kept
+    }
+    if (this.#socket && this.machine.state.conn === 0) {
+      this.#socket = undefined
+      this.#runtime.disconnected()
+    }
+    if (this.connected && this.machine.state.phase !== 'up') {
+      this.connected = false
+      if (this.shown) this.#notify('disconnected')
+    }
+    if (this.#settling) {
+      if (this.isSettled) this.#settling.resolve()
+      return
+    }
+    // One that comes too early finds nothing due: cheaper than moving it with each message.
+    const at = this.#runtime.wakeAt
+    if (at < this.alarmAt) server.setAlarm(this, at)
+    server.rested()
+  }
 
-  schedule(writer: SessionWriter, late: boolean): void {
+  schedule(writer: StoreWriter, late: boolean): void {
     this.#server.schedule(writer, late)
   }
 
-  stored(write: SessionWrite): void {
-    if (this.over || write.kind === 'took') return
-    this.#engine.stored(write, this.#server.now())
-    this.touched()
-    this.#server.update(this.#engine.state.conn)
+  save(writes: readonly SessionWrite[], held: number): Written {
+    return this.#server.save(this, writes, held)
   }
 
   stale(): void {
-    this.takenOver(this.#server.holds() ? 'takenOver' : 'leaseLost')
+    this.takenOver(this.#server.leaseValid() ? 'takenOver' : 'leaseLost')
   }
 
-  failed(error: unknown): void {
+  storeFailed(error: unknown): void {
     // The same again when not even the end can be recorded.
     if (this.#lossReason !== 'storage') this.report(error)
     this.lose('storage')
   }
 
-  rested(): void {
-    this.#recorded?.resolve()
-    this.#recorded = undefined
+  storeIdle(): void {
     if (this.#settling && this.isSettled) this.#settling.resolve()
-    this.#server.recorded(this)
+    if (this.over) this.#gone()
+    this.#server.rested()
   }
 
-  #lost(reason: SessionLossReason, inDoubt: readonly SessionMessage[]): void {
+  #sendVolatile(stream: number, payload: Payload): Receipt {
+    if (this.over || !this.#socket || this.isCongested || !this.#runtime.sendVolatile(stream, payload)) {
+      return LOST_VOLATILE
+    }
+    this.#server.counts.volatileOut += 1
+    return SENT_VOLATILE
+  }
+
+  /** A message that finds no place at all: it has no number in the machine. */
+  #refuse(why: string): Receipt {
+    this.#refused += 1
+    this.#server.counts.dropped += 1
+    const error = new CommsError(`the message was dropped: ${why}`, { code: 'DROPPED' })
+    return new SettledReceipt(`refused${this.#refused}`, error, error)
+  }
+
+  #notify<Name extends keyof SessionEvents & string>(name: Name, ...args: SessionEvents[Name]): void {
+    this.#runtime.events.add(() => this.session.emit(name, ...args))
+  }
+
+  /** Tells of a loss; what was not acknowledged is in doubt. */
+  #tellLoss(reason: SessionLossReason | EndReason, entries: readonly Entry[]): void {
+    const inDoubt = entries.map(messageOf)
     this.#server.counts.losses += 1
-    this.#finish(`the session was lost: ${reason}`)
-    if (this.shown) this.#atTheEnd(() => this.#server.notify(this.session, 'lost', { reason, inDoubt }))
-  }
-
-  /** What is told of the end: not before it is recorded, or another process would still deliver what was reported. */
-  #atTheEnd(tell: () => void): void {
-    if (this.recording) void this.whenRecorded().then(tell)
-    else tell()
+    if (this.shown) this.#notify('lost', { reason: reason as SessionLossReason, inDoubt })
   }
 
   #finish(why: string): void {
     this.over = true
     this.connected = false
-    this.#failReceipts(why)
-    this.#posts?.giveUp()
+    this.#runtime.close(lost(why))
     this.#server.keep(-this.#kept)
     this.#kept = 0
   }
 
-  #failReceipts(why: string): void {
-    if (!this.#receipts) return
-    this.#receipts.failAll(lost(why))
-    this.#receipts = undefined
+  #isOver(): void {
+    this.#server.over(this)
+    if (!this.recording) this.#gone()
   }
+
+  #gone(): void {
+    this.#server.gone(this)
+    this.#whenGone?.resolve()
+  }
+}
+
+function messageOf({ seq, payload }: Entry): SessionMessage {
+  return { id: messageId(seq), data: payload }
 }
 
 function lost(why: string): CommsError {
   return new CommsError(why, { code: 'SESSION_LOST' })
-}
-
-function refusalOf(result: 'rejected' | 'tooLarge' | 'empty', bytes: number, maxFrame: number): CommsError {
-  switch (result) {
-    case 'rejected':
-      return new CommsError('send: the queue of the session is full', { code: 'QUEUE_FULL' })
-    case 'tooLarge': {
-      const what = `send: the message has ${bytes} bytes, at most ${maxFrame} are taken (maxFrame)`
-      return new CommsError(what, { code: 'BAD_REQUEST' })
-    }
-    case 'empty':
-      return new CommsError('send: a text without a character cannot be sent', { code: 'BAD_REQUEST' })
-  }
 }

@@ -25,7 +25,7 @@ import {
 } from '../core/options.ts'
 import { systemRandom } from '../core/random.ts'
 import { systemClock } from '../core/systemClock.ts'
-import { waitingDefaults, windowDefaults } from '../session/limits.ts'
+import { backlogDefaults, windowDefaults } from '../session/limits.ts'
 import type { SessionStore } from '../session/store.ts'
 import { callNow, guardLogger, kindOf } from './guard.ts'
 
@@ -120,7 +120,7 @@ export const sessionServerDefaults: ResolvedSessionServerOptions = {
   plain: undefined,
   addressOf: (request) => request.socket.remoteAddress ?? '',
   ...windowDefaults,
-  ...waitingDefaults,
+  ...backlogDefaults,
   maxTotalQueueBytes: 256 * 2 ** 20,
   maxTotalBufferedBytes: 256 * 2 ** 20,
   controlsPerSecond: 100,

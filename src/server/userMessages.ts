@@ -7,12 +7,15 @@ import type { Question } from './responder.ts'
 /** The longest text of a question, in UTF-16 code units, as clients keep it, too. */
 export const MAX_TEXT_LENGTH = 100_000
 const MAX_ID_LENGTH = 200
+const MAX_OFFSET_LENGTH = 100
 /** A message is a few members; what else it brings is ignored, and must not cost much. */
 export const USER_JSON: JsonLimits = { maxValues: 1000 }
 
 export type UserMessage =
   | { readonly kind: 'question'; readonly question: Question }
   | { readonly kind: 'stop'; readonly id: string }
+  /** Wants to hear an answer that is kept, from an offset on. */
+  | { readonly kind: 'resume'; readonly id: string; readonly offset: string | undefined }
   | { readonly kind: 'ping'; readonly timestamp: number | undefined }
   | { readonly kind: 'pong' }
   /** Live audio that came as base64. */
@@ -32,6 +35,8 @@ export function readUserMessage(value: unknown): UserMessage {
       return readQuestion(message)
     case 'stop':
       return typeof id === 'string' ? { kind: 'stop', id } : wrong(undefined, '"id" must be a string')
+    case 'resume':
+      return readResume(message)
     case 'ping':
     case 'heartbeat':
       return { kind: 'ping', timestamp: typeof timestamp === 'number' ? timestamp : undefined }
@@ -55,6 +60,15 @@ function readQuestion({ id, content, image }: Record<string, unknown>): UserMess
   }
   if (image !== undefined && typeof image !== 'string') return wrong(id, '"image" must be a string')
   return { kind: 'question', question: image === undefined ? { id, content } : { id, content, image } }
+}
+
+function readResume({ id, offset }: Record<string, unknown>): UserMessage {
+  if (typeof id !== 'string' || id === '' || id.length > MAX_ID_LENGTH) {
+    return wrong(undefined, `"id" must be a string of 1 to ${MAX_ID_LENGTH} characters`)
+  }
+  if (offset === undefined || (typeof offset === 'string' && offset.length <= MAX_OFFSET_LENGTH))
+    return { kind: 'resume', id, offset }
+  return wrong(id, '"offset" must be one that a piece of the answer brought')
 }
 
 function wrong(id: unknown, reason: string): UserMessage {

@@ -4,42 +4,13 @@
 
 import { CLOSE } from './closeCodes.ts'
 import type { CloseDecision, StopReason } from './closeDecision.ts'
-import { encodeControl, type Opened } from './control.ts'
-import type { Entry } from './entry.ts'
+import { type Control, encodeControl, type Opened } from './control.ts'
+import { type ClientEffect, EffectList, type LossReason } from './effects.ts'
 import type { Frame } from './frames.ts'
-import { windowDefaults } from './limits.ts'
+import { MAX_GOAWAY_MS, windowDefaults } from './limits.ts'
 import { Peer } from './peer.ts'
-import { newPeer, type PeerHost, type PeerOptions, type PeerState } from './peerState.ts'
+import { newPeer, type PeerOptions, type PeerState } from './peerState.ts'
 import type { OutboxRecord, Write } from './store.ts'
-
-/** Why a session is over although nobody closed it. */
-export type LossReason =
-  /** The server said so (4410). */
-  | 'gone'
-  /** One side lost memory: what it said cannot be placed. */
-  | 'memory'
-  /** The protocol was broken twice without progress. */
-  | 'protocol'
-  /** The client stops for good. */
-  | 'stopped'
-  /** The outbox can no longer be written. */
-  | 'storage'
-  /** The numbers are used up. */
-  | 'usedUp'
-
-export interface ClientHost extends PeerHost {
-  /** Ends the current connection with this code; `closed` must not be called for it: the decision is given here. */
-  hangUp(code: number, reason: string, decision: CloseDecision): void
-  /** Messages may be sent: a session has begun or gone on. */
-  opened(resumed: boolean): void
-  /**
-   * The session is over. `doubtful`: messages that may or may not have been handled, in order; `resent`: they wait for the
-   * next session.
-   */
-  lost(reason: LossReason, doubtful: readonly Entry[], resent: boolean): void
-  /** A message that nobody takes for its size was emptied: whether it was handled is unknown. */
-  emptied(entry: Entry): void
-}
 
 export interface ClientOptions extends PeerOptions {
   /** What becomes of messages in doubt when a session is lost. */
@@ -85,6 +56,8 @@ export const NOT_LEAVING = -1
 const TOO_EARLY = 'a message before "opened"'
 const BACKOFF: CloseDecision = { action: 'backoff', notBefore: 0 }
 const NOW: CloseDecision = { action: 'now', notBefore: 0 }
+/** The client stops; its session, its numbers and its messages stay for who connects again. */
+const stop = (reason: StopReason): CloseDecision => ({ action: 'stop', reason })
 
 export function newClient(): ClientState {
   return {
@@ -104,13 +77,13 @@ export class ClientSession {
   readonly state: ClientState
   readonly peer: Peer
   readonly #options: ClientOptions
-  readonly #host: ClientHost
+  /** What is to be done, in order: whoever calls a step carries it out, and empties the list. */
+  readonly effects = new EffectList<ClientEffect>()
 
-  constructor(state: ClientState, options: ClientOptions, host: ClientHost) {
+  constructor(state: ClientState, options: ClientOptions) {
     this.state = state
     this.#options = options
-    this.#host = host
-    this.peer = new Peer(state.peer, options, host)
+    this.peer = new Peer(state.peer, options, this.effects)
   }
 
   /** Takes up what a durable outbox holds. Before anything else. */
@@ -120,7 +93,7 @@ export class ClientSession {
       this.state.key = session.key
       this.state.epoch = session.epoch
     }
-    this.peer.restoreWaiting(waiting)
+    this.peer.sender.restoreBacklog(waiting)
   }
 
   /** Whether there is a session to go on with. */
@@ -136,7 +109,7 @@ export class ClientSession {
     if (!this.hasSession) {
       state.phase = 'opening'
       const { ttl } = this.#options
-      this.#host.send(encodeControl({ t: 'open', ...(ttl > 0 && { ttl }), ...this.#takeAuth() }))
+      this.#send({ t: 'open', ...(ttl > 0 && { ttl }), ...this.#takeAuth() })
       return
     }
     state.epoch += 1
@@ -145,7 +118,7 @@ export class ClientSession {
       return
     }
     state.phase = 'recordingEpoch'
-    this.#host.store({ kind: 'epoch', sid: state.peer.sid, epoch: state.epoch })
+    this.#store({ kind: 'epoch', sid: state.peer.sid, epoch: state.epoch })
   }
 
   /** The text frame of message `number` came in on the current connection: the same as `frame` of it, in less time. */
@@ -175,7 +148,7 @@ export class ClientSession {
     const asked = this.peer.receive(frame, now)
     if (state.strikes > 0 && this.#progress > before) state.strikes = 0
     if (asked === undefined) {
-      if (this.peer.isUsedUp) this.#renew()
+      if (this.peer.sender.isUsedUp) this.#renew()
       return
     }
     if (typeof asked === 'string') {
@@ -187,7 +160,7 @@ export class ClientSession {
         this.#opened(asked, now)
         return
       case 'goaway':
-        state.leaveAt = now + asked.after
+        state.leaveAt = now + Math.min(asked.after, MAX_GOAWAY_MS)
         return
       default:
         this.#violation(`a "${asked.t}" from the server`)
@@ -219,7 +192,7 @@ export class ClientSession {
   /** The outbox can no longer be written (`durable` is false by now): goes on in a session that lives in memory. */
   storageFailed(): void {
     if (!this.hasSession) return
-    if (this.state.phase === 'up') this.#host.send(encodeControl({ t: 'close' }))
+    if (this.state.phase === 'up') this.#send({ t: 'close' })
     this.#lose('storage')
     if (this.state.phase !== 'down') this.#hangUp(CLOSE.normal, 'storage', NOW)
   }
@@ -229,21 +202,26 @@ export class ClientSession {
     const { state } = this
     const before = state.phase
     const notBefore = state.leaveAt
-    const emptied = code === CLOSE.tooLarge || code === CLOSE.tooBig ? this.peer.voidLargest() : undefined
-    if (emptied) this.#host.emptied(emptied)
+    if (code === CLOSE.tooLarge || code === CLOSE.tooBig) this.peer.sender.setLargestAside()
     this.#detach()
     // The app closed it: how the connection ended does not matter any more.
-    if (before === 'closing') return this.#stop('closed')
+    if (before === 'closing') {
+      this.#lose('stopped')
+      return stop('closed')
+    }
     switch (code) {
       case CLOSE.normal:
-        return this.#stop('closed')
+        return stop('closed')
       case CLOSE.protocol:
         return this.#strike()
       case CLOSE.notAuthenticated:
         state.refusals += 1
-        return state.refusals > 1 ? this.#stop('notAuthenticated') : this.#soon()
+        if (state.refusals === 1) return this.#soon()
+        // Whoever connects again brings another token.
+        state.refusals = 0
+        return stop('notAuthenticated')
       case CLOSE.superseded:
-        return this.#stop('takenOver')
+        return stop('takenOver')
       case CLOSE.gone:
         return this.#gone()
       case CLOSE.tooMany:
@@ -260,18 +238,18 @@ export class ClientSession {
   /** The app ends the session: what has no number is dropped, what has one may still arrive. False: there is nothing to wait for. */
   close(): boolean {
     const { state } = this
-    this.peer.discard()
+    this.peer.sender.discard()
     if (state.phase !== 'up') return false
     state.phase = 'closing'
-    this.#host.send(encodeControl({ t: 'close' }))
+    this.#send({ t: 'close' })
     return true
   }
 
-  /** The client stops for good: what may not have arrived is reported, nothing is kept. */
-  stop(): void {
+  /** The app has ended the session, or what keeps it: what may not have arrived is reported, nothing is kept. */
+  end(): void {
     this.#detach()
     this.#lose('stopped')
-    this.peer.discard()
+    this.peer.sender.discard()
   }
 
   /** When `wake` is due; `Infinity` for never. */
@@ -294,9 +272,17 @@ export class ClientSession {
   /** The numbers are used up, and all have arrived: the next session has new ones. */
   #renew(): void {
     if (this.state.phase !== 'up') return
-    this.#host.send(encodeControl({ t: 'close' }))
+    this.#send({ t: 'close' })
     this.#lose('usedUp')
     this.#hangUp(CLOSE.normal, 'numbers used up', NOW)
+  }
+
+  #send(control: Control): void {
+    this.effects.push({ do: 'send', frame: encodeControl(control) })
+  }
+
+  #store(write: Write): void {
+    this.effects.push({ do: 'store', write })
   }
 
   #takeAuth(): { auth: string } | undefined {
@@ -309,10 +295,9 @@ export class ClientSession {
     const { state } = this
     const { sid } = state.peer
     state.phase = 'resuming'
-    const rx = this.peer.tellRx()
-    this.#host.send(
-      encodeControl({ t: 'resume', sid, key: state.key, epoch: state.epoch, rx, ...this.#takeAuth() }),
-    )
+    const rx = this.peer.takeRx()
+    const tx = state.peer.outbox.sentEver
+    this.#send({ t: 'resume', sid, key: state.key, epoch: state.epoch, rx, tx, ...this.#takeAuth() })
     this.peer.attach(now)
   }
 
@@ -332,7 +317,7 @@ export class ClientSession {
       this.peer.wishPings(ping)
       if (this.#options.durable) {
         state.phase = 'beginning'
-        this.#host.store({ kind: 'begin', session: { sid, key, principal: '', ttl, limits } })
+        this.#store({ kind: 'begin', session: { sid, key, principal: '', ttl, limits } })
       } else this.#up(false, now)
       return
     }
@@ -340,8 +325,8 @@ export class ClientSession {
       this.#violation('an "opened" that nobody asked for')
       return
     }
-    if (!this.peer.place(rx)) {
-      this.#host.send(encodeControl({ t: 'close' }))
+    if (!this.peer.place(rx, opened.tx)) {
+      this.#send({ t: 'close' })
       this.#lose('memory')
       this.#hangUp(CLOSE.gone, 'the session cannot be placed', this.#soon())
       return
@@ -356,7 +341,7 @@ export class ClientSession {
     state.phase = 'up'
     state.refusals = 0
     this.peer.up(now)
-    this.#host.opened(resumed)
+    this.effects.push({ do: 'opened', resumed })
   }
 
   #violation(what: string): void {
@@ -372,7 +357,8 @@ export class ClientSession {
       this.#lose('protocol')
       return BACKOFF
     }
-    return this.#stop('protocol')
+    state.strikes = 0
+    return stop('protocol')
   }
 
   #gone(): CloseDecision {
@@ -387,11 +373,6 @@ export class ClientSession {
     return { action, notBefore }
   }
 
-  #stop(reason: StopReason): CloseDecision {
-    this.#lose('stopped')
-    return { action: 'stop', reason }
-  }
-
   #lose(reason: LossReason): void {
     const { state } = this
     if (!this.hasSession) return
@@ -399,12 +380,12 @@ export class ClientSession {
     const doubtful = this.peer.end(resent)
     state.key = ''
     state.epoch = 0
-    this.#host.lost(reason, doubtful, resent)
+    this.effects.push({ do: 'lost', reason, doubtful, resent })
   }
 
   #hangUp(code: number, reason: string, decision: CloseDecision): void {
     this.#detach()
-    this.#host.hangUp(code, reason, decision)
+    this.effects.push({ do: 'hangUp', code, reason, decision })
   }
 
   #detach(): void {

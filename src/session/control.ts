@@ -19,6 +19,8 @@ export interface Resume {
   readonly key: string
   readonly epoch: number
   readonly rx: number
+  /** It has never sent a message with a higher number. */
+  readonly tx?: number
   readonly auth?: string
 }
 
@@ -29,6 +31,8 @@ export interface Opened {
   readonly sid?: string
   readonly key?: string
   readonly rx: number
+  /** As in `resume`, and with it only. */
+  readonly tx?: number
   /** Milliseconds that the session outlives its connection. */
   readonly ttl: number
   readonly maxMessages: number
@@ -72,7 +76,14 @@ const members: ReadonlyMap<string, Readonly<Record<string, Check>>> = new Map<st
   ['open', { ttl: optional(amount), auth: optional(text) }],
   [
     'resume',
-    { sid: text, key: text, epoch: whole(1, Number.MAX_SAFE_INTEGER), rx: count, auth: optional(text) },
+    {
+      sid: text,
+      key: text,
+      epoch: whole(1, Number.MAX_SAFE_INTEGER),
+      rx: count,
+      tx: optional(count),
+      auth: optional(text),
+    },
   ],
   [
     'opened',
@@ -80,6 +91,7 @@ const members: ReadonlyMap<string, Readonly<Record<string, Check>>> = new Map<st
       sid: optional(text),
       key: optional(text),
       rx: count,
+      tx: optional(count),
       ttl: amount,
       maxMessages: size,
       maxBytes: size,

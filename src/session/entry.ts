@@ -7,7 +7,7 @@ export const NEVER = -1
 
 /** Plain data: it is what a store keeps. */
 export interface Entry {
-  /** Its sender's own count over all sessions, for receipts; 0 once its fate has been told. */
+  /** Its sender's own count over all sessions, for receipts; 0 for a tombstone. */
   seq: number
   /** 0 to 255 for bytes, `TEXT` for text. */
   stream: number

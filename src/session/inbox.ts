@@ -1,5 +1,5 @@
 // The receiving half of a session: which numbers are taken, which handlers have settled, what has been recorded, and
-// when the other side has to hear of it. It knows no connection: all of it lives with the session.
+// when an ack is due. It knows no connection: all of it lives with the session.
 
 import { ACK_BYTES, ACK_DELAY_MS, ACK_MESSAGES, type WindowLimits } from './limits.ts'
 
@@ -9,16 +9,16 @@ export interface InboxState {
   taken: number
   /** The handlers of all up to here have settled. */
   settled: number
-  /** All up to here have settled and are recorded: what the other side may be told. */
+  /** All up to here have settled and are recorded: what may be acknowledged. */
   rx: number
   /** What is being recorded as `rx`; equal to it when nothing is. */
   recording: number
-  /** The highest `rx` that the other side was told, whether it heard or not. */
-  told: number
+  /** The highest `rx` that an ack was sent of, whether it arrived or not. */
+  acked: number
   /** Payload bytes taken since then. */
-  untoldBytes: number
-  /** When it has to be told at the latest; `NOT_DUE` when there is nothing to tell. */
-  tellAt: number
+  unackedBytes: number
+  /** When an ack has to be sent at the latest; `NOT_DUE` when there is nothing to acknowledge. */
+  ackAt: number
   /** Payload bytes of handlers that run. */
   runningBytes: number
   /** Slot `number & (length - 1)`: when the handler of a number above `settled` was started, or `SETTLED`, or `FREE`. */
@@ -36,7 +36,7 @@ const FREE = -1
 const SETTLED = -2
 
 export interface InboxOptions {
-  /** Whether `rx` has to be recorded before it is told. */
+  /** Whether `rx` has to be recorded before it is acknowledged. */
   readonly durable: boolean
   /** Milliseconds a handler may take; beyond, it counts as settled. `Infinity` for no limit. */
   readonly handlerTimeout: number
@@ -66,9 +66,9 @@ export function restoredInbox(rx: number, done: readonly number[], maxMessages: 
     settled: rx,
     rx,
     recording: rx,
-    told: rx,
-    untoldBytes: 0,
-    tellAt: NOT_DUE,
+    acked: rx,
+    unackedBytes: 0,
+    ackAt: NOT_DUE,
     runningBytes: 0,
     started: [],
     sizes: [],
@@ -92,11 +92,11 @@ export class Inbox {
     const state = this.state
     if (number <= state.taken) return 'duplicate'
     if (number !== state.taken + 1) return 'gap'
-    // A sender that keeps to its window is never here: what it knows to be acknowledged is never above `told`.
-    if (number - state.told > limits.maxMessages || state.runningBytes + bytes > limits.maxBytes)
+    // A sender that keeps to its window is never here: what it knows to be acknowledged is never above `acked`.
+    if (number - state.acked > limits.maxMessages || state.runningBytes + bytes > limits.maxBytes)
       return 'overrun'
     state.taken = number
-    state.untoldBytes += bytes
+    state.unackedBytes += bytes
     state.runningBytes += bytes
     const mask = this.#makeRoom(number)
     state.started[number & mask] = now
@@ -167,25 +167,30 @@ export class Inbox {
     if (rx > this.state.rx) this.state.rx = rx
   }
 
-  /** Notes that the other side has something to hear; returns whether it has to hear it now. */
-  tell(limits: WindowLimits, now: number): boolean {
+  /** Notes when an ack is due, if there is something to acknowledge; returns whether it is due now. */
+  isAckDue(limits: WindowLimits, now: number): boolean {
     const state = this.state
-    const untold = state.rx - state.told
-    if (untold === 0) return false
+    const unacked = state.rx - state.acked
+    if (unacked === 0) return false
     // Half a limit, where that is less; of messages rounded down.
-    if (untold >= ACK_MESSAGES || untold * 2 >= limits.maxMessages - 1) return true
-    if (state.untoldBytes >= ACK_BYTES || state.untoldBytes * 2 >= limits.maxBytes) return true
-    if (state.tellAt === NOT_DUE) state.tellAt = now + ACK_DELAY_MS
-    return state.tellAt <= now
+    if (unacked >= ACK_MESSAGES || unacked * 2 >= limits.maxMessages - 1) return true
+    if (state.unackedBytes >= ACK_BYTES || state.unackedBytes * 2 >= limits.maxBytes) return true
+    if (state.ackAt === NOT_DUE) state.ackAt = now + ACK_DELAY_MS
+    return state.ackAt <= now
   }
 
-  /** `rx` goes out in a frame. */
-  told(): number {
+  /** `rx` goes out in a frame. Returns it. */
+  ackSent(): number {
     const state = this.state
-    state.told = state.rx
-    state.tellAt = NOT_DUE
-    state.untoldBytes = 0
+    state.acked = state.rx
+    state.ackAt = NOT_DUE
+    state.unackedBytes = 0
     return state.rx
+  }
+
+  /** The other side has never sent more than up to `number`: nobody can have begun with what follows. */
+  neverSentAbove(number: number): void {
+    if (number < this.state.suspect) this.state.suspect = number
   }
 
   /** Numbers above `settled` each have a slot; the size is a power of two. Returns the mask. */

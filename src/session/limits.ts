@@ -12,6 +12,9 @@ export const ACK_DELAY_MS = 200
 export const FIRST_FRAME_MS = 10_000
 export const FIRST_FRAME_LENGTH = 4096
 
+/** A server can ask its client to leave within so long; what is longer counts as this. */
+export const MAX_GOAWAY_MS = 3_600_000
+
 /** How much one side may have unacknowledged; the server states them in `opened`, they hold both ways. */
 export interface WindowLimits {
   /** Messages that have a number and no acknowledgement. */
@@ -22,8 +25,8 @@ export interface WindowLimits {
   maxFrame: number
 }
 
-/** What one sender may keep waiting behind its window: its own affair, the other side does not see it. */
-export interface WaitingLimits {
+/** What one sender may keep in the backlog behind its window: its own affair, the other side does not see it. */
+export interface BacklogLimits {
   readonly maxQueueMessages: number
   readonly maxQueueBytes: number
   /** What gives way when that is full. */
@@ -36,7 +39,7 @@ export const windowDefaults: WindowLimits = {
   maxFrame: 2 ** 20,
 }
 
-export const waitingDefaults: WaitingLimits = {
+export const backlogDefaults: BacklogLimits = {
   maxQueueMessages: 10_000,
   maxQueueBytes: 16 * 2 ** 20,
   overflow: 'drop-oldest',

@@ -85,7 +85,7 @@ export class Outbox {
     return state.ring[number & (state.ring.length - 1)] as Entry
   }
 
-  /** Whether message `seq` has a number and no acknowledgement. The latest are looked at first: they are asked about most. */
+  /** Whether message `seq` has a number and no acknowledgement. The latest are looked at first: most questions are about them. */
   has(seq: number): boolean {
     for (let number = this.state.last; number > this.state.acked; number -= 1) {
       if (this.at(number)?.seq === seq) return true
@@ -139,10 +139,11 @@ export class Outbox {
   }
 
   /**
-   * Empties the largest message that went out on this connection: nobody takes its size. It keeps its number.
-   * @returns the number and the message as it was; `undefined` when there is none that is not empty
+   * Puts a tombstone (an empty text) in place of the largest message that went out on this connection: nobody takes its
+   * size. The number stays.
+   * @returns the number and the message as it was; `undefined` when there is none but tombstones
    */
-  voidLargest(): { number: number; entry: Entry } | undefined {
+  buryLargest(): { number: number; entry: Entry } | undefined {
     const { state } = this
     let largest = 0
     let bytes = 0
@@ -159,7 +160,7 @@ export class Outbox {
     return { number: largest, entry }
   }
 
-  /** All messages that have a number and whose fate has not been told, the oldest first. */
+  /** All messages that have a number and no acknowledgement, but for tombstones: the oldest first. */
   unacknowledged(): Entry[] {
     const entries: Entry[] = []
     for (let number = this.state.acked + 1; number <= this.state.last; number += 1) {

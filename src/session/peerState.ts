@@ -1,48 +1,14 @@
-// What a peer is told, what it remembers, and what it has done by others: the interfaces around `peer.ts`.
+// What a peer remembers, and the options it follows.
 
-import type { DropReason, Entry } from './entry.ts'
-import type { Frame, Payload } from './frames.ts'
+import { type BacklogState, newBacklog } from './backlog.ts'
 import type { HeartbeatState } from './heartbeat.ts'
 import { type InboxState, newInbox } from './inbox.ts'
-import type { WaitingLimits, WindowLimits } from './limits.ts'
+import type { Interrupts } from './interrupts.ts'
+import type { BacklogLimits, WindowLimits } from './limits.ts'
 import { newOutbox, type OutboxState } from './outbox.ts'
-import type { Write } from './store.ts'
-import { newWaiting, type WaitingState } from './waiting.ts'
 
-/** What a peer has done by whoever owns it. */
-export interface PeerHost {
-  /** Puts a frame on the current connection. */
-  send(frame: Frame): void
-  /**
-   * Puts `encodeAck` of this there, before the turn is over: it makes up for those before it. Absent: it is sent at once.
-   */
-  acknowledge?(rx: number): void
-  /** Puts the frame of a reliable text there, where that is cheaper than `send` of `encodeReliable`. */
-  transmit?(number: number, text: string): void
-  /** Starts the handler of a message. When it has settled, `settled` is to be called with the same `sid` and number. */
-  deliver(sid: string, number: number, stream: number, payload: Payload, redelivered: boolean): void
-  /** Hands over a volatile message. */
-  volatile(stream: number, payload: Payload): void
-  /** Drops what is buffered of a stream: the other side was interrupted. */
-  flush(stream: number): void
-  /** Message `seq` is recorded. Only with `durable`. */
-  accepted(seq: number): void
-  /** The other side's handler of message `seq` has settled. */
-  delivered(seq: number): void
-  /** A message that had no number will not be sent. */
-  dropped(entry: Entry, reason: DropReason): void
-  /** A handler was given up after `handlerTimeout`. */
-  handlerTimedOut(number: number): void
-  /** Nothing waits behind the window any more. */
-  ready(): void
-  /** Records a fact; `stored` is to be called with it, in order, when it would survive. Only with `durable`. */
-  store(write: Write): void
-  /** A ping was answered; `at` is what it carried. */
-  pong(at: number): void
-}
-
-export interface PeerOptions extends WaitingLimits {
-  /** Whether facts are recorded before they are told. */
+export interface PeerOptions extends BacklogLimits {
+  /** Whether facts are recorded before others hear of them. */
   readonly durable: boolean
   /** Milliseconds a handler may take. `Infinity` for no limit. */
   readonly handlerTimeout: number
@@ -64,13 +30,13 @@ export interface PeerState {
   link: 'down' | 'catchingUp' | 'up'
   inbox: InboxState
   outbox: OutboxState
-  waiting: WaitingState
+  backlog: BacklogState
   /** The `seq` of the latest message. */
   seq: number
   /** `null`: no connection, no heartbeat. */
   heartbeat: HeartbeatState | null
-  /** Streams whose volatile messages are ignored until so many `flushed` have come. */
-  flushing: { stream: number; awaited: number }[]
+  /** Streams whose volatile messages are ignored for now. */
+  interrupts: Interrupts
 }
 
 export function newPeer(limits: WindowLimits): PeerState {
@@ -80,9 +46,9 @@ export function newPeer(limits: WindowLimits): PeerState {
     link: 'down',
     inbox: newInbox(),
     outbox: newOutbox(),
-    waiting: newWaiting(),
+    backlog: newBacklog(),
     seq: 0,
     heartbeat: null,
-    flushing: [],
+    interrupts: [],
   }
 }

@@ -3,37 +3,13 @@
 // `serverTable.ts`.
 
 import { CLOSE } from './closeCodes.ts'
-import { encodeControl } from './control.ts'
-import type { Entry } from './entry.ts'
+import { type Control, encodeControl, type Resume } from './control.ts'
+import { EffectList, type EndReason, type ServerEffect } from './effects.ts'
 import type { Frame } from './frames.ts'
 import type { WindowLimits } from './limits.ts'
 import { Peer } from './peer.ts'
-import { newPeer, type PeerHost, type PeerOptions, type PeerState } from './peerState.ts'
+import { newPeer, type PeerOptions, type PeerState } from './peerState.ts'
 import type { StoredSession, Write } from './store.ts'
-
-/** Why a session is over. */
-export type EndReason =
-  /** The client closed it. */
-  | 'closed'
-  /** The client stayed away longer than its `ttl`. */
-  | 'expired'
-  /** One side lost memory: what the client said cannot be placed. */
-  | 'memory'
-  /** It had to make room for another. */
-  | 'evicted'
-  /** The server's app ended it. */
-  | 'ended'
-
-export interface ServerHost extends PeerHost {
-  /** Ends a connection. `detach` must not be called for it. */
-  hangUp(conn: number, code: number, reason: string): void
-  /** Messages may be sent on the current connection. */
-  opened(resumed: boolean): void
-  /** A message that the client does not take for its size was emptied: whether it was handled is unknown. */
-  emptied(entry: Entry): void
-  /** The session is over. `undelivered`: messages that the client may not have. */
-  ended(reason: EndReason, undelivered: readonly Entry[]): void
-}
 
 export interface ServerOptions extends PeerOptions {
   /** What the client is told to ping at, in milliseconds; 0 for no wish. */
@@ -64,6 +40,8 @@ export interface ServerState {
   key: string
   /** What the resume under way says that the client has taken. */
   theirRx: number
+  /** And the highest number that it has ever sent; `null` when it does not say. */
+  theirTx: number | null
   /** Whether the client has said anything since `opened`. */
   heard: boolean
   /** When it is over if nobody resumes it; only while detached. */
@@ -92,6 +70,7 @@ export function newServerSession({ sid, key, keyHash, principal, ttl, limits }: 
     phase: 'detached',
     key,
     theirRx: 0,
+    theirTx: null,
     heard: false,
     expiresAt: 0,
   }
@@ -101,70 +80,67 @@ export class ServerSession {
   readonly state: ServerState
   readonly peer: Peer
   readonly #options: ServerOptions
-  readonly #host: ServerHost
+  /** What is to be done, in order: whoever calls a step carries it out, and empties the list. */
+  readonly effects = new EffectList<ServerEffect>()
 
-  constructor(state: ServerState, options: ServerOptions, host: ServerHost) {
+  constructor(state: ServerState, options: ServerOptions) {
     this.state = state
     this.#options = options
-    this.#host = host
-    this.peer = new Peer(state.peer, options, host)
+    this.peer = new Peer(state.peer, options, this.effects)
   }
 
   /** A session as a store gives it back. */
   static restored(
     { session: record, waiting }: StoredSession,
     options: ServerOptions,
-    host: ServerHost,
     now: number,
   ): ServerSession {
     const { sid, key: keyHash, principal, ttl, limits } = record
     const session = new ServerSession(
       newServerSession({ sid, key: '', keyHash, principal, ttl, limits }),
       options,
-      host,
     )
     session.state.epoch = record.epoch
     session.state.heard = true
     session.state.expiresAt = now + ttl
     session.peer.restore(record)
-    session.peer.restoreWaiting(waiting)
+    session.peer.sender.restoreBacklog(waiting)
     return session
   }
 
   /** A client has opened it on this connection. */
   begin(conn: number, now: number): void {
     const { state } = this
-    state.conn = conn
+    this.#attach(conn)
     if (!this.#options.durable) {
       this.#begun(now)
       return
     }
     state.phase = 'beginning'
     const { peer, keyHash: key, principal, ttl } = state
-    this.#host.store({
-      kind: 'begin',
-      session: { sid: peer.sid, key, principal, ttl, limits: peer.limits },
-    })
+    const session = { sid: peer.sid, key, principal, ttl, limits: peer.limits }
+    this.effects.push({ do: 'store', write: { kind: 'begin', session } })
   }
 
   /** A client that may have it resumes it on another connection. */
-  resume(conn: number, epoch: number, rx: number, now: number): void {
+  resume(conn: number, { epoch, rx, tx }: Resume, now: number): void {
     const { state } = this
     if (epoch <= state.epoch) {
-      this.#host.hangUp(conn, CLOSE.superseded, 'a newer epoch owns the session')
+      this.#hangUp(conn, CLOSE.superseded, 'a newer epoch owns the session')
       return
     }
-    if (state.conn !== 0) this.#host.hangUp(state.conn, CLOSE.superseded, 'a newer epoch owns the session')
+    if (state.conn !== 0) this.#hangUp(state.conn, CLOSE.superseded, 'a newer epoch owns the session')
     this.peer.detach()
-    state.conn = conn
+    this.#attach(conn)
     state.epoch = epoch
     state.theirRx = rx
+    state.theirTx = tx ?? null
     if (!this.#options.durable) {
       this.#resumed(now)
       return
     }
     state.phase = 'recordingEpoch'
-    this.#host.store({ kind: 'epoch', sid: state.peer.sid, epoch })
+    this.effects.push({ do: 'store', write: { kind: 'epoch', sid: state.peer.sid, epoch } })
   }
 
   /** A frame came in on a connection. What is not the current one has nothing to say. */
@@ -193,14 +169,13 @@ export class ServerSession {
   detach(conn: number, code: number, now: number): void {
     if (conn !== this.state.conn) return
     // The client said that it does not take a message: it would refuse it for ever.
-    const emptied = code === CLOSE.tooLarge || code === CLOSE.tooBig ? this.peer.voidLargest() : undefined
-    if (emptied) this.#host.emptied(emptied)
+    if (code === CLOSE.tooLarge || code === CLOSE.tooBig) this.peer.sender.setLargestAside()
     this.#detach(now)
   }
 
   /** Asks the client to leave within `after` milliseconds, and to resume elsewhere. */
   goAway(after: number, why: string): void {
-    if (this.state.phase === 'up') this.#host.send(encodeControl({ t: 'goaway', after, why }))
+    if (this.state.phase === 'up') this.#send({ t: 'goaway', after, why })
   }
 
   /**
@@ -210,7 +185,7 @@ export class ServerSession {
    */
   fenced(): void {
     const { state } = this
-    if (state.conn !== 0) this.#host.hangUp(state.conn, CLOSE.goingAway, 'the session is not here')
+    if (state.conn !== 0) this.#hangUp(state.conn, CLOSE.goingAway, 'the session is not here')
     state.conn = 0
     state.phase = 'over'
     this.peer.detach()
@@ -223,13 +198,13 @@ export class ServerSession {
     const { conn } = state
     state.conn = 0
     state.phase = 'over'
-    this.peer.discard()
+    this.peer.sender.discard()
     const undelivered = this.peer.end(false)
     if (conn !== 0) {
       const closed = reason === 'closed'
-      this.#host.hangUp(conn, closed ? CLOSE.normal : CLOSE.gone, closed ? '' : REASONS[reason])
+      this.#hangUp(conn, closed ? CLOSE.normal : CLOSE.gone, closed ? '' : REASONS[reason])
     }
-    this.#host.ended(reason, undelivered)
+    this.effects.push({ do: 'ended', reason, undelivered })
   }
 
   /** When `wake` is due; `Infinity` for never. */
@@ -246,9 +221,22 @@ export class ServerSession {
     if (this.peer.wake(now) === 'dead') {
       const { conn } = state
       this.#detach(now)
-      this.#host.hangUp(conn, CLOSE.silent, 'nothing was heard')
+      this.#hangUp(conn, CLOSE.silent, 'nothing was heard')
     }
     if (state.phase === 'detached' && state.expiresAt <= now) this.end('expired')
+  }
+
+  #send(control: Control): void {
+    this.effects.push({ do: 'send', frame: encodeControl(control) })
+  }
+
+  #hangUp(conn: number, code: number, reason: string): void {
+    this.effects.push({ do: 'hangUp', conn, code, reason })
+  }
+
+  #attach(conn: number): void {
+    this.state.conn = conn
+    this.effects.push({ do: 'attach', conn })
   }
 
   #begun(now: number): void {
@@ -257,47 +245,45 @@ export class ServerSession {
     state.key = ''
     state.phase = 'up'
     this.#opened({ sid: state.peer.sid, key }, now)
-    this.#host.opened(false)
+    this.effects.push({ do: 'opened', resumed: false })
   }
 
   #resumed(now: number): void {
     const { state } = this
-    if (!this.peer.place(state.theirRx)) {
+    if (!this.peer.place(state.theirRx, state.theirTx ?? undefined)) {
       this.end('memory')
       return
     }
     state.phase = 'up'
-    this.#opened({}, now)
-    this.#host.opened(true)
+    this.#opened({ tx: state.peer.outbox.sentEver }, now)
+    this.effects.push({ do: 'opened', resumed: true })
   }
 
-  #opened(first: { sid?: string; key?: string }, now: number): void {
+  #opened(more: { sid: string; key: string } | { tx: number }, now: number): void {
     const { peer, ttl } = this.state
-    this.#host.send(
-      encodeControl({
-        t: 'opened',
-        ...first,
-        rx: this.peer.tellRx(),
-        ttl,
-        ...peer.limits,
-        ping: this.#options.pingWish,
-      }),
-    )
+    this.#send({
+      t: 'opened',
+      ...more,
+      rx: this.peer.takeRx(),
+      ttl,
+      ...peer.limits,
+      ping: this.#options.pingWish,
+    })
     this.peer.attach(now)
     this.peer.up(now)
   }
 
-  /** The client has nothing more to say: what its handlers have settled is told, the rest is over. */
+  /** The client has nothing more to say: what its handlers have settled is acknowledged, the rest is over. */
   #closed(): void {
     const { inbox } = this.state.peer
-    if (inbox.rx > inbox.told) this.#host.send(encodeControl({ t: 'ack', rx: this.peer.tellRx() }))
+    if (inbox.rx > inbox.acked) this.#send({ t: 'ack', rx: this.peer.takeRx() })
     this.end('closed')
   }
 
   #violation(what: string, now: number): void {
     const { conn } = this.state
     this.#detach(now)
-    this.#host.hangUp(conn, CLOSE.protocol, what)
+    this.#hangUp(conn, CLOSE.protocol, what)
   }
 
   #detach(now: number): void {

@@ -4,39 +4,48 @@
 
 import { CLOSE } from './closeCodes.ts'
 import type { Open, Resume } from './control.ts'
+import { EffectList } from './effects.ts'
 import { decodeFrame, type Frame } from './frames.ts'
 import { FIRST_FRAME_LENGTH, FIRST_FRAME_MS, type WindowLimits } from './limits.ts'
 import {
   type NewSession,
   newServerSession,
-  type ServerHost,
   type ServerOptions,
   ServerSession,
   type ServerState,
 } from './serverSession.ts'
-import type { StoredSession, Write } from './store.ts'
+import type { StoredSession } from './store.ts'
 
-/** What a table has done by whoever owns it. */
-export interface TableHost {
-  /** Ends a connection. `gone` must not be called for it. */
-  hangUp(conn: number, code: number, reason: string): void
-  /** Finds out whom the token of a first frame speaks for; answered by `authenticated`. */
-  authenticate(conn: number, auth: string | undefined): void
+/** What a step of the table asks for, in order. */
+export type TableEffect<T> =
+  /** End a connection. `gone` is not called for it. */
+  | { readonly do: 'hangUp'; readonly conn: number; readonly code: number; readonly reason: string }
+  /** Find out whom the token of a first frame speaks for; answered by `authenticated`. */
+  | { readonly do: 'authenticate'; readonly conn: number; readonly auth: string | undefined }
   /**
-   * Looks a session up in the store; answered by `found`. Only with `durable`. The store is read after all writes of that
+   * Look a session up in the store; answered by `found`. Only with `durable`. The store is read after all writes of that
    * session are recorded that were asked for before: one that has just ended must not come back as it was.
    */
-  lookUp(conn: number, sid: string): void
+  | { readonly do: 'lookUp'; readonly conn: number; readonly sid: string }
+  /** A session has taken a step: its own effects are to be carried out. */
+  | { readonly do: 'stepped'; readonly session: T }
+  /** The same, and it has come into memory: it is new, or was found in the store. */
+  | {
+      readonly do: 'begun'
+      readonly session: T
+      readonly restored: boolean
+      /** Under which the store knows it. */
+      readonly epoch: number
+    }
+
+/** How names and secrets are made and compared. */
+export interface SessionKeys {
   /** A name (128 random bits) and a secret (256). */
   makeNames(): { sid: string; key: string }
   /** What is kept of a key. Equal keys have equal digests. */
   digest(key: string): string
   /** Whether two digests are the same, in a time that does not tell where they differ. */
   same(one: string, other: string): boolean
-  /** What a session of this table has done. */
-  host(sid: string, table: ServerTable): ServerHost
-  /** A session has come into memory: it is new, or was found in the store. */
-  begun(session: ServerSession, restored: boolean): void
 }
 
 export interface TableOptions {
@@ -64,27 +73,48 @@ export interface ConnectionState {
 /** Plain data. */
 export interface TableState {
   readonly connections: Map<number, ConnectionState>
-  readonly sessions: Map<string, ServerState>
 }
 
 export function newTable(): TableState {
-  return { connections: new Map(), sessions: new Map() }
+  return { connections: new Map() }
 }
 
-export class ServerTable {
+/** What a session is kept with. There is one map of them, and who is over stays there until it is forgotten. */
+export interface Kept {
+  readonly sid: string
+  readonly machine: ServerSession
+  /** Whether it counts as one of its principal's: the table's own. */
+  counted: boolean
+}
+
+export class ServerTable<T extends Kept> {
   readonly state: TableState
-  readonly sessions = new Map<string, ServerSession>()
+  readonly sessions = new Map<string, T>()
+  /** What is to be done, in order: whoever calls a step carries it out, and empties the list. */
+  readonly effects = new EffectList<TableEffect<T>>()
   readonly #options: TableOptions
-  readonly #host: TableHost
-  /** How many sessions each principal has. */
+  readonly #keys: SessionKeys
+  readonly #keep: (machine: ServerSession) => T
+  /** Those that are not over, and how many of them each principal has. */
+  #alive = 0
   readonly #counts = new Map<string, number>()
 
-  constructor(state: TableState, options: TableOptions, host: TableHost) {
+  /** @param keep what a session that has come into memory is kept with */
+  constructor(
+    state: TableState,
+    options: TableOptions,
+    keys: SessionKeys,
+    keep: (machine: ServerSession) => T,
+  ) {
     this.state = state
     this.#options = options
-    this.#host = host
-    for (const [sid, session] of state.sessions)
-      this.#keep(sid, new ServerSession(session, options.session, host.host(sid, this)))
+    this.#keys = keys
+    this.#keep = keep
+  }
+
+  /** A session that a table had before, for a test that takes up its state. */
+  takeUp(session: T): void {
+    this.#count(session)
   }
 
   /** A connection has come. `principal`: whom it speaks for, where the upgrade was authenticated. */
@@ -98,21 +128,31 @@ export class ServerTable {
     })
   }
 
+  /** A session that can be resumed. */
+  alive(sid: string): T | undefined {
+    const session = this.sessions.get(sid)
+    return session?.machine.state.phase === 'over' ? undefined : session
+  }
+
   /** Whether the frames of a connection have to wait. */
   busy(conn: number): boolean {
     const connection = this.state.connections.get(conn)
     if (!connection || connection.phase === 'fresh') return false
     if (connection.phase !== 'attached') return true
-    const session = this.sessions.get(connection.sid)
-    return session !== undefined && session.state.conn === conn && session.state.phase !== 'up'
+    const state = this.sessions.get(connection.sid)?.machine.state
+    return state !== undefined && state.conn === conn && state.phase !== 'up'
   }
 
-  /** A frame came in on a connection that is not busy. */
-  frame(conn: number, frame: Frame, now: number): void {
+  /** The session that a connection has been given; `undefined` while it has none, and once that is over. */
+  sessionOf(conn: number): T | undefined {
     const connection = this.state.connections.get(conn)
-    if (!connection) return
-    if (connection.phase === 'attached') this.sessions.get(connection.sid)?.frame(conn, frame, now)
-    else if (connection.phase === 'fresh') this.#first(conn, connection, frame, now)
+    return connection?.phase === 'attached' ? this.alive(connection.sid) : undefined
+  }
+
+  /** The first frame of a connection came in; later ones are for its session. */
+  first(conn: number, frame: Frame, now: number): void {
+    const connection = this.state.connections.get(conn)
+    if (connection?.phase === 'fresh') this.#first(conn, connection, frame, now)
   }
 
   /** The answer to `authenticate`; `undefined`: refused. */
@@ -133,43 +173,37 @@ export class ServerTable {
     if (connection?.phase !== 'lookingUp') return
     const { sid } = connection.asked as Resume
     // Another connection may have brought it meanwhile.
-    if (stored && !this.sessions.has(sid)) this.restore(stored, now)
+    if (stored && !this.alive(sid)) this.restore(stored, now)
     this.#resume(conn, connection, now)
   }
 
   /** Takes up a session that the store remembers. */
   restore(stored: StoredSession, now: number): void {
-    const { sid } = stored.session
-    const session = ServerSession.restored(stored, this.#options.session, this.#host.host(sid, this), now)
-    this.#keep(sid, session)
-    this.#host.begun(session, true)
-  }
-
-  /** A fact about a session is recorded. */
-  stored(sid: string, write: Write, now: number): void {
-    this.sessions.get(sid)?.stored(write, now)
+    const session = this.#add(ServerSession.restored(stored, this.#options.session, now))
+    this.effects.push({ do: 'begun', session, restored: true, epoch: session.machine.state.epoch })
   }
 
   /** A connection has ended by itself. `code`: what the client said, or 1006. */
   gone(conn: number, now: number, code: number = CLOSE.silent): void {
-    const connection = this.state.connections.get(conn)
-    if (!connection) return
+    const session = this.sessionOf(conn)
     this.state.connections.delete(conn)
-    if (connection.sid !== '') this.sessions.get(connection.sid)?.detach(conn, code, now)
+    if (!session) return
+    session.machine.detach(conn, code, now)
+    this.effects.push({ do: 'stepped', session })
   }
 
-  /** The host has ended a connection because a session said so. */
+  /** A connection was ended because a session said so. */
   hungUp(conn: number): void {
     this.state.connections.delete(conn)
   }
 
-  /** A session is over: nothing of it is kept. */
-  forget(sid: string): void {
-    const session = this.sessions.get(sid)
-    if (!session) return
-    this.sessions.delete(sid)
-    this.state.sessions.delete(sid)
-    const { principal } = session.state
+  /** A session is over: nobody can resume it any more, and it makes room. */
+  over(session: T): void {
+    if (!session.counted) return
+    session.counted = false
+    this.#alive -= 1
+    const { sid } = session
+    const { principal } = session.machine.state
     const left = (this.#counts.get(principal) ?? 1) - 1
     if (left > 0) this.#counts.set(principal, left)
     else this.#counts.delete(principal)
@@ -177,6 +211,12 @@ export class ServerTable {
     for (const [conn, { phase, asked }] of this.state.connections)
       if (phase === 'lookingUp' && (asked as Resume).sid === sid)
         this.#refuse(conn, CLOSE.goingAway, 'the session is not here')
+  }
+
+  /** Nothing of a session that is over is left to be recorded: another may come by its name. */
+  forget(session: T): void {
+    this.over(session)
+    if (this.sessions.get(session.sid) === session) this.sessions.delete(session.sid)
   }
 
   /** Closes the connections that have said nothing in time. Returns when to look again. */
@@ -204,17 +244,16 @@ export class ServerTable {
       return
     }
     connection.phase = 'authenticating'
-    this.#host.authenticate(conn, control.auth)
+    this.effects.push({ do: 'authenticate', conn, auth: control.auth })
   }
 
   #admit(conn: number, connection: ConnectionState, now: number): void {
     const asked = connection.asked as Open | Resume
     if (asked.t === 'open') this.#open(conn, connection, asked, now)
-    else if (this.sessions.has(asked.sid) || !this.#options.session.durable)
-      this.#resume(conn, connection, now)
+    else if (this.alive(asked.sid) || !this.#options.session.durable) this.#resume(conn, connection, now)
     else {
       connection.phase = 'lookingUp'
-      this.#host.lookUp(conn, asked.sid)
+      this.effects.push({ do: 'lookUp', conn, sid: asked.sid })
     }
   }
 
@@ -224,40 +263,40 @@ export class ServerTable {
       this.#refuse(conn, CLOSE.tooMany, 'too many sessions')
       return
     }
-    const { sid, key } = this.#host.makeNames()
+    const { sid, key } = this.#keys.makeNames()
     const made: NewSession = {
       sid,
       key,
-      keyHash: this.#host.digest(key),
+      keyHash: this.#keys.digest(key),
       principal,
       ttl: Math.min(ttl, this.#options.ttl),
       limits: this.#options.limits,
     }
-    const state = newServerSession(made)
-    const session = new ServerSession(state, this.#options.session, this.#host.host(sid, this))
-    this.#keep(sid, session)
+    const session = this.#add(new ServerSession(newServerSession(made), this.#options.session))
     this.#attach(connection, sid)
-    this.#host.begun(session, false)
-    session.begin(conn, now)
+    session.machine.begin(conn, now)
+    this.effects.push({ do: 'begun', session, restored: false, epoch: 0 })
   }
 
   #resume(conn: number, connection: ConnectionState, now: number): void {
-    const { sid, key, epoch, rx } = connection.asked as Resume
-    const session = this.sessions.get(sid)
+    const resume = connection.asked as Resume
+    const { sid } = resume
+    const session = this.alive(sid)
     // Unknown, wrong key and wrong principal look alike.
-    const digest = this.#host.digest(key)
-    const known = session?.state
+    const digest = this.#keys.digest(resume.key)
+    const known = session?.machine.state
     if (
       !session ||
       !known ||
-      !this.#host.same(known.keyHash, digest) ||
+      !this.#keys.same(known.keyHash, digest) ||
       known.principal !== connection.principal
     ) {
       this.#refuse(conn, CLOSE.gone, 'unknown session')
       return
     }
     this.#attach(connection, sid)
-    session.resume(conn, epoch, rx, now)
+    session.machine.resume(conn, resume, now)
+    this.effects.push({ do: 'stepped', session })
   }
 
   #attach(connection: ConnectionState, sid: string): void {
@@ -266,30 +305,42 @@ export class ServerTable {
     connection.sid = sid
   }
 
-  #keep(sid: string, session: ServerSession): void {
-    this.sessions.set(sid, session)
-    this.state.sessions.set(sid, session.state)
-    const { principal } = session.state
+  #add(machine: ServerSession): T {
+    const kept = this.#keep(machine)
+    this.#count(kept)
+    return kept
+  }
+
+  #count(kept: T): void {
+    const { principal, phase } = kept.machine.state
+    this.sessions.set(kept.sid, kept)
+    kept.counted = phase !== 'over'
+    if (!kept.counted) return
+    this.#alive += 1
     this.#counts.set(principal, (this.#counts.get(principal) ?? 0) + 1)
   }
 
   #refuse(conn: number, code: number, reason: string): void {
     this.state.connections.delete(conn)
-    this.#host.hangUp(conn, code, reason)
+    this.effects.push({ do: 'hangUp', conn, code, reason })
   }
 
   /** Whether one more session fits. Detached ones never heard from since `opened` go first. */
   #makeRoom(principal: string): boolean {
     const { maxSessions, maxSessionsPerPrincipal } = this.#options
-    const own = (session: ServerSession) => session.state.principal === principal
-    if ((this.#counts.get(principal) ?? 0) >= maxSessionsPerPrincipal && !this.#evict(own)) return false
-    return this.sessions.size < maxSessions || this.#evict(() => true)
+    const own = (state: ServerState) => state.principal === principal
+    if ((this.#counts.get(principal) ?? 0) >= maxSessionsPerPrincipal && !this.evict(own)) return false
+    return this.#alive < maxSessions || this.evict(() => true)
   }
 
-  #evict(matches: (session: ServerSession) => boolean): boolean {
+  /** Ends one session that matches and was never heard from; false when there is none. */
+  evict(matches: (state: ServerState, kept: T) => boolean): boolean {
     for (const session of this.sessions.values()) {
-      if (session.state.phase !== 'detached' || session.state.heard || !matches(session)) continue
-      session.end('evicted')
+      const { state } = session.machine
+      if (state.phase !== 'detached' || state.heard || !matches(state, session)) continue
+      session.machine.end('evicted')
+      this.over(session)
+      this.effects.push({ do: 'stepped', session })
       return true
     }
     return false

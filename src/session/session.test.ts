@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { SessionPair } from '../../tests/support/sessionPair.ts'
+import { Backlog, backlogEntries, newBacklog } from './backlog.ts'
 import { type Entry, NEVER } from './entry.ts'
 import { TEXT } from './frames.ts'
-import { waitingDefaults, windowDefaults } from './limits.ts'
-import { newWaiting, Waiting } from './waiting.ts'
+import { backlogDefaults, windowDefaults } from './limits.ts'
 
 const texts = (handled: readonly { payload: unknown }[]) => handled.map(({ payload }) => payload)
 
@@ -71,11 +71,14 @@ describe('a session', () => {
     pair.run()
     const { sid } = pair.session.state.peer
     pair.session.peer.settled(sid, 1, pair.now)
+    pair.carryOut()
     pair.session.peer.settled(sid, 3, pair.now)
+    pair.carryOut()
     pair.advance(200)
     pair.run()
     expect(pair.delivered).toEqual([1])
     pair.session.peer.settled(sid, 2, pair.now)
+    pair.carryOut()
     pair.advance(200)
     pair.run()
     expect(pair.delivered).toEqual([1, 2, 3])
@@ -88,12 +91,13 @@ describe('a session', () => {
     const older = pair.connection
     pair.connection = undefined
     pair.client.closed(1006, 0)
+    pair.carryOut()
     pair.connect()
     pair.run()
     expect(pair.log).toContain('server hangUp 4409 a newer epoch owns the session')
     const { sid } = pair.session.state.peer
     pair.table.arrived(99, 'someone', 0)
-    pair.table.frame(99, JSON.stringify({ t: 'resume', sid, key: 'k1', epoch: 1, rx: 0 }), 0)
+    pair.frame(99, JSON.stringify({ t: 'resume', sid, key: 'k1', epoch: 1, rx: 0 }))
     expect(pair.log.filter((line) => line.startsWith('server hangUp 4409'))).toHaveLength(2)
     expect(older).toBeDefined()
     pair.send('still')
@@ -111,7 +115,7 @@ describe('a session', () => {
     pair.run()
     const { sid } = pair.session.state.peer
     pair.table.arrived(99, principal, 0)
-    pair.table.frame(99, JSON.stringify({ t: 'resume', sid, key: 'k1', epoch: 9, rx: 0, ...wrong }), 0)
+    pair.frame(99, JSON.stringify({ t: 'resume', sid, key: 'k1', epoch: 9, rx: 0, ...wrong }))
     expect(pair.log).toContain('server hangUp 4410 unknown session')
   })
 
@@ -123,6 +127,7 @@ describe('a session', () => {
     pair.cut()
     pair.send('kept')
     pair.session.end('ended')
+    pair.carryOut()
     pair.connect()
     pair.run()
     expect(pair.log).toContain('client lost gone [1]')
@@ -140,6 +145,7 @@ describe('a session', () => {
     pair.cut()
     pair.send('later')
     pair.session.end('ended')
+    pair.carryOut()
     pair.connect()
     pair.run()
     pair.connect()
@@ -158,6 +164,7 @@ describe('a session', () => {
     expect(pair.log).toContain('client dropped 3 overflow')
     const { sid } = pair.session.state.peer
     pair.session.peer.settled(sid, 1, pair.now)
+    pair.carryOut()
     pair.run()
     expect(texts(pair.serverHandled)).toEqual(['a', 'b', 'd'])
   })
@@ -208,6 +215,7 @@ describe('a session', () => {
     pair.connect()
     pair.run()
     pair.session.goAway(1000, 'restart')
+    pair.carryOut()
     pair.run()
     pair.advance(400)
     pair.cut()
@@ -216,6 +224,7 @@ describe('a session', () => {
     pair.connect()
     pair.run()
     pair.session.goAway(1000, 'restart')
+    pair.carryOut()
     pair.run()
     pair.advance(1000)
     expect(pair.log.at(-1)).toBe('client hangUp 1000 going away')
@@ -228,6 +237,7 @@ describe('a session', () => {
       pair.connect()
       pair.run()
       pair.session.goAway(after, 'restart')
+      pair.carryOut()
       pair.run()
       pair.advance(cutAfter)
       if (cutAfter < after) pair.cut()
@@ -249,6 +259,7 @@ describe('a session', () => {
     pair.connect()
     pair.run()
     pair.client.close()
+    pair.carryOut()
     pair.run()
     expect(pair.table.sessions.size).toBe(0)
     expect(pair.decision).toEqual({ action: 'stop', reason: 'closed' })
@@ -269,11 +280,14 @@ describe('a session', () => {
     pair.connect()
     pair.run()
     pair.session.peer.sendVolatile(3, new Uint8Array([1]))
+    pair.carryOut()
     pair.client.peer.interrupt(3)
+    pair.carryOut()
     pair.run()
     expect(pair.log).toContain('server flush 3')
     expect(pair.log.filter((line) => line.startsWith('client volatile'))).toEqual([])
     pair.session.peer.sendVolatile(3, new Uint8Array([2]))
+    pair.carryOut()
     pair.run()
     expect(pair.log.filter((line) => line.startsWith('client volatile'))).toEqual(['client volatile 3 2'])
   })
@@ -303,14 +317,15 @@ describe('a session', () => {
     const pair = new SessionPair()
     for (let conn = 1; conn <= 3; conn += 1) {
       pair.table.arrived(conn, 'same', 0)
-      pair.table.frame(conn, '{"t":"open"}', 0)
+      pair.frame(conn, '{"t":"open"}')
     }
     pair.table.arrived(4, 'same', 0)
-    pair.table.frame(4, '{"t":"open"}', 0)
+    pair.frame(4, '{"t":"open"}')
     expect(pair.log).toContain('server hangUp 4429 too many sessions')
     pair.table.gone(1, 0)
+    pair.carryOut()
     pair.table.arrived(5, 'same', 0)
-    pair.table.frame(5, '{"t":"open"}', 0)
+    pair.frame(5, '{"t":"open"}')
     expect(pair.log).toContain('server ended evicted []')
   })
 
@@ -332,6 +347,7 @@ describe('a session', () => {
     pair.connect()
     pair.run()
     pair.session.fenced()
+    pair.carryOut()
     expect(pair.log).toContain('server hangUp 1001 the session is not here')
     expect(pair.decision).toEqual({ action: 'backoff', notBefore: 0 })
   })
@@ -344,18 +360,19 @@ describe('a session', () => {
     const resume = (epoch: number) => JSON.stringify({ t: 'resume', sid: 'old', key: 'k', epoch, rx: 0 })
     for (const conn of [1, 2]) {
       table.arrived(conn, '', 0)
-      table.frame(conn, resume(conn), 0)
+      pair.frame(conn, resume(conn))
     }
     expect(pair.lookedUp).toEqual(['old', 'old'])
     table.found(1, stored, 0)
-    table.sessions.get('old')?.end('ended')
+    table.sessions.get('old')?.machine.end('ended')
+    pair.carryOut()
     expect(pair.log).toContain('server hangUp 1001 the session is not here')
     table.found(2, stored, 0)
     expect(table.sessions.size).toBe(0)
   })
 
   it('keeps the order of what was in doubt when the next session has a smaller window and is lost too', () => {
-    const waiting = new Waiting(newWaiting(), waitingDefaults)
+    const backlog = new Backlog(newBacklog(), backlogDefaults)
     const entry = (seq: number): Entry => ({
       seq,
       stream: TEXT,
@@ -364,11 +381,11 @@ describe('a session', () => {
       priority: 0,
       expiresAt: NEVER,
     })
-    waiting.add(entry(3))
-    waiting.requeue([entry(1), entry(2)])
-    const first = waiting.shift() as Entry
-    waiting.requeue([first])
-    expect(waiting.state.entries.map(({ seq }) => seq)).toEqual([1, 2, 3])
-    expect(waiting.state.bytes).toBe(3)
+    backlog.add(entry(3))
+    backlog.requeue([entry(1), entry(2)])
+    const first = backlog.shift() as Entry
+    backlog.requeue([first])
+    expect(backlogEntries(backlog.state).map(({ seq }) => seq)).toEqual([1, 2, 3])
+    expect(backlog.state.bytes).toBe(3)
   })
 })

@@ -1,7 +1,7 @@
 // A tab's own messages until their fate is known: which number they have, whether the leader has them, who waits to hear.
 
-import { unheard } from '../connection/receipt.ts'
 import { CommsError } from '../core/errors.ts'
+import { unheard } from '../session/receipts.ts'
 import type { TabSendOptions, ToLeader } from './protocol.ts'
 
 /** The fate of one message; nobody has to hear a rejection. */

@@ -1,6 +1,6 @@
 // HTTP in Node: undici's Dispatcher with a handler of our own. Node's `fetch` stands on the same engine; what it adds is left out here.
 
-import { Agent, type Dispatcher } from 'undici'
+import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici'
 import { CommsError } from '../core/errors.ts'
 import { USER_AGENT } from '../core/version.ts'
 import type {
@@ -68,9 +68,10 @@ class UndiciTransport implements HttpTransport {
     this.#dispatcher = undefined
   }
 
-  #makeAgent(): Agent {
+  #makeAgent(): Dispatcher {
     const { connectTimeout, maxHeaderBytes } = this.#options
-    return new Agent({
+    const Kind = usesEnvProxy() ? EnvHttpProxyAgent : Agent
+    return new Kind({
       // undici knows no Infinity: 0 is its word for it.
       connect: { timeout: connectTimeout === Number.POSITIVE_INFINITY ? 0 : connectTimeout },
       maxHeaderSize: Math.min(maxHeaderBytes, 2 ** 30),
@@ -78,6 +79,13 @@ class UndiciTransport implements HttpTransport {
       bodyTimeout: 0,
     })
   }
+}
+
+/** Whether Node's own fetch would go through the proxies that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name. */
+function usesEnvProxy(): boolean {
+  const { NODE_USE_ENV_PROXY, NODE_OPTIONS = '' } = process.env
+  const flags = [...process.execArgv, ...NODE_OPTIONS.split(' ')]
+  return NODE_USE_ENV_PROXY === '1' || flags.includes('--use-env-proxy')
 }
 
 /** With a dispatcher of the caller's, connecting, limits of headers and closing are its own affair. */

@@ -1,25 +1,19 @@
-// A client process: the machine that ships, and around it what a host keeps: handlers that run, writes under way, which
+// A client process: the runtime that ships and its machine, and around them what an app keeps: handlers that run, which
 // message is which, whether it has stopped. A step is a function of the process and an event, so each is computed once.
 
-import type {
-  ClientHost,
-  ClientOptions,
-  ClientSession,
-  ClientState,
-} from '../../src/session/clientSession.ts'
-import type { Entry } from '../../src/session/entry.ts'
-import type { Write } from '../../src/session/store.ts'
+import type { ClientOptions, ClientSession, ClientState } from '../../src/session/clientSession.ts'
+import type { ClientEffect, ServerEffect } from '../../src/session/effects.ts'
+import type { SessionRuntime } from '../../src/session/SessionRuntime.ts'
 import type { Box } from './disk.ts'
 import { type Effect, type Outcome, type Running, Violation } from './effects.ts'
 import type { Engine } from './engine.ts'
 import { copy, Interner } from './interner.ts'
+import { ExploredSide, forgetCounts, type Kept, type Step, watchedReceipts } from './side.ts'
 import { ACK_AT, dueAt, GIVE_UP_AT, LEAVE_AT, PING_AT, PONG_WITHIN, TTL_AT, withoutAck } from './times.ts'
 
-export interface ClientProcess {
+export interface ClientProcess extends Kept<ClientEffect> {
   state: ClientState
   running: Running[]
-  /** Emitted and not recorded, the oldest first. */
-  queue: Write[]
   /** Which message an app means by a `seq` whose fate it has not been told. */
   names: [seq: number, message: string][]
   /** Its store can no longer be written: it goes on in memory. */
@@ -41,6 +35,7 @@ export type ClientEvent =
   | {
       readonly do:
         | 'ackIsDue'
+        | 'goOn'
         | 'leave'
         | 'close'
         | 'dispose'
@@ -55,29 +50,21 @@ export class ClientProcesses {
   readonly all = new Interner<ClientProcess>(JSON.stringify)
   readonly #engine: Engine
   readonly #options: ClientOptions
+  readonly #throwing: readonly string[]
 
-  constructor(engine: Engine, options: ClientOptions) {
+  constructor(engine: Engine, options: ClientOptions, throwing: readonly string[]) {
     this.#engine = engine
     this.#options = options
+    this.#throwing = throwing
   }
 
   fresh(): number {
-    const state = this.#engine.newClient()
-    return this.all.id({ state, running: [], queue: [], names: [], failed: false, stopped: '' })
+    return this.all.id(this.#blank())
   }
 
   step(from: number, event: ClientEvent): Outcome {
     const effects: Effect[] = []
-    let process = copy(this.all.get(from))
-    if (event.do === 'restart')
-      process = {
-        state: this.#engine.newClient(),
-        running: [],
-        queue: [],
-        names: [],
-        failed: false,
-        stopped: '',
-      }
+    const process = event.do === 'restart' ? this.#blank() : copy(this.all.get(from))
     try {
       this.#perform(process, event, effects)
     } catch (error) {
@@ -85,45 +72,77 @@ export class ClientProcesses {
       return { next: from, effects, violation }
     }
     dueAt(process.state.peer.inbox)
+    if (process.writer) forgetCounts(process.runtime, process.writer)
     return { next: this.all.id(process), effects, violation: '' }
   }
 
-  #perform(process: ClientProcess, event: ClientEvent, effects: Effect[]): void {
-    const { state } = process
-    if (event.do === 'storeFails') process.failed = true
-    const options = process.failed ? { ...this.#options, durable: false } : this.#options
-    const session = new this.#engine.ClientSession(state, options, this.#host(process, effects))
-    const note = (text: string) => effects.push({ do: 'note', note: text })
-    const before = process.stopped
-    this.#carryOut(session, process, event, note)
-    // Who is told to stop does so before anything else happens.
-    if (process.stopped !== before) {
-      session.stop()
-      if (event.do === 'dispose' || event.do === 'close') effects.push({ do: 'hangUp', conn: 0, code: 1000 })
+  #blank(): ClientProcess {
+    const { newClient, newRuntime, newWriter } = this.#engine
+    return {
+      state: newClient(),
+      runtime: newRuntime(),
+      writer: this.#options.durable ? newWriter() : null,
+      running: [],
+      names: [],
+      failed: false,
+      stopped: '',
     }
   }
 
+  #perform(process: ClientProcess, event: ClientEvent, effects: Effect[]): void {
+    const { ClientSession, SessionRuntime, DeferredEvents } = this.#engine
+    if (event.do === 'storeFails') process.failed = true
+    const options = process.failed ? { ...this.#options, durable: false } : this.#options
+    const session = new ClientSession(process.state, options)
+    const step = this.#step(process, effects)
+    const side = new ExploredSide<ClientEffect>(step)
+    const events = new DeferredEvents()
+    const kept = {
+      state: process.runtime,
+      writer: process.writer,
+      receipts: watchedReceipts(this.#engine, step),
+    }
+    const runtime = new SessionRuntime<ClientEffect, ClientSession>(session, side, events, kept)
+    const before = process.stopped
+    this.#carryOut(runtime, process, event, (text) => side.note(text))
+    runtime.carryOut()
+    // Whose app has ended it does so before anything else happens.
+    if (process.stopped !== before && (process.stopped === 'closed' || process.stopped === 'disposed')) {
+      if (process.stopped === 'closed' || !process.writer) session.end()
+      else session.closed(1006, 0)
+      runtime.disconnected()
+      runtime.carryOut()
+      if (event.do === 'dispose' || event.do === 'close') effects.push({ do: 'hangUp', conn: 0, code: 1000 })
+    }
+    events.run()
+    side.endTurn()
+  }
+
   #carryOut(
-    session: ClientSession,
+    runtime: SessionRuntime<ClientEffect, ClientSession>,
     process: ClientProcess,
     event: ClientEvent,
     note: (text: string) => void,
   ): void {
+    const session = runtime.machine
     const { state, names } = process
     switch (event.do) {
       case 'send': {
         const { message, bytes, expires } = event
-        names.push([state.peer.seq + 1, message])
-        const result = session.peer.send(-1, message, bytes, 0, expires ? { expiresAt: TTL_AT } : {})
-        if (result === 'taken' && (process.failed || !this.#options.durable)) note(`accepted ${message}`)
-        if (result !== 'taken' && result !== 'dropped') names.pop()
+        const name: [number, string] = [state.peer.seq + 1, message]
+        names.push(name)
+        try {
+          runtime.send(-1, message, bytes, true, expires ? { expiresAt: TTL_AT } : {})
+        } catch {
+          process.names = process.names.filter((one) => one !== name)
+          return
+        }
+        if (!process.writer && process.names.includes(name)) note(`accepted ${message}`)
         return
       }
       case 'cancel': {
         const name = names.find(([, message]) => message === event.message)
-        if (!name || !session.peer.cancel(name[0])) return
-        forget(process, name[0])
-        note(`dropped ${event.message}`)
+        if (name) runtime.cancel(name[0])
         return
       }
       case 'connected':
@@ -132,12 +151,12 @@ export class ClientProcesses {
       case 'frame':
         session.frame(event.frame, 0)
         return
-      case 'closed':
-        {
-          const decision = session.closed(event.code, 0)
-          if (decision.action === 'stop') process.stopped = decision.reason
-        }
+      case 'closed': {
+        const decision = session.closed(event.code, 0)
+        runtime.disconnected()
+        if (decision.action === 'stop') process.stopped = decision.reason
         return
+      }
       case 'settle': {
         const [one] = process.running.splice(event.index, 1)
         const { sid, number, message } = one as Running
@@ -148,29 +167,33 @@ export class ClientProcesses {
       case 'restart': {
         const { box } = event
         session.restore(copy(box))
+        process.runtime.recordedSeq = state.peer.seq
         for (const { seq, payload } of [...(box.session?.messages ?? []), ...box.waiting])
           if (seq !== 0) names.push([seq, String(payload)])
         return
       }
+      case 'goOn':
+        process.stopped = ''
+        return
       case 'stored':
-        session.stored(process.queue.shift() as Write, 0)
+        runtime.writer?.done('stored')
         return
       case 'ackIsDue':
-        session.wake(ACK_AT)
+        runtime.wake(ACK_AT)
         return
       case 'leave':
-        withoutAck(state.peer.inbox, () => session.wake(LEAVE_AT))
+        withoutAck(state.peer.inbox, () => runtime.wake(LEAVE_AT))
         return
       case 'ttlIsOver':
-        withoutAck(state.peer.inbox, () => withoutLeaving(state, () => session.wake(TTL_AT)))
+        withoutAck(state.peer.inbox, () => withoutLeaving(state, () => runtime.wake(TTL_AT)))
         return
       case 'giveUp':
-        withoutAck(state.peer.inbox, () => withoutLeaving(state, () => session.wake(GIVE_UP_AT)))
+        withoutAck(state.peer.inbox, () => withoutLeaving(state, () => runtime.wake(GIVE_UP_AT)))
         return
       case 'ping':
       case 'silence': {
         const at = event.do === 'ping' ? PING_AT : PING_AT + PONG_WITHIN
-        withoutAck(state.peer.inbox, () => withoutLeaving(state, () => session.wake(at)))
+        withoutAck(state.peer.inbox, () => withoutLeaving(state, () => runtime.wake(at)))
         return
       }
       case 'close':
@@ -180,68 +203,75 @@ export class ClientProcesses {
         process.stopped = 'disposed'
         return
       case 'storeFails':
-        process.queue = []
+        // As the shell does: what is not recorded yet is nobody's business any more.
+        runtime.writer?.stop()
+        runtime.writer = undefined
+        process.writer = null
+        process.runtime.held = []
         session.storageFailed()
     }
   }
 
-  #host(process: ClientProcess, effects: Effect[]): ClientHost {
+  #step(process: ClientProcess, effects: Effect[]): Step {
     const note = (text: string) => void effects.push({ do: 'note', note: text })
-    const tell = (what: string, { payload, seq }: Entry) => {
-      note(`${what} ${String(payload)}`)
-      forget(process, seq)
+    const forget = (seq: number) => {
+      process.names = process.names.filter(([known]) => known !== seq)
     }
     return {
-      send: (frame) => void effects.push({ do: 'send', conn: 0, frame: String(frame) }),
-      deliver: (sid, number, _stream, payload, flagged) => {
-        const message = String(payload)
-        process.running.push({ sid, number, message })
-        effects.push({ do: 'start', sid, number, message, flagged })
-      },
-      volatile: (_stream, payload) => note(`volatile ${String(payload)}`),
-      flush: () => {},
-      accepted: (seq) => {
+      direction: 'toClient',
+      effects,
+      running: process.running,
+      throwing: this.#throwing,
+      conn: () => 0,
+      tell: (what, seq) => {
         const message = nameOf(process, seq)
-        if (message !== undefined) note(`accepted ${message}`)
+        if (what === 'accepted') {
+          if (message !== undefined) note(`accepted ${message}`)
+          return
+        }
+        if (message === undefined) throw new Violation(`${what} for ${seq}, whose fate had been told`)
+        note(what === 'delivered' ? `delivered ${message} ${process.state.peer.sid}` : `${what} ${message}`)
+        forget(seq)
       },
-      delivered: (seq) => {
-        const message = nameOf(process, seq)
-        if (message === undefined) throw new Violation(`a receipt for ${seq}, whose fate had been told`)
-        note(`delivered ${message} ${process.state.peer.sid}`)
-        forget(process, seq)
+      carryOut: (effect) => this.#own(process, effect, effects, note),
+      onEnd: (effect) => {
+        if (effect.do !== 'lost') return
+        const { reason, doubtful, resent } = effect
+        note(`lost ${reason}`)
+        for (const { seq, payload } of doubtful) {
+          note(`${resent ? 'resent' : 'doubt'} ${String(payload)}`)
+          if (!resent) forget(seq)
+        }
       },
-      dropped: (entry) => tell('dropped', entry),
-      handlerTimedOut: (number) => note(`gaveUp ${number} ${process.state.peer.sid} toClient`),
-      ready: () => {},
-      store: (write) => {
-        if (process.failed || !this.#options.durable)
-          throw new Violation('a write although nothing is durable')
-        process.queue.push(copy(write))
+      stale: () => {
+        throw new Violation('the store of the only owner refuses')
       },
-      pong: () => {},
-      hangUp: (code, reason, decision) => {
+      idle: () => {},
+    }
+  }
+
+  #own(
+    process: ClientProcess,
+    effect: Parameters<Step['carryOut']>[0],
+    effects: Effect[],
+    note: (text: string) => void,
+  ): void {
+    switch ((effect as ClientEffect | ServerEffect).do) {
+      case 'hangUp': {
+        const { code, reason, decision } = effect as ClientEffect & { do: 'hangUp' }
         effects.push({ do: 'hangUp', conn: 0, code })
         if (code === 4400) note(`protocol error: the client says ${reason}`)
         if (decision.action === 'stop') process.stopped = decision.reason
-      },
-      opened: (resumed) => note(resumed ? 'resumed' : 'opened'),
-      lost: (reason, doubtful, resent) => {
-        note(`lost ${reason}`)
-        for (const entry of doubtful)
-          if (resent) note(`resent ${String(entry.payload)}`)
-          else tell('doubt', entry)
-      },
-      emptied: (entry) => tell('doubt', entry),
+        return
+      }
+      case 'opened':
+        note((effect as ClientEffect & { do: 'opened' }).resumed ? 'resumed' : 'opened')
     }
   }
 }
 
 function nameOf({ names }: { names: ClientProcess['names'] }, seq: number): string | undefined {
   return names.find(([known]) => known === seq)?.[1]
-}
-
-function forget(process: { names: ClientProcess['names'] }, seq: number): void {
-  process.names = process.names.filter(([known]) => known !== seq)
 }
 
 /** The alarm of a `goaway` is put off. */

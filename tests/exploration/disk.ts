@@ -2,7 +2,7 @@
 // any store that ships. A wrong write is thrown: the machines must not emit one.
 
 import type { Entry } from '../../src/session/entry.ts'
-import type { SessionRecord, Write } from '../../src/session/store.ts'
+import type { SessionRecord, SessionWrite, Write } from '../../src/session/store.ts'
 
 /** A session and the messages that have no number: what a client finds when it starts, what a server finds of a session. */
 export interface Box {
@@ -19,8 +19,14 @@ export type Shelf = Record<string, Box>
 
 export const emptyBox = (): Box => ({ session: undefined, waiting: [] })
 
-/** The box with a write recorded, as a new one; `undefined`: refused. */
-export function recorded(box: Box, write: Write): Box | undefined {
+/** The box with all of a batch recorded, as a new one; `undefined`: refused, all of it. */
+export function allRecorded(box: Box, writes: readonly SessionWrite[]): Box | undefined {
+  let after: Box | undefined = box
+  for (const write of writes) after = after && (write.kind === 'took' ? after : recorded(after, write))
+  return after
+}
+
+function recorded(box: Box, write: Write): Box | undefined {
   const { session, waiting } = box
   switch (write.kind) {
     case 'accept':

@@ -19,11 +19,15 @@ export function brokenServer({ table }: ServerProcess, scenario: Scenario): stri
     if (phase !== 'attached') continue
     if (owners.has(sid)) return `connections ${owners.get(sid)} and ${conn} both speak for ${sid}`
     owners.set(sid, conn)
-    if (table.sessions.get(sid)?.conn !== conn)
+    if (table.sessions.get(sid)?.state.conn !== conn)
       return `connection ${conn} is attached, but ${sid} has another`
   }
-  for (const [sid, { conn, phase, peer }] of table.sessions) {
-    if (phase === 'over') return `${sid} is over and still kept`
+  for (const [sid, { state, writer }] of table.sessions) {
+    const { conn, phase, peer } = state
+    if (phase === 'over') {
+      if (!writer || (!writer.writing && writer.queue.length === 0)) return `${sid} is over and still kept`
+      continue
+    }
     if (conn !== 0 && owners.get(sid) !== conn) return `${sid} has connection ${conn}, which is not attached`
     if ((conn === 0) !== (phase === 'detached')) return `${sid} is ${phase} with connection ${conn}`
     const broken = brokenPeer(peer, scenario)
@@ -33,7 +37,7 @@ export function brokenServer({ table }: ServerProcess, scenario: Scenario): stri
 }
 
 function brokenPeer(
-  { inbox, outbox, waiting }: PeerState,
+  { inbox, outbox, backlog }: PeerState,
   { maxMessages, maxQueueMessages }: Scenario,
 ): string {
   if (outbox.last - outbox.acked > maxMessages) return 'more than the window is unacknowledged'
@@ -42,7 +46,7 @@ function brokenPeer(
   if (outbox.ring.length > Math.max(4, 2 * maxMessages)) return 'the outbox grows'
   if (inbox.started.length > Math.max(4, 2 * maxMessages)) return 'the inbox grows'
   // What comes back from a lost session is taken whatever the limits say.
-  if (waiting.entries.length > maxQueueMessages + maxMessages) return 'the queue grows'
+  if (backlog.messages > maxQueueMessages + maxMessages) return 'the queue grows'
   const { acked, sent, last } = outbox
   if (acked > sent || sent > last) return `the outbox is torn: acked ${acked}, sent ${sent}, last ${last}`
   const { rx, settled, taken } = inbox

@@ -1,5 +1,6 @@
 // What a process can do whatever the rest of the world is like.
 
+import { backlogEntries } from '../../src/session/backlog.ts'
 import type { ClientEvent, ClientProcess } from './clientProcess.ts'
 import type { Budget } from './scenario.ts'
 import type { ServerEvent, ServerProcess } from './serverProcess.ts'
@@ -24,17 +25,20 @@ export function clientMenu(process: ClientProcess, budget: Partial<Budget>): Cho
   running.forEach(({ message }, index) => {
     add({ do: 'settle', index }, `settle ${index}`, `has handled ${message}`)
   })
-  if (stopped !== '') return menu
+  if (stopped !== '') {
+    if (stopped !== 'closed') add({ do: 'goOn' }, 'goOn', 'is told to go on', 'returns')
+    return menu
+  }
   if (!failed) add({ do: 'storeFails' }, 'storeFails', 'finds its store broken', 'storeFailures')
-  if (peer.inbox.tellAt !== -1 && peer.link !== 'down') add({ do: 'ackIsDue' }, 'ack', 'finds its ack due')
+  if (peer.inbox.ackAt !== -1 && peer.link !== 'down') add({ do: 'ackIsDue' }, 'ack', 'finds its ack due')
   if (state.leaveAt !== -1 && state.phase !== 'down')
     add({ do: 'leave' }, 'leave', 'leaves as it was asked to')
   if (peer.heartbeat?.pingedAt === -1) add({ do: 'ping' }, 'ping', 'asks for a sign of life', 'pings')
   else if (peer.heartbeat) add({ do: 'silence' }, 'silence', 'hears nothing for too long', 'cuts')
   if (peer.inbox.settled < peer.inbox.taken)
     add({ do: 'giveUp' }, 'giveUp', 'gives up the handlers that run', 'giveUps')
-  if (peer.waiting.expiresAt !== -1) add({ do: 'ttlIsOver' }, 'ttl', 'drops what has waited too long', 'ttls')
-  for (const { payload } of peer.waiting.entries) {
+  if (peer.backlog.expiresAt !== -1) add({ do: 'ttlIsOver' }, 'ttl', 'drops what has waited too long', 'ttls')
+  for (const { payload } of backlogEntries(peer.backlog)) {
     const message = String(payload)
     add({ do: 'cancel', message }, `cancel ${message}`, `takes ${message} back`, 'cancels')
   }
@@ -70,8 +74,12 @@ export function serverMenu(process: ServerProcess, budget: Partial<Budget>): Cho
     add({ do: 'firstFrameIsLate' }, 'late', 'closes those who have said nothing', 'lateFirsts')
   if (table.sessions.size > 0)
     add({ do: 'lapse' }, 'lapse', 'stands still until its lease has run out', 'lapses')
-  for (const [sid, { peer, phase }] of table.sessions) {
-    if (peer.inbox.tellAt !== -1 && peer.link !== 'down')
+  for (const [sid, { state, writer }] of table.sessions) {
+    const { peer, phase } = state
+    if (writer?.prune && !writer.writing)
+      add({ do: 'prune', sid }, `prune ${sid}`, `has what has arrived in ${sid} forgotten`)
+    if (phase === 'over') continue
+    if (peer.inbox.ackAt !== -1 && peer.link !== 'down')
       add({ do: 'ackIsDue', sid }, `ack ${sid}`, `finds its ack due in ${sid}`)
     if (peer.heartbeat?.pingedAt === -1)
       add({ do: 'ping', sid }, `ping ${sid}`, `asks for a sign of life in ${sid}`, 'pings')

@@ -148,10 +148,13 @@ function died(
 
 const isTold = ({ told }: Seen) => told.some((fate) => fate !== 'resent')
 
-/** What is still open when nothing is going to happen any more; empty when all is well. */
-export function unanswered(history: History): string {
+/**
+ * What is still open when nothing is going to happen any more; empty when all is well.
+ * @param left messages that a client which has stopped keeps for who goes on
+ */
+export function unanswered(history: History, left: readonly string[]): string {
   for (const [message, known] of Object.entries(history)) {
-    if (!known.accepted || isTold(known)) continue
+    if (!known.accepted || isTold(known) || left.includes(message)) continue
     if (Object.values(known.handled).some(({ settled }) => settled)) continue
     return `${message} was accepted, and neither handled nor reported`
   }

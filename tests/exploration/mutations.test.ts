@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { mutated, mutations } from './mutations.ts'
 import { run } from './run.ts'
@@ -7,7 +8,7 @@ describe('exploring finds an engine that', () => {
   it.each(mutations)('$name', async ({ scenario, edits }) => {
     const directory = await mutated(edits)
     const { violation, trace } = await run(scenario, directory)
-    await rm(directory, { recursive: true })
+    await rm(dirname(directory), { recursive: true })
     expect(violation).not.toBe('')
     expect(trace).not.toEqual([])
   })
@@ -21,7 +22,7 @@ describe('exploring finds an engine that', () => {
   it('finds nothing in a copy that nobody has touched', async () => {
     const directory = await mutated([])
     const { violation, states } = await run('memory', directory)
-    await rm(directory, { recursive: true })
+    await rm(dirname(directory), { recursive: true })
     expect(violation).toBe('')
     expect(states).toBeGreaterThan(1000)
   })

@@ -42,10 +42,9 @@ export class Outsiders {
 
   /** All that the client ever sends has its number, and is recorded: a copy that is taken later knows of everything. */
   #isAtRest(row: Int32Array): boolean {
-    const { queue, state } = this.#parts.clients.all.get(row[CLIENT] as number)
-    return (
-      queue.length === 0 && state.peer.waiting.entries.length === 0 && this.#parts.left(row, 'sends') === 0
-    )
+    const { writer, state } = this.#parts.clients.all.get(row[CLIENT] as number)
+    const isRecorded = !writer || (!writer.writing && writer.queue.length === 0)
+    return isRecorded && state.peer.backlog.messages === 0 && this.#parts.left(row, 'sends') === 0
   }
 
   #stranger(row: Int32Array, sid: string, key: string, principal: string, visit: Visit): void {
@@ -82,7 +81,7 @@ export class Outsiders {
     const { table, stale } = this.#parts.servers.all.get(row[NODE + node] as number)
     if (stale) return
     for (const { sid, read } of other.lookUps) {
-      if (read || !table.sessions.has(sid)) continue
+      if (read || (table.sessions.get(sid)?.state.phase ?? 'over') === 'over') continue
       const next = this.#parts.begin(row)
       const rx = JSON.stringify(rxOf(this.#parts.shelfOf(row)))
       const violation =

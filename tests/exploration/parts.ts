@@ -2,19 +2,20 @@
 // happen is said elsewhere (`world.ts`, `network.ts`, `outsiders.ts`).
 
 import type { ClientOptions } from '../../src/session/clientSession.ts'
-import { waitingDefaults } from '../../src/session/limits.ts'
+import { backlogDefaults } from '../../src/session/limits.ts'
 import type { TableOptions } from '../../src/session/serverTable.ts'
-import type { Write } from '../../src/session/store.ts'
+import type { SessionWrite } from '../../src/session/store.ts'
+import type { WriterState } from '../../src/session/storeWriter.ts'
 import { type ClientEvent, ClientProcesses } from './clientProcess.ts'
 import { CHANGE, type Connection, changed, keyOf } from './connections.ts'
-import { type Box, emptyBox, recorded, type Shelf } from './disk.ts'
+import { allRecorded, type Box, emptyBox, type Shelf } from './disk.ts'
 import { type Effect, type Outcome, Violation } from './effects.ts'
 import type { Engine } from './engine.ts'
 import { copy, Interner } from './interner.ts'
 import { brokenClient, brokenServer } from './invariants.ts'
 import { type History, witness } from './monitor.ts'
 import type { Budget, Scenario } from './scenario.ts'
-import { type ServerEvent, ServerProcesses, type ServerWrite } from './serverProcess.ts'
+import { type KeptSession, type ServerEvent, ServerProcesses } from './serverProcess.ts'
 import { EXPIRES_AT, GIVE_UP_AT, PING_AT, PONG_WITHIN } from './times.ts'
 
 /** Where each part stands in the row. */
@@ -86,7 +87,7 @@ export class Parts {
   readonly #spent = new Map<string, number>()
   readonly #named = new Map<string, number>()
   readonly #boxesAfter = new Map<number, number>()
-  readonly #shelvesAfter = new Map<number, number>()
+  readonly #shelvesAfter = new Map<string, number>()
   readonly #renamed = new Map<number, number>()
   readonly #busy = new Map<number, boolean>()
   readonly #next = new Int32Array(WIDTH)
@@ -95,7 +96,7 @@ export class Parts {
     this.scenario = scenario
     const { maxQueueMessages, overflow, maxMessages } = scenario
     const peer = {
-      ...waitingDefaults,
+      ...backlogDefaults,
       maxQueueMessages,
       overflow,
       handlerTimeout: scenario.budget.giveUps ? GIVE_UP_AT : Infinity,
@@ -115,42 +116,43 @@ export class Parts {
       maxSessions: 9,
       maxSessionsPerPrincipal: 9,
     }
-    this.clients = new ClientProcesses(engine, client)
-    this.servers = new ServerProcesses(engine, table)
+    this.clients = new ClientProcesses(engine, client, scenario.throwing)
+    this.servers = new ServerProcesses(engine, table, scenario.throwing)
     // The first of each stands for nothing.
     this.conns.id(undefined)
     this.frames.id('')
   }
 
-  /** What a client's disk holds after the oldest write of its process. */
-  boxAfter(before: number, process: number, write: Write): number {
+  /** What a client's disk holds after what its process has under way. */
+  boxAfter(before: number, process: number, writes: readonly SessionWrite[]): number {
     if (before === UNREAD) return UNREAD
     const key = before * 2 ** 22 + process
     let after = this.#boxesAfter.get(key)
     if (after === undefined) {
-      const box = recorded(this.boxes.get(before), write)
+      const box = allRecorded(this.boxes.get(before), writes)
       after = box ? this.boxes.id(box) : REFUSED
       this.#boxesAfter.set(key, after)
     }
     return after
   }
 
-  /** What the servers' store holds after a write of a process, which still holds the epoch it had then. */
-  shelfAfter(before: number, process: number, index: number, node: number): number {
+  /** What the servers' store holds after what a process has under way for a session, under the epoch that it holds. */
+  shelfAfter(before: number, process: number, sid: string, node: number): number {
     if (before === UNREAD) return UNREAD
-    const key = ((before * 2 ** 22 + process) * 16 + index) * 2 + node
+    const key = `${before} ${process} ${sid} ${node}`
     let after = this.#shelvesAfter.get(key)
     if (after === undefined) {
-      const { sid, epoch, write } = this.servers.all.get(process).queue[index] as ServerWrite
+      const { writer } = this.servers.all.get(process).table.sessions.get(sid) as KeptSession
+      const { underWay, held } = writer as WriterState
       const { [sid]: box = emptyBox(), ...others } = this.shelves.get(before)
       const { fence } = this.scenario
       const isOwner = fence !== 'kept' || box.owner === node
-      const fits =
-        write.kind === 'begin' || (box.session !== undefined && box.session.epoch <= epoch && isOwner)
-      const made = fits ? recorded(box, write) : undefined
+      const begins = underWay.some(({ kind }) => kind === 'begin')
+      const fits = begins || (box.session !== undefined && box.session.epoch <= held && isOwner)
+      const made = fits ? allRecorded(box, underWay) : undefined
       const left =
         made && fence !== 'none'
-          ? { ...made, owner: write.kind === 'begin' ? node : box.owner, ...(box.free && { free: true }) }
+          ? { ...made, owner: begins ? node : box.owner, ...(box.free && { free: true }) }
           : made
       after = left ? this.shelves.id(left.session ? { ...others, [sid]: left } : others) : REFUSED
       this.#shelvesAfter.set(key, after)

@@ -1,6 +1,7 @@
 // That exploring works and finds what is wrong, in seconds. All of it: `npm run test:long`, or `npm run explore`.
 
 import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { expect, it } from 'vitest'
 import { mutated, mutations } from './mutations.ts'
 import { run } from './run.ts'
@@ -18,6 +19,6 @@ it.each(['memory', 'window', 'newSession', 'goAway', 'close', 'stranger'])(
 it.each(mutations.filter((_, index) => index % 8 === 0))('finds an engine that $name', async (mutation) => {
   const directory = await mutated(mutation.edits)
   const { violation } = await run(mutation.scenario, directory)
-  await rm(directory, { recursive: true })
+  await rm(dirname(directory), { recursive: true })
   expect(violation).not.toBe('')
 })

@@ -1,6 +1,6 @@
 // What one exploration lets happen, and how much of it.
 
-import type { LossReason } from '../../src/session/clientSession.ts'
+import type { LossReason } from '../../src/session/effects.ts'
 
 /** How often each may happen on one path; what is not named may not. */
 export interface Budget {
@@ -22,6 +22,8 @@ export interface Budget {
   /** The app closes the client, or disposes of it. */
   readonly closes: number
   readonly disposals: number
+  /** A client that has stopped goes on: its app connects again, or another process takes up what it has left. */
+  readonly returns: number
   /** The app takes back what has no number. */
   readonly cancels: number
   /** Messages that have waited too long are dropped. */
@@ -69,6 +71,8 @@ export interface Scenario {
   readonly tooLarge: readonly number[]
   /** The same for messages to the client. */
   readonly tooLargeDown: readonly number[]
+  /** Messages whose handler throws. */
+  readonly throwing: readonly string[]
   /** The client's messages, by their place, that do not wait for ever. */
   readonly expiring: readonly number[]
   /** Why a session may be lost, and a client may stop. */
@@ -92,6 +96,7 @@ const defaults: Omit<Scenario, 'name' | 'about' | 'budget'> = {
   asks: false,
   tooLarge: [],
   tooLargeDown: [],
+  throwing: [],
   expiring: [],
   mayLose: [],
   mayStop: [],

@@ -104,10 +104,10 @@ export const scenarios: readonly Scenario[] = [
   }),
   scenario({
     name: 'refused',
-    about: 'a token refused twice stops the client, which reports what it holds',
+    about: 'a token refused twice stops the client, which keeps what it holds, and goes on with a better one',
     asks: true,
-    budget: { sends: 2, cuts: 1, refusals: 2 },
-    mayLose: ['stopped'],
+    budget: { sends: 2, cuts: 1, refusals: 2, returns: 1 },
+    mayLose: ['gone'],
     mayStop: ['notAuthenticated'],
   }),
   scenario({
@@ -139,7 +139,7 @@ export const scenarios: readonly Scenario[] = [
     about: 'the app closes the client, or disposes of it, in mid-flight',
     ...durable,
     budget: { sends: 2, pushes: 1, cuts: 1, closes: 1, disposals: 1 },
-    mayLose: ['stopped'],
+    mayLose: ['stopped', 'gone'],
     mayStop: ['closed', 'disposed'],
   }),
   scenario({
@@ -163,6 +163,30 @@ export const scenarios: readonly Scenario[] = [
     about: 'handlers that take too long count as settled',
     ...durable,
     budget: { sends: 2, cuts: 1, giveUps: 1, serverDeaths: 1 },
+  }),
+  scenario({
+    name: 'throwing',
+    about: 'handlers that throw, on either side: reported, and settled all the same',
+    ...durable,
+    throwing: ['c1', 's1'],
+    budget: { sends: 2, pushes: 1, cuts: 1 },
+  }),
+  scenario({
+    name: 'disposed',
+    about: 'a client with a durable outbox is disposed of, and another process goes on with it',
+    ...durable,
+    budget: { sends: 1, pushes: 1, disposals: 1, clientDeaths: 1 },
+    mayLose: ['gone'],
+    mayStop: ['disposed'],
+  }),
+  scenario({
+    name: 'expiryOfDropped',
+    about: 'what gives way, is taken back or grows too old is not brought back by a death',
+    ...durable,
+    maxMessages: 1,
+    maxQueueMessages: 1,
+    expiring: [2],
+    budget: { sends: 3, clientDeaths: 1, ttls: 1 },
   }),
   scenario({
     name: 'lateFirst',
@@ -193,7 +217,7 @@ export const scenarios: readonly Scenario[] = [
     about: 'two owners: a second process goes on with a copy of the outbox; one of them ends in 4409',
     ...durable,
     budget: { sends: 1, pushes: 1, cuts: 1, copies: 1 },
-    mayLose: ['stopped', 'memory', 'gone'],
+    mayLose: ['memory', 'gone'],
     mayStop: ['takenOver'],
   }),
   scenario({

@@ -1,27 +1,33 @@
-// A server process: the table of sessions that ships, and around it what a host keeps: handlers that run, writes under
-// way, look-ups and authentications that wait for their answer, which message is which.
+// A server process: the runtimes that ship, their machines and their table, and around them what apps keep. As in
+// `clientProcess.ts`, a step is a function of the process and an event.
 
-import type { Entry } from '../../src/session/entry.ts'
-import type { ServerHost } from '../../src/session/serverSession.ts'
-import type { ServerTable, TableHost, TableOptions, TableState } from '../../src/session/serverTable.ts'
-import type { Write } from '../../src/session/store.ts'
+import type { ClientEffect, ServerEffect } from '../../src/session/effects.ts'
+import type { SessionRuntime } from '../../src/session/SessionRuntime.ts'
+import type { ServerSession, ServerState } from '../../src/session/serverSession.ts'
+import type {
+  ServerTable,
+  Kept as TableKept,
+  TableOptions,
+  TableState,
+} from '../../src/session/serverTable.ts'
 import type { Box, Shelf } from './disk.ts'
 import { type Effect, type Outcome, type Running, Violation } from './effects.ts'
 import type { Engine } from './engine.ts'
 import { copy, Interner } from './interner.ts'
+import { ExploredSide, forgetCounts, type Kept, type Step, watchedReceipts } from './side.ts'
 import { ACK_AT, dueAt, EXPIRES_AT, GIVE_UP_AT, LEAVE_AT, PING_AT, PONG_WITHIN, withoutAck } from './times.ts'
 
-/** A write of a session, and the epoch that its process held then. */
-export interface ServerWrite {
-  readonly sid: string
-  readonly epoch: number
-  readonly write: Write
+/** A session of a process. */
+export interface KeptSession extends Kept<ServerEffect> {
+  state: ServerState
+  /** The connection that its frames go out on. */
+  conn: number
+  counted: boolean
 }
 
 export interface ServerProcess {
-  table: TableState
+  table: TableState & { sessions: Map<string, KeptSession> }
   running: Running[]
-  queue: ServerWrite[]
   names: [sid: string, seq: number, message: string][]
   /** Connections whose session is being looked up; what was found, once the store was read. */
   lookUps: { conn: number; sid: string; read: boolean; found: Box | undefined }[]
@@ -41,9 +47,19 @@ export type ServerEvent =
   | { readonly do: 'gone'; readonly conn: number; readonly code: number }
   | { readonly do: 'send'; readonly sid: string; readonly message: string; readonly bytes: number }
   | { readonly do: 'settle'; readonly index: number }
-  | { readonly do: 'stored' | 'stale'; readonly index: number }
   | {
-      readonly do: 'ackIsDue' | 'expire' | 'giveUp' | 'ping' | 'silence' | 'goAway' | 'end' | 'letGo'
+      readonly do:
+        | 'stored'
+        | 'stale'
+        | 'prune'
+        | 'ackIsDue'
+        | 'expire'
+        | 'giveUp'
+        | 'ping'
+        | 'silence'
+        | 'goAway'
+        | 'end'
+        | 'letGo'
       readonly sid: string
     }
   | { readonly do: 'read'; readonly index: number; readonly box: Box | undefined }
@@ -54,14 +70,33 @@ export type ServerEvent =
   | { readonly do: 'restart'; readonly shelf: Shelf }
   | { readonly do: 'takeUp'; readonly box: Box }
 
+/** A session while a step is taken. */
+class Live implements TableKept {
+  counted: boolean
+  readonly sid: string
+  readonly machine: ServerSession
+  readonly kept: KeptSession
+  runtime!: SessionRuntime<ServerEffect, ServerSession>
+  side!: ExploredSide<ServerEffect>
+
+  constructor(sid: string, machine: ServerSession, kept: KeptSession) {
+    this.sid = sid
+    this.machine = machine
+    this.kept = kept
+    this.counted = kept.counted
+  }
+}
+
 export class ServerProcesses {
   readonly all = new Interner<ServerProcess>(keyOf)
   readonly #engine: Engine
   readonly #options: TableOptions
+  readonly #throwing: readonly string[]
 
-  constructor(engine: Engine, options: TableOptions) {
+  constructor(engine: Engine, options: TableOptions, throwing: readonly string[]) {
     this.#engine = engine
     this.#options = options
+    this.#throwing = throwing
   }
 
   fresh(made = 0): number {
@@ -73,7 +108,9 @@ export class ServerProcesses {
     let process = copy(this.all.get(from))
     if (event.do === 'restart') process = this.#blank(process.made)
     try {
-      this.#perform(process, event, effects)
+      const turn = new Turn(this.#engine, this.#options, this.#throwing, process, effects)
+      turn.perform(event)
+      turn.end()
     } catch (error) {
       const violation = error instanceof Violation ? error.message : `it throws: ${(error as Error).stack}`
       return { next: from, effects, violation }
@@ -86,10 +123,8 @@ export class ServerProcesses {
 
   /** Whether the frames of a connection have to wait. */
   busy(process: number, conn: number): boolean {
-    const { table } = copy(this.all.get(process))
-    return new this.#engine.ServerTable(table, this.#options, this.#host(this.all.get(process), [])).busy(
-      conn,
-    )
+    const state = copy(this.all.get(process))
+    return new Turn(this.#engine, this.#options, this.#throwing, state, []).table.busy(conn)
   }
 
   /** The same process with a connection's name taken out: later ones are one less from now on. */
@@ -98,16 +133,18 @@ export class ServerProcesses {
     const { table, lookUps, checks } = process
     const less = (one: number) => (one > conn ? one - 1 : one)
     const connections = new Map([...table.connections].map(([one, state]) => [less(one), state]))
-    for (const session of table.sessions.values()) session.conn = less(session.conn)
+    for (const session of table.sessions.values()) {
+      session.state.conn = less(session.state.conn)
+      session.conn = session.conn === conn ? 0 : less(session.conn)
+    }
     for (const one of [...lookUps, ...checks]) one.conn = less(one.conn)
     return this.all.id({ ...process, table: { ...table, connections } })
   }
 
   #blank(made: number): ServerProcess {
     return {
-      table: this.#engine.newTable(),
+      table: { ...this.#engine.newTable(), sessions: new Map() },
       running: [],
-      queue: [],
       names: [],
       lookUps: [],
       checks: [],
@@ -116,226 +153,336 @@ export class ServerProcesses {
       made,
     }
   }
+}
 
-  #perform(process: ServerProcess, event: ServerEvent, effects: Effect[]): void {
-    const table = new this.#engine.ServerTable(process.table, this.#options, this.#host(process, effects))
-    const note = (text: string) => void effects.push({ do: 'note', note: text })
+/** One step of a process. */
+class Turn {
+  readonly table: ServerTable<Live>
+  readonly #engine: Engine
+  readonly #options: TableOptions
+  readonly #throwing: readonly string[]
+  readonly #process: ServerProcess
+  readonly #effects: Effect[]
+  readonly #events: InstanceType<Engine['DeferredEvents']>
+  /** All that had a step, those too that are gone by now. */
+  readonly #all = new Set<Live>()
+
+  constructor(
+    engine: Engine,
+    options: TableOptions,
+    throwing: readonly string[],
+    process: ServerProcess,
+    effects: Effect[],
+  ) {
+    this.#engine = engine
+    this.#options = options
+    this.#throwing = throwing
+    this.#process = process
+    this.#effects = effects
+    this.#events = new engine.DeferredEvents()
+    this.table = new engine.ServerTable<Live>(
+      process.table,
+      options,
+      {
+        makeNames: () => {
+          process.made += 1
+          return { sid: `s${process.made}`, key: `k${process.made}` }
+        },
+        digest: (key) => `#${key}`,
+        same: (one, other) => one === other,
+      },
+      (machine) => this.#begin(machine),
+    )
+    for (const [sid, kept] of process.table.sessions) {
+      const live = this.#live(sid, new engine.ServerSession(kept.state, options.session), kept)
+      this.table.takeUp(live)
+    }
+  }
+
+  perform(event: ServerEvent): void {
+    const process = this.#process
+    const { table } = this
     switch (event.do) {
       case 'arrived':
         table.arrived(event.conn, event.principal, 0)
-        return
-      case 'frame':
-        table.frame(event.conn, event.frame, 0)
-        return
+        break
+      case 'frame': {
+        const session = table.sessionOf(event.conn)
+        if (session) session.machine.frame(event.conn, event.frame, 0)
+        else table.first(event.conn, event.frame, 0)
+        break
+      }
       case 'gone':
         table.gone(event.conn, 0, event.code)
-        return
-      case 'send': {
-        const { sid, message, bytes } = event
-        const peer = table.sessions.get(sid)?.peer
-        if (!peer) return
-        process.names.push([sid, peer.state.seq + 1, message])
-        const result = peer.send(-1, message, bytes, 0)
-        if (result === 'taken' && !this.#options.session.durable) note(`accepted ${message}`)
-        if (result !== 'taken' && result !== 'dropped') process.names.pop()
-        return
-      }
+        break
+      case 'send':
+        this.#send(event)
+        break
       case 'settle': {
         const [{ sid, number, message }] = process.running.splice(event.index, 1) as [Running]
-        note(`settled ${message} ${sid} BY`)
-        table.sessions.get(sid)?.peer.settled(sid, number, 0)
-        return
-      }
-      case 'stored': {
-        const [{ sid, write }] = process.queue.splice(event.index, 1) as [ServerWrite]
-        table.stored(sid, write, 0)
-        return
-      }
-      case 'stale': {
-        const [{ sid }] = process.queue.splice(event.index, 1) as [ServerWrite]
-        table.sessions.get(sid)?.fenced()
-        this.#letGo(process, table, sid)
-        return
-      }
-      case 'letGo': {
-        const { sid } = event
-        process.owed = [...process.owed.filter((one) => one !== sid), sid]
-        table.sessions.get(sid)?.fenced()
-        this.#letGo(process, table, sid)
-        return
+        this.#note(`settled ${message} ${sid} BY`)
+        table.alive(sid)?.machine.peer.settled(sid, number, 0)
+        break
       }
       case 'lapse':
         process.stale = true
-        return
+        break
       case 'notice':
         process.stale = false
-        for (const sid of [...process.table.sessions.keys()]) {
-          table.sessions.get(sid)?.fenced()
-          this.#letGo(process, table, sid)
-        }
-        return
-      case 'ackIsDue':
-        table.sessions.get(event.sid)?.wake(ACK_AT)
-        return
-      case 'giveUp': {
-        const session = table.sessions.get(event.sid)
-        const inbox = session?.state.peer.inbox
-        if (session && inbox) withoutAck(inbox, () => session.wake(GIVE_UP_AT))
-        return
-      }
-      case 'ping':
-      case 'silence': {
-        const session = table.sessions.get(event.sid)
-        const at = event.do === 'ping' ? PING_AT : PING_AT + PONG_WITHIN
-        if (session) withoutAck(session.state.peer.inbox, () => session.wake(at))
-        return
-      }
-      case 'expire':
-        table.sessions.get(event.sid)?.wake(EXPIRES_AT)
-        return
-      case 'goAway':
-        table.sessions.get(event.sid)?.goAway(LEAVE_AT, 'draining')
-        return
-      case 'end':
-        table.sessions.get(event.sid)?.end('ended')
-        return
+        for (const live of [...table.sessions.values()]) this.#release(live)
+        break
       case 'read':
         process.owed = process.owed.filter((one) => one !== process.lookUps[event.index]?.sid)
         Object.assign(process.lookUps[event.index] ?? {}, { read: true, found: event.box })
-        return
+        break
       case 'found': {
         const [{ conn, found }] = process.lookUps.splice(event.index, 1) as [ServerProcess['lookUps'][0]]
         const session = found?.session
         table.found(conn, session && found ? copy({ session, waiting: found.waiting }) : undefined, 0)
-        return
+        break
       }
       case 'checked': {
         const [{ conn, auth }] = process.checks.splice(event.index, 1) as [ServerProcess['checks'][0]]
         table.authenticated(conn, auth === undefined || auth === 'wrong' ? undefined : auth, 0)
-        return
+        break
       }
       case 'refused': {
         const [{ conn }] = process.checks.splice(event.index, 1) as [ServerProcess['checks'][0]]
         table.authenticated(conn, undefined, 0)
-        return
+        break
       }
       case 'firstFrameIsLate':
         table.wake(Number.MAX_SAFE_INTEGER)
+        break
+      case 'takeUp':
+        this.#restore(event.box)
+        break
+      case 'restart':
+        for (const box of Object.values(event.shelf)) this.#restore(box)
+        break
+      default: {
+        const live = table.sessions.get(event.sid)
+        if (live) this.#ofSession(live, event.do)
+      }
+    }
+    this.#carryOut()
+  }
+
+  /** The turn is over: what waited for that is done, and what is left is written down. */
+  end(): void {
+    this.#events.run()
+    for (const live of this.#all) live.side.endTurn()
+    this.#carryOut()
+    const { sessions } = this.#process.table
+    sessions.clear()
+    for (const [sid, { kept, counted, runtime }] of this.table.sessions)
+      sessions.set(sid, { ...kept, counted, writer: runtime.writer?.state ?? null })
+  }
+
+  #send({ sid, message, bytes }: ServerEvent & { do: 'send' }): void {
+    const live = this.table.alive(sid)
+    if (!live) return
+    const process = this.#process
+    const name: ServerProcess['names'][0] = [sid, live.machine.state.peer.seq + 1, message]
+    process.names.push(name)
+    try {
+      live.runtime.send(-1, message, bytes, true)
+    } catch {
+      process.names = process.names.filter((one) => one !== name)
+      return
+    }
+    if (!live.runtime.writer && process.names.includes(name)) this.#note(`accepted ${message}`)
+  }
+
+  #ofSession(live: Live, what: Extract<ServerEvent, { sid: string }>['do']): void {
+    const { machine, runtime } = live
+    const { inbox } = machine.state.peer
+    switch (what) {
+      case 'stored':
+        runtime.writer?.done('stored')
         return
-      case 'takeUp': {
-        const { session, waiting } = event.box
-        if (session) table.restore(copy({ session, waiting }), 0)
+      case 'prune':
+        runtime.writer?.flush()
+        return
+      case 'stale':
+        runtime.writer?.done('stale')
+        return
+      case 'letGo':
+        this.#process.owed = [...this.#process.owed.filter((one) => one !== live.sid), live.sid]
+        this.#release(live)
+        return
+      case 'ackIsDue':
+        runtime.wake(ACK_AT)
+        return
+      case 'giveUp':
+        withoutAck(inbox, () => runtime.wake(GIVE_UP_AT))
+        return
+      case 'ping':
+      case 'silence': {
+        const at = what === 'ping' ? PING_AT : PING_AT + PONG_WITHIN
+        withoutAck(inbox, () => runtime.wake(at))
         return
       }
-      case 'restart':
-        for (const box of Object.values(event.shelf))
-          if (box.session) table.restore(copy({ session: box.session, waiting: box.waiting }), 0)
+      case 'expire':
+        runtime.wake(EXPIRES_AT)
+        return
+      case 'goAway':
+        machine.goAway(LEAVE_AT, 'draining')
+        return
+      case 'end':
+        machine.end('ended')
     }
+  }
+
+  #restore({ session, waiting }: Box): void {
+    if (session) this.table.restore(copy({ session, waiting }), 0)
+  }
+
+  /** Does what the table and its sessions ask for, until they ask for nothing. */
+  #carryOut(): void {
+    const { effects } = this.table
+    for (let effect = effects.take(); effect; effect = effects.take()) {
+      switch (effect.do) {
+        case 'hangUp':
+          this.#hangUp(effect.conn, effect.code, effect.reason)
+          break
+        case 'authenticate':
+          this.#process.checks.push({ conn: effect.conn, auth: effect.auth })
+          break
+        case 'lookUp':
+          this.#process.lookUps.push({ conn: effect.conn, sid: effect.sid, read: false, found: undefined })
+          break
+        case 'begun':
+          this.#begun(effect.session, effect.epoch, effect.restored)
+          break
+        case 'stepped':
+          effect.session.runtime.carryOut()
+      }
+    }
+    for (const { runtime } of [...this.#all]) runtime.carryOut()
+  }
+
+  #begin(machine: ServerSession): Live {
+    const kept: KeptSession = {
+      state: machine.state,
+      runtime: this.#engine.newRuntime(),
+      writer: this.#options.session.durable ? this.#engine.newWriter() : null,
+      conn: 0,
+      counted: true,
+    }
+    return this.#live(machine.state.peer.sid, machine, kept)
+  }
+
+  #live(sid: string, machine: ServerSession, kept: KeptSession): Live {
+    const live = new Live(sid, machine, kept)
+    const step = this.#step(live)
+    const receipts = watchedReceipts(this.#engine, step)
+    const { SessionRuntime } = this.#engine
+    live.side = new ExploredSide<ServerEffect>(step)
+    live.runtime = new SessionRuntime<ServerEffect, ServerSession>(machine, live.side, this.#events, {
+      state: kept.runtime,
+      writer: kept.writer,
+      receipts,
+    })
+    this.#all.add(live)
+    return live
+  }
+
+  #begun(live: Live, epoch: number, restored: boolean): void {
+    const { peer } = live.machine.state
+    if (live.runtime.writer) live.runtime.writer.state.held = epoch
+    if (restored) {
+      live.kept.runtime.recordedSeq = peer.seq
+      const { rows } = peer.backlog
+      for (const entry of [...peer.outbox.ring, ...rows.flatMap(({ entries }) => entries)])
+        if (entry && entry.seq !== 0) this.#process.names.push([live.sid, entry.seq, String(entry.payload)])
+    }
+    live.runtime.carryOut()
   }
 
   /** Another process has the session: what this one has of it is not its affair any more. */
-  #letGo(process: ServerProcess, table: ServerTable, sid: string): void {
-    table.forget(sid)
-    process.queue = process.queue.filter((one) => one.sid !== sid)
-    process.names = process.names.filter(([of]) => of !== sid)
+  #release(live: Live): void {
+    live.machine.fenced()
+    live.runtime.carryOut()
+    live.runtime.writer?.stop()
+    this.table.forget(live)
+    this.#process.names = this.#process.names.filter(([of]) => of !== live.sid)
   }
 
-  #host(process: ServerProcess, effects: Effect[]): TableHost {
-    const note = (text: string) => void effects.push({ do: 'note', note: text })
-    const hangUp = (table: () => ServerTable, conn: number, code: number, reason: string) => {
-      effects.push({ do: 'hangUp', conn, code })
-      if (code === 4400) note(`protocol error: the server says ${reason}`)
-      table().hungUp(conn)
-    }
-    return {
-      // Of a connection that has no session: the table has let go of it.
-      hangUp: (conn, code, reason) => {
-        effects.push({ do: 'hangUp', conn, code })
-        if (code === 4400) note(`protocol error: the server says ${reason}`)
-      },
-      authenticate: (conn, auth) => void process.checks.push({ conn, auth }),
-      lookUp: (conn, sid) => void process.lookUps.push({ conn, sid, read: false, found: undefined }),
-      makeNames: () => {
-        process.made += 1
-        return { sid: `s${process.made}`, key: `k${process.made}` }
-      },
-      digest: (key) => `#${key}`,
-      same: (one, other) => one === other,
-      host: (sid, table) => this.#sessionHost(process, effects, sid, table, hangUp),
-      begun: (session, restored) => {
-        if (!restored) return
-        const { sid } = session.state.peer
-        const { outbox, waiting } = session.state.peer
-        for (const entry of [...outbox.ring, ...waiting.entries])
-          if (entry && entry.seq !== 0) process.names.push([sid, entry.seq, String(entry.payload)])
-      },
-    }
+  #hangUp(conn: number, code: number, reason: string): void {
+    this.#effects.push({ do: 'hangUp', conn, code })
+    if (code === 4400) this.#note(`protocol error: the server says ${reason}`)
+    this.table.hungUp(conn)
   }
 
-  #sessionHost(
-    process: ServerProcess,
-    effects: Effect[],
-    sid: string,
-    table: ServerTable,
-    hangUp: (table: () => ServerTable, conn: number, code: number, reason: string) => void,
-  ): ServerHost {
-    const note = (text: string) => void effects.push({ do: 'note', note: text })
-    const nameOf = (seq: number) => process.names.find(([of, known]) => of === sid && known === seq)?.[2]
+  #note(text: string): void {
+    this.#effects.push({ do: 'note', note: text })
+  }
+
+  #step(live: Live): Step {
+    const { sid } = live
+    const process = this.#process
+    const effects = this.#effects
     const forget = (seq: number) => {
       process.names = process.names.filter(([of, known]) => of !== sid || known !== seq)
     }
-    const tell = (what: string, { payload, seq }: Entry) => {
-      note(`${what} ${String(payload)}`)
-      forget(seq)
-    }
-    const state = () => process.table.sessions.get(sid)
     return {
-      send: (frame) => {
-        const conn = state()?.conn ?? 0
-        if (conn === 0) throw new Violation(`the server sends ${String(frame)} without a connection`)
-        effects.push({ do: 'send', conn, frame: String(frame) })
+      direction: 'toServer',
+      effects,
+      running: process.running,
+      throwing: this.#throwing,
+      conn: () => {
+        if (live.kept.conn === 0) throw new Violation('the server sends without a connection')
+        return live.kept.conn
       },
-      deliver: (of, number, _stream, payload, flagged) => {
-        const message = String(payload)
-        process.running.push({ sid: of, number, message })
-        effects.push({ do: 'start', sid: of, number, message, flagged })
-      },
-      volatile: (_stream, payload) => note(`volatile ${String(payload)}`),
-      flush: () => {},
-      accepted: (seq) => {
-        const message = nameOf(seq)
-        if (message !== undefined) note(`accepted ${message}`)
-      },
-      delivered: (seq) => {
-        const message = nameOf(seq)
-        if (message === undefined) throw new Violation(`a receipt for ${seq}, whose fate had been told`)
-        note(`delivered ${message} ${sid}`)
+      tell: (what, seq) => {
+        const message = process.names.find(([of, known]) => of === sid && known === seq)?.[2]
+        if (what === 'accepted') {
+          if (message !== undefined) this.#note(`accepted ${message}`)
+          return
+        }
+        if (message === undefined) throw new Violation(`${what} for ${seq}, whose fate had been told`)
+        this.#note(what === 'delivered' ? `delivered ${message} ${sid}` : `${what} ${message}`)
         forget(seq)
       },
-      dropped: (entry) => tell('dropped', entry),
-      handlerTimedOut: (number) => note(`gaveUp ${number} ${sid} toServer`),
-      ready: () => {},
-      store: (write) => {
-        if (!this.#options.session.durable) throw new Violation('a write although nothing is durable')
-        process.queue.push({ sid, epoch: state()?.epoch ?? 0, write: copy(write) })
+      carryOut: (effect) => this.#own(live, effect as ServerEffect),
+      onEnd: (effect) => {
+        if (effect.do !== 'ended') return
+        for (const { seq, payload } of effect.undelivered) {
+          this.#note(`doubt ${String(payload)}`)
+          forget(seq)
+        }
       },
-      pong: () => {},
-      hangUp: (conn, code, reason) => hangUp(() => table, conn, code, reason),
-      opened: () => {},
-      emptied: (entry) => tell('doubt', entry),
-      ended: (_reason, undelivered) => {
-        for (const entry of undelivered) tell('doubt', entry)
-        table.forget(sid)
+      stale: () => this.#release(live),
+      idle: () => {
+        if (live.machine.state.phase === 'over') this.table.forget(live)
       },
+    }
+  }
+
+  #own(live: Live, effect: ServerEffect | ClientEffect): void {
+    switch (effect.do) {
+      case 'attach':
+        live.runtime.disconnected()
+        live.kept.conn = (effect as ServerEffect & { do: 'attach' }).conn
+        return
+      case 'hangUp': {
+        const { conn, code, reason } = effect as ServerEffect & { do: 'hangUp' }
+        this.#hangUp(conn, code, reason)
+        return
+      }
+      case 'ended':
+        this.table.over(live)
+        if (!live.runtime.writer?.busy) this.table.forget(live)
     }
   }
 }
 
 /** Equal for processes that are alike: maps hold the same, in whatever order they were filled. */
-function keyOf({ table, running, queue, names, lookUps, checks, owed, stale, made }: ServerProcess): string {
+function keyOf({ table, running, names, lookUps, checks, owed, stale, made }: ServerProcess): string {
   const connections = [...table.connections].sort(([a], [b]) => a - b)
   const sessions = [...table.sessions].sort(([a], [b]) => (a < b ? -1 : 1))
-  return JSON.stringify([connections, sessions, running, queue, names, lookUps, checks, owed, stale, made])
+  return JSON.stringify([connections, sessions, running, names, lookUps, checks, owed, stale, made])
 }
 
 /**
@@ -350,10 +497,15 @@ function tidy(process: ServerProcess): void {
   process.lookUps = process.lookUps.filter(({ conn }) => connections.get(conn)?.phase === 'lookingUp')
   process.checks = process.checks.filter(({ conn }) => connections.get(conn)?.phase === 'authenticating')
   for (const session of process.table.sessions.values()) {
-    session.heard = true
-    dueAt(session.peer.inbox)
-    if (session.phase !== 'recordingEpoch') session.theirRx = 0
-    session.expiresAt = session.phase === 'detached' ? EXPIRES_AT : 0
+    const { state, writer } = session
+    state.heard = true
+    dueAt(state.peer.inbox)
+    if (state.phase !== 'recordingEpoch') {
+      state.theirRx = 0
+      state.theirTx = null
+    }
+    state.expiresAt = state.phase === 'detached' ? EXPIRES_AT : 0
+    if (state.conn === 0) session.conn = 0
+    if (writer) forgetCounts(session.runtime, writer)
   }
-  if (process.queue.length > 1) process.queue.sort((a, b) => (a.sid < b.sid ? -1 : a.sid > b.sid ? 1 : 0))
 }

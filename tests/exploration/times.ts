@@ -20,13 +20,13 @@ export const EXPIRES_AT = 1000
 
 /** An alarm for an ack rings at the one moment there is for it, whichever step set it. */
 export function dueAt(inbox: InboxState): void {
-  if (inbox.tellAt !== -1) inbox.tellAt = ACK_AT
+  if (inbox.ackAt !== -1) inbox.ackAt = ACK_AT
 }
 
 /** Another alarm rings; the one for an ack is put off. */
 export function withoutAck(inbox: InboxState, ring: () => void): void {
-  const { tellAt } = inbox
-  inbox.tellAt = -1
+  const { ackAt } = inbox
+  inbox.ackAt = -1
   ring()
-  if (inbox.tellAt === -1 && inbox.rx !== inbox.told) inbox.tellAt = tellAt
+  if (inbox.ackAt === -1 && inbox.rx !== inbox.acked) inbox.ackAt = ackAt
 }

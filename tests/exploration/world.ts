@@ -9,7 +9,9 @@
 //   after that step only by the frames which that step sends, and these can be lost with their connection anyway.
 // - A new connection and the client's first frame on it are one step: the server has nothing to say before it.
 
-import type { Write } from '../../src/session/store.ts'
+import { backlogEntries } from '../../src/session/backlog.ts'
+import type { SessionWrite } from '../../src/session/store.ts'
+import type { WriterState } from '../../src/session/storeWriter.ts'
 import type { ClientEvent } from './clientProcess.ts'
 import { CHANGE, type Connection } from './connections.ts'
 import { type Box, emptyBox } from './disk.ts'
@@ -38,10 +40,20 @@ import {
   WIDTH,
 } from './parts.ts'
 import type { Budget, Scenario } from './scenario.ts'
-import type { ServerEvent, ServerWrite } from './serverProcess.ts'
+import type { KeptSession, ServerEvent } from './serverProcess.ts'
 
 /** Writes whose being recorded makes no machine do anything. */
-const QUIET: ReadonlySet<Write['kind']> = new Set(['accept', 'drop', 'void', 'prune', 'end'])
+const QUIET: ReadonlySet<SessionWrite['kind']> = new Set(['accept', 'drop', 'void', 'prune', 'end'])
+
+/** What a session has under way to its store; nothing when that waits for more. */
+const underWay = (writer: WriterState | null): readonly SessionWrite[] => writer?.underWay ?? []
+
+/** Whether something of a session is not recorded. */
+const isQuiet = (writes: readonly SessionWrite[]) =>
+  writes.length > 0 && writes.every(({ kind }) => QUIET.has(kind))
+
+const isRecording = ({ writer }: KeptSession) =>
+  writer !== null && (writer.writing || writer.queue.length > 0)
 
 export class World {
   readonly #parts: Parts
@@ -97,18 +109,36 @@ export class World {
 
   /** What is wrong with a state in which nothing happens by itself any more; empty when all is well. */
   unfinished(row: Int32Array): string {
+    const left: string[] = []
+    /** Sessions that wait for a client that has stopped, until they expire. */
+    const waitsFor: string[] = []
     for (let who = 0; who < 2; who += 1) {
       if (row[CLIENT + who] === NOBODY) continue
-      const { state, names, stopped } = this.#parts.clients.all.get(row[CLIENT + who] as number)
+      const { state, names, stopped, writer } = this.#parts.clients.all.get(row[CLIENT + who] as number)
       if (stopped === '' && state.phase !== 'up') return `client ${who} is ${state.phase}, and stays so`
-      if (names.length > 0) return `client ${who} is never told what became of ${names[0]?.[1]}`
+      if (stopped !== '' && stopped !== 'closed') waitsFor.push(state.peer.sid)
+      const [name] = names
+      if (!name) continue
+      if (stopped === '' || stopped === 'closed')
+        return `client ${who} is never told what became of ${name[1]}`
+      // Whoever stops without ending its session leaves all that it has not been told about to who goes on with it.
+      const { session, waiting } = this.#parts.boxOf(row, who)
+      const isRead = writer && row[BOX + who] !== UNREAD
+      const kept = isRead
+        ? [...(session?.messages ?? []), ...waiting]
+        : [...state.peer.outbox.ring, ...backlogEntries(state.peer.backlog)]
+      const gone = names.find(([seq]) => !kept.some((entry) => entry?.seq === seq))
+      if (gone) return `client ${who} stops (${stopped}), and ${gone[1]} is gone`
+      left.push(...names.map(([, message]) => message))
     }
     for (let node = 0; node < 2; node += 1) {
       if (row[NODE + node] === NOBODY) continue
       const { names } = this.#parts.servers.all.get(row[NODE + node] as number)
-      if (names.length > 0) return `node ${node} is never told what became of ${names[0]?.[2]}`
+      const open = names.find(([sid]) => !waitsFor.includes(sid))
+      if (open) return `node ${node} is never told what became of ${open[2]}`
+      left.push(...names.map(([, , message]) => message))
     }
-    return unanswered(this.#parts.histories.get(row[HISTORY] as number))
+    return unanswered(this.#parts.histories.get(row[HISTORY] as number), left)
   }
 
   /**
@@ -121,25 +151,25 @@ export class World {
   #forced(row: Int32Array, visit: Visit): boolean {
     for (let who = 0; who < 2; who += 1) {
       if (row[CLIENT + who] === NOBODY || row[BOX + who] !== UNREAD) continue
-      const [write] = this.#parts.clients.all.get(row[CLIENT + who] as number).queue
-      if (write && QUIET.has(write.kind)) {
-        this.#recordClient(row, who, write, visit)
+      const { writer, runtime } = this.#parts.clients.all.get(row[CLIENT + who] as number)
+      if (isQuiet(underWay(writer)) && runtime.held.length === 0) {
+        this.#recordClient(row, who, visit)
         return true
       }
     }
     for (let node = 0; node < 2; node += 1) {
       if (row[NODE + node] === NOBODY) continue
-      const { queue, table } = this.#parts.servers.all.get(row[NODE + node] as number)
+      const { table } = this.#parts.servers.all.get(row[NODE + node] as number)
       if (row[SHELF] === UNREAD)
-        for (let index = 0; index < queue.length; index += 1) {
-          const { sid, write } = queue[index] as ServerWrite
-          if (index > 0 && queue[index - 1]?.sid === sid) continue
-          if (!QUIET.has(write.kind) && table.sessions.has(sid)) continue
-          this.#record(row, node, index, visit)
+        for (const [sid, { state, writer, runtime }] of table.sessions) {
+          const writes = underWay(writer)
+          const isTold = !isQuiet(writes) || runtime.held.length > 0
+          if (writes.length === 0 || (isTold && state.phase !== 'over')) continue
+          this.#record(row, node, sid, visit)
           return true
         }
-      for (const [sid, { phase }] of table.sessions) {
-        if (phase !== 'detached' || !this.#isAbandoned(row, sid)) continue
+      for (const [sid, { state }] of table.sessions) {
+        if (state.phase !== 'detached' || !this.#isAbandoned(row, sid)) continue
         const code = this.#parts.events.id(`expire ${sid}`)
         const event: ServerEvent = { do: 'expire', sid }
         this.#nodeDoes(row, node, { code, event, label: `lets ${sid} expire`, spend: undefined }, visit)
@@ -161,9 +191,8 @@ export class World {
 
   #ofClient(row: Int32Array, who: number, visit: Visit): void {
     const id = row[CLIENT + who] as number
-    const { queue, stopped } = this.#parts.clients.all.get(id)
-    const [write] = queue
-    if (write) this.#recordClient(row, who, write, visit)
+    const { writer, stopped } = this.#parts.clients.all.get(id)
+    if (underWay(writer).length > 0) this.#recordClient(row, who, visit)
     let menu = this.#clientMenus[id]
     if (menu === undefined) {
       menu = clientMenu(this.#parts.clients.all.get(id), this.#parts.scenario.budget).map((one) => ({
@@ -205,20 +234,21 @@ export class World {
     this.#parts.tell(visit, next, spend === undefined, () => `client ${who} ${label}`, violation)
   }
 
-  #recordClient(row: Int32Array, who: number, write: Write, visit: Visit): void {
+  #recordClient(row: Int32Array, who: number, visit: Visit): void {
+    const writes = underWay(this.#parts.clients.all.get(row[CLIENT + who] as number).writer)
     const next = this.#parts.begin(row)
     const before = row[BOX + who] as number
-    const after = this.#parts.boxAfter(before, row[CLIENT + who] as number, write)
+    const after = this.#parts.boxAfter(before, row[CLIENT + who] as number, writes)
     next[BOX + who] = after
     const violation =
       after === REFUSED
-        ? `the client's store is asked for what it must refuse: ${JSON.stringify(write)}`
+        ? `the client's store is asked for what it must refuse: ${JSON.stringify(writes)}`
         : this.#parts.clientStep(next, who, this.#parts.events.id('stored'), () => ({ do: 'stored' }))
     this.#parts.tell(
       visit,
       next,
       true,
-      () => `the store of client ${who} has recorded ${JSON.stringify(write)}`,
+      () => `the store of client ${who} has recorded ${JSON.stringify(writes)}`,
       violation,
     )
   }
@@ -286,7 +316,7 @@ export class World {
 
   #ofNode(row: Int32Array, node: number, visit: Visit): void {
     const id = row[NODE + node] as number
-    const { queue, table, lookUps, stale } = this.#parts.servers.all.get(id)
+    const { table, lookUps, stale } = this.#parts.servers.all.get(id)
     let menu = this.#serverMenus[id]
     if (menu === undefined) {
       menu = serverMenu(this.#parts.servers.all.get(id), this.#parts.scenario.budget).map((one) => ({
@@ -296,8 +326,8 @@ export class World {
       this.#serverMenus[id] = menu
     }
     for (const item of menu) this.#nodeDoes(row, node, item, visit)
-    for (let index = 0; index < queue.length; index += 1)
-      if (index === 0 || queue[index - 1]?.sid !== queue[index]?.sid) this.#record(row, node, index, visit)
+    for (const [sid, { writer }] of table.sessions)
+      if (underWay(writer).length > 0) this.#record(row, node, sid, visit)
     if (stale) {
       if (this.#parts.left(row, 'serverDeaths') > 0) this.#nodeDies(row, node, 'serverDeaths', visit)
       return
@@ -305,7 +335,8 @@ export class World {
     lookUps.forEach(({ sid, read }, index) => {
       const box = this.#parts.shelfOf(row)[sid]
       // It is read after all that this process had written of it.
-      if (read || queue.some((one) => one.sid === sid)) return
+      const known = table.sessions.get(sid)
+      if (read || (known && isRecording(known))) return
       if (box?.free) {
         this.#claimFree(row, node, index, sid, box, visit)
         return
@@ -327,7 +358,8 @@ export class World {
     })
     const left = this.#parts.left(row, 'pushes')
     // The server's app sends in the session that began last.
-    const [sid] = left > 0 ? [...table.sessions.keys()].sort().slice(-1) : []
+    const alive = [...table.sessions].filter(([, { state }]) => state.phase !== 'over').map(([one]) => one)
+    const [sid] = left > 0 ? alive.sort().slice(-1) : []
     if (sid !== undefined) {
       const place = (this.#parts.scenario.budget.pushes ?? 0) - left + 1
       const message = `s${place}`
@@ -346,8 +378,7 @@ export class World {
     for (const [sid, box] of Object.entries(this.#parts.shelfOf(row))) {
       const isKnown = [0, 1].some((one) => {
         if (row[NODE + one] === NOBODY) return false
-        const { table, queue } = this.#parts.servers.all.get(row[NODE + one] as number)
-        return table.sessions.has(sid) || queue.some((write) => write.sid === sid)
+        return this.#parts.servers.all.get(row[NODE + one] as number).table.sessions.has(sid)
       })
       if (isKnown || !this.#isAbandoned(row, sid)) continue
       const code = this.#parts.events.id(`takeUp ${sid} ${this.#parts.boxes.id(box)}`)
@@ -398,29 +429,22 @@ export class World {
     this.#parts.tell(visit, next, spend === undefined, () => `node ${node} ${label}`, violation)
   }
 
-  #record(row: Int32Array, node: number, index: number, visit: Visit): void {
-    const { queue } = this.#parts.servers.all.get(row[NODE + node] as number)
-    const { write } = queue[index] as ServerWrite
+  #record(row: Int32Array, node: number, sid: string, visit: Visit): void {
+    const process = row[NODE + node] as number
     const next = this.#parts.begin(row)
-    const before = row[SHELF] as number
-    const shelf = this.#parts.shelfAfter(before, row[NODE + node] as number, index, node)
+    const shelf = this.#parts.shelfAfter(row[SHELF] as number, process, sid, node)
     const after = shelf !== REFUSED
     if (after) next[SHELF] = shelf
     const outcome = after ? 'stored' : 'stale'
-    const violation = this.#parts.serverStep(
-      next,
-      node,
-      this.#parts.events.id(`${outcome} ${index}`),
-      () => ({
-        do: outcome,
-        index,
-      }),
-    )
+    const code = this.#parts.events.id(`${outcome} ${sid}`)
+    const violation = this.#parts.serverStep(next, node, code, () => ({ do: outcome, sid }))
+    const batch = () =>
+      JSON.stringify(underWay(this.#parts.servers.all.get(process).table.sessions.get(sid)?.writer ?? null))
     this.#parts.tell(
       visit,
       next,
       true,
-      () => `the store of node ${node} ${after ? 'has recorded' : 'refuses'} ${JSON.stringify(write)}`,
+      () => `the store of node ${node} ${after ? 'has recorded' : 'refuses'} ${batch()}`,
       violation || (after || this.#parts.isShared ? '' : 'a write of the only owner is refused'),
     )
   }

@@ -124,8 +124,8 @@ async function neglected(): Promise<void> {
       }
     }
   }
-  const total = Number(process.env.FETCHES ?? 1500)
-  await run(total / 5)
+  const total = Number(process.env.FETCHES ?? 1000)
+  await run(total)
   const before = await heap()
   await run(total)
   // Sockets close, and registries of what was collected are gone through, in their own time.

@@ -1,18 +1,14 @@
 // A client and a server of guru.v1 without sockets: frames lie in queues until a test moves them, stores record when a
 // test says so. Everything is synchronous and in the open.
 
-import {
-  type ClientHost,
-  type ClientOptions,
-  ClientSession,
-  newClient,
-} from '../../src/session/clientSession.ts'
+import { type ClientOptions, ClientSession, newClient } from '../../src/session/clientSession.ts'
 import type { CloseDecision } from '../../src/session/closeDecision.ts'
-import type { Entry } from '../../src/session/entry.ts'
-import { type Frame, type Payload, payloadBytes, TEXT } from '../../src/session/frames.ts'
-import { type WindowLimits, waitingDefaults, windowDefaults } from '../../src/session/limits.ts'
-import type { ServerHost, ServerSession } from '../../src/session/serverSession.ts'
-import { newTable, ServerTable, type TableHost } from '../../src/session/serverTable.ts'
+import { encodeAck, encodeControl } from '../../src/session/control.ts'
+import type { ClientEffect, PeerEffect, ServerEffect } from '../../src/session/effects.ts'
+import { encodeReliable, type Frame, type Payload, payloadBytes, TEXT } from '../../src/session/frames.ts'
+import { backlogDefaults, type WindowLimits, windowDefaults } from '../../src/session/limits.ts'
+import type { ServerSession } from '../../src/session/serverSession.ts'
+import { type Kept, newTable, ServerTable } from '../../src/session/serverTable.ts'
 import type { Write } from '../../src/session/store.ts'
 
 export interface Handled {
@@ -30,7 +26,7 @@ interface Connection {
 }
 
 const defaults: ClientOptions = {
-  ...waitingDefaults,
+  ...backlogDefaults,
   durable: false,
   handlerTimeout: Infinity,
   pingInterval: 0,
@@ -42,7 +38,7 @@ const defaults: ClientOptions = {
 export class SessionPair {
   now = 0
   readonly client: ClientSession
-  readonly table: ServerTable
+  readonly table: ServerTable<Kept>
   /** The client's current connection. */
   connection: Connection | undefined
   readonly clientHandled: Handled[] = []
@@ -56,13 +52,15 @@ export class SessionPair {
   /** Whether handlers settle as soon as they begin. */
   settleAtOnce = true
   #connections = new Map<number, Connection>()
+  /** The connection that each session's frames go out on. */
+  readonly #carriers = new Map<ServerSession, number>()
   #ids = 0
 
   constructor(
     options: Partial<ClientOptions> & { limits?: Partial<WindowLimits>; serverDurable?: boolean } = {},
   ) {
     const { limits, serverDurable = false, ...client } = options
-    this.client = new ClientSession(newClient(), { ...defaults, ...client }, this.#clientHost())
+    this.client = new ClientSession(newClient(), { ...defaults, ...client })
     this.table = new ServerTable(
       newTable(),
       {
@@ -72,14 +70,19 @@ export class SessionPair {
         maxSessions: 10,
         maxSessionsPerPrincipal: 3,
       },
-      this.#tableHost(),
+      {
+        makeNames: () => ({ sid: `s${this.table.sessions.size + 1}-${this.#ids}`, key: `k${this.#ids}` }),
+        digest: (key) => `#${key}`,
+        same: (one, other) => one === other,
+      },
+      (machine) => ({ sid: machine.state.peer.sid, machine, counted: false }),
     )
   }
 
   get session(): ServerSession {
     const [session] = this.table.sessions.values()
     if (!session) throw new Error('there is no session')
-    return session
+    return session.machine
   }
 
   connect(principal: string | undefined = 'someone'): Connection {
@@ -89,6 +92,7 @@ export class SessionPair {
     this.connection = connection
     this.table.arrived(connection.id, principal, this.now)
     this.client.connected('', this.now)
+    this.carryOut()
     return connection
   }
 
@@ -102,8 +106,16 @@ export class SessionPair {
     if (!connection || this.table.busy(connection.id)) return false
     const frame = connection.toServer.shift()
     if (frame === undefined) return false
-    this.table.frame(connection.id, frame, this.now)
+    this.frame(connection.id, frame)
     return true
+  }
+
+  /** A frame arrives at the server, on whatever connection. */
+  frame(conn: number, frame: Frame): void {
+    const session = this.table.sessionOf(conn)
+    if (session) session.machine.frame(conn, frame, this.now)
+    else this.table.first(conn, frame, this.now)
+    this.carryOut()
   }
 
   /** One frame arrives at the client. */
@@ -111,6 +123,7 @@ export class SessionPair {
     const frame = this.connection?.toClient.shift()
     if (frame === undefined) return false
     this.client.frame(frame, this.now)
+    this.carryOut()
     return true
   }
 
@@ -122,109 +135,181 @@ export class SessionPair {
     this.#connections.delete(connection.id)
     this.decision = this.client.closed(code, this.now)
     this.table.gone(connection.id, this.now, code)
+    this.carryOut()
   }
 
   /** The client's store has recorded everything. */
   record(): void {
     for (let write = this.writes.shift(); write; write = this.writes.shift())
-      this.client.stored(write, this.now)
+      this.#carrying(() => this.client.stored(write, this.now))
   }
 
   send(text: string, options = {}): string {
-    return this.client.peer.send(TEXT, text, payloadBytes(text), this.now, options)
+    return this.#carrying(() =>
+      this.client.peer.sender.send(TEXT, text, payloadBytes(text), this.now, options),
+    )
   }
 
   push(text: string): string {
-    return this.session.peer.send(TEXT, text, payloadBytes(text), this.now)
+    return this.#carrying(() => this.session.peer.sender.send(TEXT, text, payloadBytes(text), this.now))
   }
 
   advance(ms: number): void {
     this.now += ms
     this.client.wake(this.now)
-    for (const session of this.table.sessions.values()) session.wake(this.now)
+    for (const { machine } of this.table.sessions.values()) machine.wake(this.now)
     this.table.wake(this.now)
+    this.carryOut()
   }
 
-  #peerHost(
-    side: 'client' | 'server',
-    send: (frame: Frame) => void,
-    settle: (sid: string, n: number) => void,
-  ) {
-    const handled = side === 'client' ? this.clientHandled : this.serverHandled
-    return {
-      send,
-      deliver: (sid: string, number: number, _stream: number, payload: Payload, redelivered: boolean) => {
-        handled.push({ sid, number, payload, redelivered })
-        if (this.settleAtOnce) settle(sid, number)
-      },
-      volatile: (stream: number, payload: Payload) =>
-        this.log.push(`${side} volatile ${stream} ${String(payload)}`),
-      flush: (stream: number) => this.log.push(`${side} flush ${stream}`),
-      accepted: (seq: number) => this.log.push(`${side} accepted ${seq}`),
-      delivered: (seq: number) => {
-        if (side === 'client') this.delivered.push(seq)
-      },
-      dropped: (entry: Entry, why: string) => this.log.push(`${side} dropped ${entry.seq} ${why}`),
-      handlerTimedOut: (number: number) => this.log.push(`${side} timedOut ${number}`),
-      ready: () => {},
-      store: (write: Write) => void this.writes.push(write),
-      pong: () => {},
+  #carrying<T>(step: () => T): T {
+    const result = step()
+    this.carryOut()
+    return result
+  }
+
+  /** Does what the machines ask for, until they ask for nothing. */
+  carryOut(): void {
+    const { client, table } = this
+    for (let again = true; again; ) {
+      again = false
+      for (let effect = client.effects.take(); effect; effect = client.effects.take()) {
+        again = true
+        this.#ofClient(effect)
+      }
+      for (let effect = table.effects.take(); effect; effect = table.effects.take()) {
+        again = true
+        if (effect.do === 'hangUp') this.#serverHangsUp(effect.conn, effect.code, effect.reason)
+        else if (effect.do === 'authenticate')
+          table.authenticated(effect.conn, effect.auth === 'wrong' ? undefined : '', this.now)
+        else if (effect.do === 'lookUp') this.lookedUp.push(effect.sid)
+        else again = this.#ofSession(effect.session.machine) || again
+      }
+      for (const { machine } of [...table.sessions.values()]) again = this.#ofSession(machine) || again
     }
   }
 
-  #clientHost(): ClientHost {
-    return {
-      ...this.#peerHost(
-        'client',
-        (frame) => this.connection?.toServer.push(frame),
-        (sid, number) => this.client.peer.settled(sid, number, this.now),
-      ),
-      hangUp: (code, reason, decision) => {
-        this.log.push(`client hangUp ${code} ${reason}`)
-        this.decision = decision
+  #ofClient(effect: ClientEffect): void {
+    switch (effect.do) {
+      case 'hangUp': {
+        this.log.push(`client hangUp ${effect.code} ${effect.reason}`)
+        this.decision = effect.decision
         const { connection } = this
         this.connection = undefined
         if (connection) this.table.gone(connection.id, this.now)
-      },
-      opened: (resumed) => this.log.push(resumed ? 'client resumed' : 'client opened'),
-      lost: (reason, doubtful, resent) =>
-        this.log.push(`client lost ${reason} [${doubtful.map(({ seq }) => seq)}]${resent ? ' resent' : ''}`),
-      emptied: (entry) => this.log.push(`client emptied ${entry.seq}`),
+        return
+      }
+      case 'opened':
+        this.log.push(effect.resumed ? 'client resumed' : 'client opened')
+        return
+      case 'lost': {
+        const { reason, doubtful, resent } = effect
+        const seqs = doubtful.map(({ seq }) => seq)
+        this.log.push(`client lost ${reason} [${seqs}]${resent ? ' resent' : ''}`)
+        return
+      }
+      default:
+        this.#ofPeer('client', effect, (frame) => void this.connection?.toServer.push(frame))
     }
   }
 
-  #tableHost(): TableHost {
-    const hangUp = (conn: number, code: number, reason: string) => {
-      this.log.push(`server hangUp ${code} ${reason}`)
-      this.table.hungUp(conn)
-      if (this.connection?.id !== conn) return
-      this.connection = undefined
-      this.decision = this.client.closed(code, this.now)
+  #ofSession(machine: ServerSession): boolean {
+    let some = false
+    const { effects } = machine
+    for (let effect = effects.take(); effect; effect = effects.take()) {
+      some = true
+      this.#ofServer(machine, effect)
     }
-    return {
-      hangUp,
-      authenticate: (conn, auth) =>
-        this.table.authenticated(conn, auth === 'wrong' ? undefined : '', this.now),
-      lookUp: (_, sid) => void this.lookedUp.push(sid),
-      makeNames: () => ({ sid: `s${this.table.sessions.size + 1}-${this.#ids}`, key: `k${this.#ids}` }),
-      digest: (key) => `#${key}`,
-      same: (one, other) => one === other,
-      host: (sid): ServerHost => ({
-        ...this.#peerHost(
+    return some
+  }
+
+  #ofServer(machine: ServerSession, effect: ServerEffect): void {
+    switch (effect.do) {
+      case 'attach':
+        this.#carriers.set(machine, effect.conn)
+        return
+      case 'hangUp':
+        this.#serverHangsUp(effect.conn, effect.code, effect.reason)
+        return
+      case 'opened':
+        return
+      case 'ended':
+        this.log.push(`server ended ${effect.reason} [${effect.undelivered.map(({ payload }) => payload)}]`)
+        for (const kept of [...this.table.sessions.values()])
+          if (kept.machine === machine) this.table.forget(kept)
+        return
+      default: {
+        const conn = this.#carriers.get(machine) ?? 0
+        this.#ofPeer(
           'server',
-          (frame) =>
-            this.#connections.get(this.table.sessions.get(sid)?.state.conn ?? 0)?.toClient.push(frame),
-          (of, number) => this.table.sessions.get(sid)?.peer.settled(of, number, this.now),
-        ),
-        hangUp,
-        opened: () => {},
-        emptied: (entry) => this.log.push(`server emptied ${entry.seq}`),
-        ended: (reason, undelivered) => {
-          this.log.push(`server ended ${reason} [${undelivered.map(({ payload }) => payload)}]`)
-          this.table.forget(sid)
-        },
-      }),
-      begun: () => {},
+          effect,
+          (frame) => void this.#connections.get(conn)?.toClient.push(frame),
+          machine,
+        )
+      }
+    }
+  }
+
+  #serverHangsUp(conn: number, code: number, reason: string): void {
+    this.log.push(`server hangUp ${code} ${reason}`)
+    this.table.hungUp(conn)
+    if (this.connection?.id !== conn) return
+    this.connection = undefined
+    this.decision = this.client.closed(code, this.now)
+  }
+
+  #ofPeer(
+    side: 'client' | 'server',
+    effect: PeerEffect,
+    send: (frame: Frame) => void,
+    machine: ServerSession | ClientSession = this.client,
+  ): void {
+    switch (effect.do) {
+      case 'send':
+        send(effect.frame)
+        return
+      case 'transmit':
+        send(encodeReliable(effect.number, TEXT, effect.text))
+        return
+      case 'sendAck':
+        send(encodeAck(effect.rx))
+        return
+      case 'sendPong':
+        send(encodeControl({ t: 'pong', at: effect.at }))
+        return
+      case 'sendFlushed':
+        send(encodeControl({ t: 'flushed', stream: effect.stream }))
+        return
+      case 'store':
+        this.writes.push(effect.write)
+        return
+      case 'deliver': {
+        const { sid, number, payload, redelivered } = effect
+        const handled = side === 'client' ? this.clientHandled : this.serverHandled
+        handled.push({ sid, number, payload, redelivered })
+        if (this.settleAtOnce) machine.peer.settled(sid, number, this.now)
+        return
+      }
+      case 'delivered':
+        if (side === 'client') this.delivered.push(effect.seq)
+        return
+      case 'volatile':
+        this.log.push(`${side} volatile ${effect.stream} ${String(effect.payload)}`)
+        return
+      case 'flush':
+        this.log.push(`${side} flush ${effect.stream}`)
+        return
+      case 'accepted':
+        this.log.push(`${side} accepted ${effect.seq}`)
+        return
+      case 'dropped':
+        this.log.push(`${side} dropped ${effect.entry.seq} ${effect.reason}`)
+        return
+      case 'setAside':
+        this.log.push(`${side} emptied ${effect.entry.seq}`)
+        return
+      case 'handlerTimedOut':
+        this.log.push(`${side} timedOut ${effect.number}`)
     }
   }
 }

@@ -3,7 +3,7 @@
 // max(0, (requests - K * accepts) / (requests + 1)) over the last two minutes.
 
 import type { Clock } from '../../core/clock.ts'
-import { CommsError } from '../../core/errors.ts'
+import { CommsError, isA } from '../../core/errors.ts'
 import { callable, checkOptions, clockRule, interval, withDefaults } from '../../core/options.ts'
 import { type Random, systemRandom } from '../../core/random.ts'
 import { systemClock } from '../../core/systemClock.ts'
@@ -31,7 +31,7 @@ const rules = {
 }
 
 function looksOverloaded(error: unknown): boolean {
-  if (!(error instanceof CommsError)) return true
+  if (!isA(error, CommsError)) return true
   if (error.code === 'HTTP_STATUS')
     return [429, 503].includes((error as CommsError & { status: number }).status)
   return error.code === 'TIMEOUT' || error.code === 'NETWORK'

@@ -39,6 +39,17 @@ export interface BreakerSnapshot {
   readonly remainingMs: number | null
   /** How many times in a row it has opened without closing. */
   readonly openings: number
+  /** What a closed one has counted; missing when it has counted nothing. */
+  readonly counts?: BreakerCounts | undefined
+}
+
+/** What a breaker has counted in its window. */
+export interface BreakerCounts {
+  readonly calls: number
+  readonly failed: number
+  readonly slow: number
+  /** Failures in a row, to the last attempt. */
+  readonly consecutive: number
 }
 
 /** The kinds that the window adds up. */
@@ -47,6 +58,8 @@ const FAILED = 1
 const SLOW = 2
 
 const CLOSED: State = { kind: 'CLOSED' }
+
+const NO_COUNTS: BreakerCounts = { calls: 0, failed: 0, slow: 0, consecutive: 0 }
 
 export class BreakerMachine {
   readonly #options: ResolvedCircuitBreakerOptions
@@ -202,7 +215,12 @@ export class BreakerMachine {
 
   snapshot(now: number): BreakerSnapshot {
     const state = this.#state
-    if (state.kind === 'CLOSED') return { state: 'CLOSED', remainingMs: 0, openings: 0 }
+    if (state.kind === 'CLOSED') {
+      const calls = this.#count(CALLS, now)
+      const [, failed, slow] = this.#window.sums as [number, number, number]
+      const counts = { calls, failed, slow, consecutive: this.#consecutive }
+      return { state: 'CLOSED', remainingMs: 0, openings: 0, ...(calls > 0 && { counts }) }
+    }
     const remaining = state.kind === 'OPEN' ? Math.max(0, state.until - now) : 0
     return {
       state: 'OPEN',
@@ -215,6 +233,12 @@ export class BreakerMachine {
   restore(snapshot: BreakerSnapshot, now: number): void {
     if (snapshot.state === 'CLOSED') {
       this.#close('restored')
+      const { calls, failed, slow, consecutive } = snapshot.counts ?? NO_COUNTS
+      // When each of them was is not known: the window begins anew with all of them.
+      this.#window.add(now, CALLS, calls)
+      this.#window.add(now, FAILED, failed)
+      this.#window.add(now, SLOW, slow)
+      this.#consecutive = consecutive
       return
     }
     this.#openings = snapshot.openings

@@ -141,6 +141,26 @@ describe('BreakerMachine', () => {
     expect(attempt('success', 1e9)).toBe(true)
   })
 
+  it('that is closed goes on with the counts of a snapshot', () => {
+    const options = resolveCircuitBreakerOptions({ threshold: 3, volumeThreshold: 4, failureRate: 1 })
+    const one = new BreakerMachine(options)
+    const run = (machine: BreakerMachine, outcome: Outcome, now: number) =>
+      machine.record(machine.acquire(now), outcome, now, 1)
+    expect(one.snapshot(0)).toEqual({ state: 'CLOSED', remainingMs: 0, openings: 0 })
+    for (const outcome of ['success', 'failure', 'failure'] as const) run(one, outcome, 1000)
+    const snapshot = one.snapshot(2000)
+    expect(snapshot.counts).toEqual({ calls: 3, failed: 2, slow: 0, consecutive: 2 })
+    const other = new BreakerMachine(options)
+    other.restore(snapshot, 900_000)
+    expect([other.requestCount(900_000), other.failureCount(900_000)]).toEqual([3, 2])
+    run(other, 'failure', 900_001)
+    expect(other.state).toBe('OPEN')
+    // What is past is past: the window has gone by.
+    const third = new BreakerMachine(options)
+    third.restore(one.snapshot(200_000), 0)
+    expect(third.requestCount(0)).toBe(0)
+  })
+
   it('goes on from a snapshot', () => {
     const { machine, fail } = setUp()
     fail(10, 0)

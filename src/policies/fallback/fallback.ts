@@ -1,5 +1,6 @@
 // Something else when the operation fails.
 
+import { isA } from '../../core/errors.ts'
 import { callable, checkOptions } from '../../core/options.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
 
@@ -19,7 +20,7 @@ export function fallback<S>(
   options: FallbackOptions = {},
 ): Policy & { execute<T>(operation: Operation<T>, context?: AttemptContext): Promise<T | S> } {
   checkOptions('fallback', options, { handle: callable, onFallback: callable })
-  const { handle = (error) => !(error instanceof Error && error.name === 'AbortError'), onFallback } = options
+  const { handle = (error) => !(isA(error, Error) && error.name === 'AbortError'), onFallback } = options
   const instead =
     typeof substitute === 'function'
       ? (substitute as (error: unknown) => S | PromiseLike<S>)

@@ -30,6 +30,10 @@ export interface RateLimiterOptions {
   windowMs?: number | undefined
   /** With `windowMs`: how many requests it allows. */
   maxRequests?: number | undefined
+  /** Another name of `windowMs`. */
+  window?: number | undefined
+  /** Another name of `maxRequests`. */
+  maxCalls?: number | undefined
   /** Told of every refusal. */
   onRateLimited?: ((endpoint: string, info: BucketInfo) => void) | undefined
   /** Told of everything let through. */
@@ -44,6 +48,8 @@ export const rateLimiterRules: Rules<RateLimiterOptions> = {
   limits: plainObject,
   windowMs: interval,
   maxRequests: positiveCount,
+  window: interval,
+  maxCalls: positiveCount,
   onRateLimited: callable,
   onRequestAllowed: callable,
   maxEndpoints: positiveCount,
@@ -95,7 +101,8 @@ export class RateLimiter {
   /** @throws TypeError or RangeError naming the option */
   constructor(options: RateLimiterOptions = {}) {
     checkOptions('RateLimiter', options, rateLimiterRules)
-    const { enabled = true, windowMs, maxRequests, maxEndpoints = 10_000, clock = systemClock } = options
+    const { enabled = true, maxEndpoints = 10_000, clock = systemClock } = options
+    const { windowMs = options.window, maxRequests = options.maxCalls } = options
     let { limits } = options
     if (windowMs !== undefined && maxRequests !== undefined)
       limits = {
@@ -162,6 +169,16 @@ export class RateLimiter {
       retryAfter: refusedBy ? this.waitMs(refusedBy, cost) : 0,
       info: this.getInfo(endpoint, category),
     }
+  }
+
+  /** Takes the tokens if they are there. */
+  tryAcquire(endpoint: string, request: RateLimitRequest = noRequest): boolean {
+    return !this.take(endpoint, request.category, request.cost)
+  }
+
+  /** Another name of `tryConsume`. */
+  checkLimit(endpoint: string, request: RateLimitRequest = noRequest): RateLimitResult {
+    return this.tryConsume(endpoint, request)
   }
 
   /**

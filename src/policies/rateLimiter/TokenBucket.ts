@@ -27,7 +27,20 @@ export class TokenBucket {
   readonly #clock: Clock
 
   /** @throws TypeError or RangeError naming the number that is wrong */
-  constructor(tokensPerSecond: number, burstCapacity: number, clock: Clock = systemClock) {
+  constructor(options: Limit & { clock?: Clock | undefined })
+  constructor(tokensPerSecond: number, burstCapacity: number, clock?: Clock)
+  constructor(
+    given: number | (Limit & { clock?: Clock | undefined }),
+    burst?: number,
+    givenClock: Clock = systemClock,
+  ) {
+    const {
+      tokensPerSecond,
+      burstCapacity,
+      clock = givenClock,
+    } = typeof given === 'object' && given !== null
+      ? given
+      : { tokensPerSecond: given, burstCapacity: burst as number }
     this.#limit = checkedLimit('TokenBucket', 'limit', { tokensPerSecond, burstCapacity })
     this.#clock = clock
     this.#state = { tokens: burstCapacity, refilledAt: clock.now() }

@@ -3,7 +3,7 @@
 
 import { onAbort } from '../../core/abort.ts'
 import type { Clock, TimerHandle } from '../../core/clock.ts'
-import { abortedBy, CommsError, callbackFailed, fenced } from '../../core/errors.ts'
+import { abortedBy, CommsError, callbackFailed, fenced, isA } from '../../core/errors.ts'
 import type { Random } from '../../core/random.ts'
 import type { Backoff } from '../backoff.ts'
 import { around, type Ending, type Inner, LayerPolicy, Link, type Run, type Underway } from '../layer.ts'
@@ -72,7 +72,7 @@ class Retrying<R extends Run> implements Inner<R> {
 
 /** Refusals of other policies: nothing was tried. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof CommsError && (error.code === 'CIRCUIT_OPEN' || error.code === 'RATE_LIMITED')
+  return isA(error, CommsError) && (error.code === 'CIRCUIT_OPEN' || error.code === 'RATE_LIMITED')
 }
 
 /** What the other side asked to wait, when the error carries it. */
@@ -225,7 +225,7 @@ class Attempts<R extends Run> extends Link implements Underway {
   }
 
   private giveUp(error: unknown): void {
-    if (error instanceof CommsError) error.attempts = this.#context.attempt
+    if (isA(error, CommsError)) error.attempts = this.#context.attempt
     this.ending.reject(error)
   }
 }

@@ -13,6 +13,8 @@ export interface Command {
   readonly args: string
   /** Whether a blank stands between introduction and name. */
   readonly spaced: boolean
+  /** Whether it is named as the file it is: `/usr/bin/id`, `calc.exe`. */
+  readonly explicit: boolean
 }
 
 /** What a command's introduction may be. Single `&` too: it runs the left side in the background, or both in cmd. */
@@ -24,6 +26,16 @@ const SPACES = /\$(?:\{IFS[^}]{0,12}\}|IFS(?:\$\d)?)/g
 /** What expands to nothing, and quoting, within a word. */
 const NOTHING =
   /\$(?:[@*]|[1-9](?!\d)|\{[\w@*]{1,8}\})|\\(?=[\w/.-])|\^|["'](?=\S)|["']$|(?<=\S)["']|`(?=\w)/g
+/** Expansions that are empty between the letters of a name: `who$()ami`, cmd's `who%x%ami`. */
+const EMPTY = /\$\(\s*\)|``|(?<=\w)%\w+(?::~[\d,-]+)?%(?=\w)/g
+/** Variables that hold the shell itself. */
+const SHELL = /^(?:\$\{?(?:0|SHELL|BASH)\b\}?|"\$(?:0|SHELL|BASH)")(?=[\s<'"]|$)/
+const CMD = /^"?%comspec%"?(?=[\s/]|$)/i
+/** Commands that run the command behind them. */
+const WRAPPER =
+  /^(?:(?:sudo|nohup|time|exec|command|env|xargs|setsid|stdbuf|nice|doas)(?:\s+-\S+)*|timeout\s+[\d.]+\w?)\s+(?=[a-z/])/
+/** A path of Windows: its backslashes quote nothing. */
+const WINDOWS_PATH = /^(?:%\w+%|[a-z]:)?(?:\\[\w .$()-]+)+/i
 const OTHER_SEPARATOR = /[;|&\n\r)`]/
 
 /** Every place where a command would start, in order. Reads at most `LIMIT` characters after each. */
@@ -34,18 +46,27 @@ export function* commandsIn(text: string): Generator<Command> {
     if (sign.split('`').length % 2 === 0) inTicks = !inTicks
     const last = sign.at(-1) as string
     if (last === '`' && !inTicks) continue // this one closes
-    const by = sign === '$(' ? '$(' : last === '(' ? '<(' : last === '\r' ? '\n' : last
+    // Backticks right behind a separator are no quotation of code: what they put out is run.
+    const runs = last === '`' && /[;|&]`$/.test(sign)
+    const by = sign === '$(' || runs ? '$(' : last === '(' ? '<(' : last === '\r' ? '\n' : last
     const from = match.index + sign.length
     NAME.lastIndex = from
     if (!NAME.test(text)) continue
-    const piece = text.slice(from, from + LIMIT).replace(SPACES, ' ')
-    const body = piece.trimStart().replace(/^[({!@]\s*|^\w+=\S*\s+/, '')
+    const piece = text
+      .slice(from, from + LIMIT)
+      .replace(SPACES, ' ')
+      .replace(EMPTY, '')
+      .trimStart()
+      .replace(SHELL, 'sh')
+      .replace(CMD, 'cmd')
+    const body = piece.replace(/^[({!@]\s*|^\w+=\S*\s+/, '').replace(WRAPPER, '')
     const stop = body.search(OTHER_SEPARATOR)
     const run = stop < 0 ? body : body.slice(0, stop)
     // `{cat,/etc/passwd}` is a command line without a blank.
-    const line = body === piece.trimStart() ? run : run.replace(/^([\w/]+),/, '$1 ')
+    const line = piece[0] !== '{' ? run : run.replace(/^([\w/]+),/, '$1 ')
     const word = /^\S*/.exec(line)?.[0] as string
     const name = word
+      .replace(WINDOWS_PATH, (path) => path.slice(path.lastIndexOf('\\') + 1))
       .replace(NOTHING, '')
       .replace(/[<>].*$/, '')
       .replace(/^.*[/\\]/, '')
@@ -56,7 +77,8 @@ export function* commandsIn(text: string): Generator<Command> {
       by: by as Command['by'],
       name,
       args: line.slice(word.length, word.length + 120).trim() || word.replace(/^[^<>]*/, ''),
-      spaced: /^\s/.test(piece),
+      spaced: /\s/.test(text[from] ?? ''),
+      explicit: /\w\.exe$/i.test(word) || /^\/(?:usr\/(?:local\/)?)?s?bin\/\w/.test(word),
     }
   }
 }

@@ -19,10 +19,10 @@ export function checkNumber(value: unknown, options: NumberOptions = {}): Proble
     return { rule: 'integer', message: 'must be an integer' }
   if (options.positive && value <= 0) return { rule: 'positive', message: 'must be positive' }
   if (options.min !== undefined && value < options.min) {
-    return { rule: 'min', message: `must be at least the minimum ${options.min}` }
+    return { rule: 'min', message: `is too small: must be at least the minimum ${options.min}` }
   }
   if (options.max !== undefined && value > options.max) {
-    return { rule: 'max', message: `must be at most the maximum ${options.max}` }
+    return { rule: 'max', message: `is too large: must be at most the maximum ${options.max}` }
   }
   return null
 }

@@ -23,8 +23,18 @@ const RANGES: readonly (readonly [address: number, bits: number, reason: string]
   ] as const
 ).map(([address, bits, reason]) => [ipv4(address) as number, bits, reason])
 
+/**
+ * Top-level names that no public registry delegates and that networks use inside: of home and office routers, of Kubernetes,
+ * Docker and Consul, of Windows domains, of reverse look-ups, of Tor; and those reserved for tests.
+ */
 const LOCAL_NAME =
-  /(?:^|\.)(?:localhost|local|localdomain|internal|intranet|lan|home|corp|home\.arpa|in-addr\.arpa|ip6\.arpa|onion)$/
+  /(?:^|\.)(?:localhost|local|localdomain|internal|intranet|private|lan|home|corp|mail|domain|workgroup|svc|cluster|kube|consul|docker|containers|pod|home\.arpa|in-addr\.arpa|ip6\.arpa|onion|test|invalid)$/
+/** Public services that resolve a name to the address written in it; the last group is the address. */
+const WRITTEN = /(?:^|[.-])(\d{1,3}(?:[.-]\d{1,3}){3})\.(?:nip\.io|sslip\.io|xip\.io|traefik\.me)$/
+const WRITTEN_HEX = /(?:^|[.-])([\da-f]{8})\.(?:nip\.io|sslip\.io)$/
+const WRITTEN_IPV6 = /(?:^|\.)([\da-f]{0,4}(?:-[\da-f]{0,4}){2,7})\.sslip\.io$/
+/** Public names that have always resolved to the machine itself. */
+const LOOPBACK_NAME = /(?:^|\.)(?:localtest\.me|lvh\.me|vcap\.me|lacolhost\.com|local\.gd|localho\.st)$/
 const METADATA = /^(?:metadata|instance-data)(?:\.|$)/
 
 function ipv4(host: string): number | undefined {
@@ -66,6 +76,16 @@ function judgeIpv6(groups: readonly number[]): string {
   return (a & 0xe000) === 0x2000 ? '' : 'reserved'
 }
 
+/** Judges the address in a name that resolves to it. */
+function judgeWritten(host: string): string {
+  const dotted = WRITTEN.exec(host)?.[1]
+  if (dotted !== undefined) return judgeIpv4(ipv4(dotted.replaceAll('-', '.')) as number)
+  const hex = WRITTEN_HEX.exec(host)?.[1]
+  if (hex !== undefined) return judgeIpv4(Number.parseInt(hex, 16))
+  const groups = WRITTEN_IPV6.exec(host)?.[1]
+  return groups === undefined ? '' : judgeIpv6(ipv6(groups.replaceAll('-', ':')))
+}
+
 /** Why this host (of a parsed URL) is not the public Internet; empty when it looks like it. */
 export function judgeHost(hostname: string): string {
   const host = hostname.toLowerCase().replace(/\.+$/, '')
@@ -74,5 +94,8 @@ export function judgeHost(hostname: string): string {
   if (address !== undefined) return judgeIpv4(address)
   if (METADATA.test(host)) return 'metadata service'
   if (LOCAL_NAME.test(host)) return 'local name'
+  if (LOOPBACK_NAME.test(host)) return 'loopback'
+  const written = judgeWritten(host)
+  if (written) return written
   return host.includes('.') ? '' : 'a name without a domain'
 }

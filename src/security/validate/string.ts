@@ -16,10 +16,16 @@ export function checkString(value: unknown, shape: StringShape): Problem | null 
   if (typeof value !== 'string') return { rule: 'type', message: 'must be a string' }
   const { minLength, maxLength, pattern } = shape
   if (minLength !== undefined && value.length < minLength) {
-    return { rule: 'minLength', message: `must have at least the minimum ${minLength} characters` }
+    return {
+      rule: 'minLength',
+      message: `is too short: must have at least the minimum ${minLength} characters`,
+    }
   }
   if (maxLength !== undefined && value.length > maxLength) {
-    return { rule: 'maxLength', message: `must have at most the maximum ${maxLength} characters` }
+    return {
+      rule: 'maxLength',
+      message: `is too large: must have at most the maximum ${maxLength} characters`,
+    }
   }
   if (pattern) {
     pattern.lastIndex = 0

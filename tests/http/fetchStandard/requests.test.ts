@@ -63,6 +63,13 @@ describe.each(fetches)('requests: %s', (_name, make) => {
     expect(await rejection(make()(url, { method: 'POST', body: stream() }))).toBeInstanceOf(TypeError)
   })
 
+  it('takes the length that the body has', async () => {
+    const url = await echo()
+    const send = (length: string) =>
+      make()(url, { method: 'POST', body: 'body', headers: { 'content-length': length } })
+    expect((await echoed(send('4'))).body).toBe('body')
+  })
+
   it('keeps the type that the caller says', async () => {
     for (const body of ['{}', new TextEncoder().encode('{}'), new Blob(['{}'], { type: 'a/b' })]) {
       const init = { method: 'POST', body, headers: { 'Content-Type': 'application/json' } }

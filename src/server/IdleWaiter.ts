@@ -1,6 +1,6 @@
 // Who waits for something to come to rest, and looks again, once a turn, whenever it may have.
 
-export class Rest {
+export class IdleWaiter {
   #looks: (() => void)[] = []
   #planned = false
 
