@@ -59,6 +59,8 @@ export interface ConnectionStats {
   reconnectAttempts: number
   queuedMessages: number
   queuedBytes: number
+  /** Whether `storage` is still to be read: messages of earlier processes are not counted yet. */
+  loading: boolean
   /** Messages that were sent and not acknowledged; 0 without a session. */
   unacknowledgedMessages: number
   sentMessages: number
@@ -157,12 +159,28 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
     return this.#messenger.send(data, options)
   }
 
-  /** Resolves when the server's window has room for more: who waits for it before each `send` fills no queue. */
-  async ready(): Promise<void> {
-    const { session, layer } = this.#messenger
-    if (session) await session.ready()
-    else if (layer.queuedMessages > 0)
-      await new Promise<void>((resolve) => this.once('open', () => resolve()))
+  /**
+   * Resolves when what earlier processes have left in `storage` has been read; at once without a session. Rejects when the connection
+   * is disposed of first.
+   */
+  get loaded(): Promise<void> {
+    return this.#messenger.load()
+  }
+
+  /**
+   * Resolves when the server's window has room for more: who waits for it before each `send` fills no queue. Rejects with CommsError
+   * `CONNECTION` when the connection is closed or given up first, `DISPOSED` when it is disposed of.
+   */
+  ready(): Promise<void> {
+    return this.#messenger.ready()
+  }
+
+  /**
+   * Resolves when every message that was accepted so far, and those of earlier processes, has its fate: delivered, dropped or in doubt;
+   * on a plain line, sent. Rejects as `ready()` does: then the rest waits for who goes on.
+   */
+  settled(): Promise<void> {
+    return this.#messenger.allSettled()
   }
 
   /**
@@ -241,6 +259,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
       reconnectAttempts: line.attempts,
       queuedMessages: layer.queuedMessages,
       queuedBytes: layer.queuedBytes,
+      loading: !this.#messenger.isLoaded,
       unacknowledgedMessages: session?.unacknowledgedMessages ?? 0,
       sentMessages: tally.sent,
       receivedMessages: tally.received,

@@ -44,6 +44,7 @@ import type { CloseInfo } from './reconnect.ts'
 import { type RequestId, Requests } from './requests.ts'
 import type { Status, StatusEvent } from './status.ts'
 import type { FailedUpgrade } from './subprotocolOffer.ts'
+import { Waiters } from './waiters.ts'
 
 /** The part of an emitter that is used. */
 export interface Listeners {
@@ -91,6 +92,7 @@ export class Messenger implements LineOwner, LayerHost, ReceiptOwner {
   #unsaid: unknown
   /** Whether the app wishes the connection closed: whatever else ends a line, what waits stays. */
   #closedByApp = false
+  readonly #waiters = new Waiters()
   #loading: Promise<void> | undefined
   #toCome: PromiseWithResolvers<void> | undefined
 
@@ -261,6 +263,7 @@ export class Messenger implements LineOwner, LayerHost, ReceiptOwner {
         this.#tell('connected')
         break
       case 'failed':
+        this.#waiters.end(connectionError('the connection was given up: connect() goes on'))
         this.#endStreams(connectionError('the connection was given up'))
         break
       case 'closing':
@@ -269,6 +272,8 @@ export class Messenger implements LineOwner, LayerHost, ReceiptOwner {
         const gone = state === 'disposed'
         this.#unsaid = undefined
         if (gone || (state === 'closed' && this.#closedByApp)) this.layer.discard(gone)
+        if (state !== 'closing')
+          this.#waiters.end(gone ? disposed('waiting') : connectionError('the connection is closed'))
         if (gone) this.#toCome?.reject(disposed('send'))
         this.#requests?.fail(gone ? disposed('request') : connectionError('closed before the reply came'))
         if (state !== 'closing') this.#endStreams()
@@ -296,6 +301,7 @@ export class Messenger implements LineOwner, LayerHost, ReceiptOwner {
 
   /** The connection is in order: now listeners are called, those included that what they do brings about. */
   settled(): void {
+    this.#waiters.look()
     this.events.run()
   }
 
@@ -330,6 +336,42 @@ export class Messenger implements LineOwner, LayerHost, ReceiptOwner {
     const error = new CommsError(message, { code: 'DROPPED' })
     this.events.add(() => this.#requests?.fail(error, (pending) => pending.seq === seq))
     this.#tell('dropped', { id, reason, data })
+  }
+
+  /** Whether the messages of earlier processes are known. */
+  get isLoaded(): boolean {
+    return this.#options.session === 'off' || this.session !== undefined
+  }
+
+  /** Resolves when they are. */
+  load(): Promise<void> {
+    return this.#until(() => this.isLoaded, this.isLoaded ? undefined : this.protocol())
+  }
+
+  /** Resolves when nothing waits behind the window, or for a line. */
+  ready(): Promise<void> {
+    return this.#until(() => this.layer.queuedMessages === 0)
+  }
+
+  /** Resolves when every message that was accepted has its fate. */
+  allSettled(): Promise<void> {
+    const isSettled = () =>
+      this.isLoaded && this.layer.queuedMessages === 0 && (this.session?.unacknowledgedMessages ?? 0) === 0
+    return this.#until(isSettled)
+  }
+
+  #until(isMet: () => boolean, begun?: Promise<unknown>): Promise<void> {
+    const { state } = this.line
+    const promise = this.#waiters.when(isMet)
+    // What is being loaded is looked at again when it is; a failure is told by the attempt that needs it.
+    begun?.then(
+      () => this.#waiters.look(),
+      (error) => this.#waiters.end(toError(error)),
+    )
+    if (state === 'disposed') this.#waiters.end(disposed('waiting'))
+    else if (!begun && state === 'failed') this.#waiters.end(connectionError('the connection was given up'))
+    else if (!begun && state === 'closed') this.#waiters.end(connectionError('the connection is closed'))
+    return promise
   }
 
   /** Gives a message of the app to the layer; returns its number. */

@@ -114,8 +114,6 @@ export interface SessionMessageLayer extends MessageLayer {
   readonly ping: string | undefined
   /** Ends the session in its own way; false when there is nothing to wait for. */
   beginClose(disposed: boolean): boolean
-  /** Resolves when nothing waits behind the window. */
-  ready(): Promise<void>
   /** Has a stream of volatile messages dropped, at the other side and on the way. */
   interrupt(stream: number): boolean
   /** What a handler learns about the message that is being received. */

@@ -223,10 +223,6 @@ export class SessionLayer implements SessionMessageLayer, RuntimeSide<ClientEffe
     return this.#runtime.cancel(seq + this.#runtime.offset)
   }
 
-  ready(): Promise<void> {
-    return this.#runtime.whenReady()
-  }
-
   interrupt(stream: number): boolean {
     return this.#runtime.interrupt(stream)
   }

@@ -26,7 +26,7 @@ import { type Refusal, RefusalLog } from './refusals.ts'
 import { refuseUpgrade } from './refuseUpgrade.ts'
 import type { Session, SessionMessageTypes, SessionReceipt } from './Session.ts'
 import { SessionSender } from './SessionSender.ts'
-import type { SessionCounts } from './sessionHost.ts'
+import type { SessionCounts } from './sessionCounts.ts'
 import { SessionHub } from './sessionHub.ts'
 import {
   type AttachOptions,

@@ -2,7 +2,6 @@
 // a store, and shows the session to the app.
 
 import { CommsError } from '../core/errors.ts'
-import type { DeferredEvents } from '../session/deferredEvents.ts'
 import type { EndReason, PeerEffect, ServerEffect } from '../session/effects.ts'
 import { type Entry, NEVER } from '../session/entry.ts'
 import { type Frame, type Payload, payloadBytes, TEXT } from '../session/frames.ts'
@@ -22,10 +21,11 @@ import {
 } from '../session/SessionRuntime.ts'
 import type { ServerSession } from '../session/serverSession.ts'
 import type { Kept } from '../session/serverTable.ts'
-import type { InboxMessage, PostFate } from '../session/sharedSessions.ts'
-import type { SessionWrite, Transact } from '../session/store.ts'
+import type { InboxMessage } from '../session/sharedSessions.ts'
+import type { SessionWrite } from '../session/store.ts'
 import { newWriter, type StoreWriter, type Written } from '../session/storeWriter.ts'
 import type { Sleeper } from './Alarms.ts'
+import type { HostServer } from './hostServer.ts'
 import { ownerOf } from './MemoryBudget.ts'
 import { MessageContext } from './messageContext.ts'
 import { decodeMessage, encodeMessage } from './payload.ts'
@@ -38,57 +38,8 @@ import {
   type SessionMessage,
 } from './Session.ts'
 import type { SessionSocket } from './SessionSocket.ts'
+import type { SessionCounts } from './sessionCounts.ts'
 import type { SessionSendOptions } from './sessionServerOptions.ts'
-
-/** What happened, counted since the server was made. */
-export interface SessionCounts {
-  messagesIn: number
-  messagesOut: number
-  volatileIn: number
-  volatileOut: number
-  redelivered: number
-  acked: number
-  dropped: number
-  resumes: number
-  losses: number
-  /** Sessions that were given to another process that had asked for them. */
-  movedAway: number
-  /** Messages that other processes had posted. */
-  posted: number
-}
-
-/** What a session asks of the server it belongs to. */
-export interface HostServer {
-  readonly counts: SessionCounts
-  readonly overflow: 'drop-oldest' | 'drop-newest' | 'reject'
-  readonly transact: Transact | undefined
-  readonly handlerTimeout: number
-  readonly events: DeferredEvents
-  now(): number
-  /** Whether its sessions are still its own: asked before anything is said by itself. */
-  leaseValid(): boolean
-  /** Says to who posted a message what became of it. */
-  tellFate(from: string, fate: PostFate): void
-  socket(conn: number): SessionSocket | undefined
-  hangUp(conn: number, code: number, reason: string): void
-  /** The payload bytes kept for a client have changed by so many. */
-  keep(bytes: number): void
-  /** Whether so many more may be kept. */
-  mayKeep(bytes: number, host: SessionHost): boolean
-  /** Something failed that no listener of the session hears. */
-  report(error: unknown, session: Session): void
-  setAlarm(host: SessionHost, at: number): void
-  schedule(writer: StoreWriter, late: boolean): void
-  save(host: SessionHost, writes: readonly SessionWrite[], held: number): Written
-  /** Something may have come to rest. */
-  rested(): void
-  /** Messages can be sent: shows a new session to the app; one that is shown already goes on. */
-  opened(host: SessionHost, resumed: boolean): void
-  /** It is over: nobody can resume it here. */
-  over(host: SessionHost): void
-  /** It is over, and nothing of it is left to be recorded. */
-  gone(host: SessionHost): void
-}
 
 /** Volatile messages find room while no more than this waits in the socket. */
 const VOLATILE_BYTES = 256 * 1024

@@ -1,6 +1,7 @@
 // A client process: the runtime that ships and its machine, and around them what an app keeps: handlers that run, which
 // message is which, whether it has stopped. A step is a function of the process and an event, so each is computed once.
 
+import { backlogEntries } from '../../src/session/backlog.ts'
 import type { ClientOptions, ClientSession, ClientState } from '../../src/session/clientSession.ts'
 import type { ClientEffect, ServerEffect } from '../../src/session/effects.ts'
 import type { SessionRuntime } from '../../src/session/SessionRuntime.ts'
@@ -138,6 +139,9 @@ export class ClientProcesses {
           return
         }
         if (!process.writer && process.names.includes(name)) note(`accepted ${message}`)
+        const waiting = backlogEntries(state.peer.backlog).find(({ seq }) => seq === name[0])
+        if (waiting && (waiting.expiresAt !== -1) !== expires)
+          throw new Violation(`${message} waits without the options that it was sent with`)
         return
       }
       case 'cancel': {

@@ -260,8 +260,8 @@ export const mutations: readonly Mutation[] = [
     'never tells what was held back until it is recorded',
     'expiryOfDropped',
     'SessionRuntime.ts',
-    '    this.#release()\n    this.#side.storeIdle()',
-    '    this.#side.storeIdle()',
+    'while (held.length > 0 &&',
+    'while (held.length > 1 &&',
   ),
   one(
     'forgets the options of a message on its way to the machine',
@@ -327,11 +327,11 @@ export const mutations: readonly Mutation[] = [
     '    if (state.writing) return\n    state.queue.push(write)\n    state.pushed += 1',
   ),
   one(
-    'has two batches under way, so that the second is told before the first is recorded',
+    'has two batches under way, and forgets the first',
     'upClientDies',
     'storeWriter.ts',
     '    if (state.writing) return\n    const writes',
-    '    for (const write of state.underWay) this.#owner.onStored(write)\n    const writes',
+    '    const writes',
   ),
   one(
     'tells of a batch before the store has it',
@@ -341,8 +341,8 @@ export const mutations: readonly Mutation[] = [
     '    state.underWay = writes\n    state.writing = true\n    for (const write of writes) this.#owner.onStored(write)',
   ),
   one(
-    'claims a new epoch before it is recorded, so that a store that fences refuses the rest',
-    'both',
+    'writes under another epoch than the one it holds',
+    'upServerDies',
     'storeWriter.ts',
     "if (write.kind === 'epoch') state.held = write.epoch",
     "if (write.kind === 'epoch') state.held = 0 - write.epoch",
