@@ -1,5 +1,7 @@
 // The HTTP client: its public face. What it decides stands in http/ and policies/, how a call runs in client/.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { ClientCore, type InterceptorLists, noOptions } from './client/core.ts'
 import type { ApiClientEvents } from './client/events.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './client/interceptors.ts'
@@ -23,6 +25,7 @@ import {
   type Resolved,
   withDefaults,
 } from './core/options.ts'
+import { markAsOwnFetch } from './core/platformFetch.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
 import type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
 import type { CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
@@ -97,6 +100,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   constructor(options: ApiClientOptions = {}) {
     super()
     this.#core = new ClientCore(options, this)
+    markAsOwnFetch(this.fetch)
     if (this.#core.intercepts) ahead(asking)
   }
 

@@ -7,7 +7,8 @@ import { CLOSE } from '../session/closeCodes.ts'
 import type { Frame } from '../session/frames.ts'
 import type { ConnectionWatch } from './ConnectionWatch.ts'
 import { type Holder, ITEM_COST, ownerOf } from './MemoryBudget.ts'
-import { SendBacklog } from './SendBacklog.ts'
+import { SendBacklog, type Written } from './SendBacklog.ts'
+import { LONGEST_TEXT, textFrame } from './textFrame.ts'
 
 /** Nobody can read so slowly by accident. */
 const TOO_SLOW = 1013
@@ -133,14 +134,21 @@ export class SessionSocket implements Holder {
     const backlog = this.#backlog
     const answer = answerOf(frame)
     if (answer !== undefined) {
-      backlog.writeLatest(answer, (written) => this.#socket.send(frame, written))
+      backlog.writeLatest(answer, (written) => this.#put(frame, written))
       return
     }
     backlog.flush()
     const written = backlog.writing()
-    this.#socket.send(frame, written)
+    this.#put(frame, written)
     // With nothing behind, there is nothing to count.
     if (written) this.#account()
+  }
+
+  #put(frame: Frame, written: Written | undefined): void {
+    // Compressed, a frame has to pass through `ws`, which may still be busy with the one before.
+    const whole = typeof frame === 'string' && frame.length <= LONGEST_TEXT && this.#socket.extensions === ''
+    if (whole) this.#tcp.write(textFrame(frame), written)
+    else this.#socket.send(frame, written)
   }
 
   /** A reader that lets too much pile up, or takes nothing for too long, is given up. */
@@ -268,7 +276,7 @@ export class SessionSocket implements Holder {
     if (this.#corked) return
     this.#corked = true
     this.#tcp.cork()
-    process.nextTick(release, this)
+    if (gathering.push(this) === 1) queueMicrotask(endTurn)
   }
 
   /** Writes what was gathered. */
@@ -288,8 +296,16 @@ function answerOf(frame: Frame): string | undefined {
   return typeof frame === 'string' && frame.startsWith(ACK) ? ACK : undefined
 }
 
-function release(socket: SessionSocket): void {
-  socket.release()
+/** Sockets that gather what is sent in this turn. */
+let gathering: SessionSocket[] = []
+
+/** Not before the microtasks that are queued now: acknowledgements go out in one of them, and shall go along. */
+const endTurn = () => process.nextTick(releaseAll)
+
+function releaseAll(): void {
+  const sockets = gathering
+  gathering = []
+  for (const socket of sockets) socket.release()
 }
 
 function cut(reason: string): string {

@@ -1,5 +1,7 @@
 // The reference backend: an HTTP API and a WebSocket to an assistant, on node:http and `ws`.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { checkOptions, delay } from '../core/options.ts'
@@ -197,6 +199,7 @@ export class Backend {
           authenticate: (asked) => this.#authenticator.authenticate(asked),
           stop: (principal, id) => this.#stop(principal, id),
           closing: this.#closing !== undefined,
+          isReady: () => this.#isReady(),
         },
         request,
         response,
@@ -221,6 +224,15 @@ export class Backend {
     } catch (error) {
       this.#fail(request, response, error)
     }
+  }
+
+  async #isReady(): Promise<boolean> {
+    const { isReady, store, logger } = this.#options
+    if (store?.isReady?.() === false) return false
+    if (!isReady) return true
+    const called = await call(() => isReady())
+    if (!called.ok) logger?.error('isReady failed:', called.error)
+    return called.ok && called.value !== false
   }
 
   /** Stops answers of a user: those being given here, and the one of this id wherever it is given. */

@@ -102,6 +102,11 @@ export interface BackendOptions {
   requestTimeout?: number | undefined
   /** `authenticate` must have answered after so long, in milliseconds. @default 10000 */
   authenticateTimeout?: number | undefined
+  /**
+   * Whether clients should come here: asked at each `GET /v1/health`, which answers 503 when it returns or resolves to false, or fails.
+   * A `store` that can say so for itself (`redisSessionStore`) is asked in any case. @default always
+   */
+  isReady?: (() => boolean | Promise<boolean>) | undefined
   /** How often each WebSocket is pinged, in milliseconds; silent from one to the next, it is ended. @default 30000; `Infinity` for never */
   pingInterval?: number | undefined
   /** Where it says what went wrong. @default nowhere */
@@ -112,7 +117,14 @@ export interface BackendOptions {
 export type ResolvedBackendOptions = Resolved<
   Omit<
     BackendOptions,
-    'settingsFile' | 'authenticate' | 'allowedHosts' | 'replies' | 'onRequest' | 'store' | 'logger'
+    | 'settingsFile'
+    | 'authenticate'
+    | 'allowedHosts'
+    | 'replies'
+    | 'onRequest'
+    | 'store'
+    | 'isReady'
+    | 'logger'
   >
 > & {
   settingsFile: string | undefined
@@ -121,6 +133,7 @@ export type ResolvedBackendOptions = Resolved<
   replies: Replies | undefined
   onRequest: BackendOptions['onRequest']
   store: BackendOptions['store']
+  isReady: BackendOptions['isReady']
   logger: Logger | undefined
 }
 
@@ -146,6 +159,7 @@ export const backendDefaults: ResolvedBackendOptions = {
   maxQuestionBytes: 32 * 2 ** 20,
   answerTimeout: 120_000,
   store: undefined,
+  isReady: undefined,
   messagesPerSecond: 200,
   writeTimeout: 30_000,
   requestTimeout: 30_000,
@@ -179,6 +193,7 @@ const rules: Rules<BackendOptions> = {
   maxQuestionBytes: bytes,
   answerTimeout: numberRule(1, Infinity, 'milliseconds'),
   store: objectWith('find', 'write', 'list'),
+  isReady: callable,
   messagesPerSecond: positive,
   writeTimeout: interval,
   requestTimeout: interval,
