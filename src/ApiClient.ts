@@ -1,5 +1,7 @@
 // The HTTP client: its public face. What it decides stands in http/ and policies/, how a call runs in client/.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { ClientCore, type InterceptorLists, noOptions } from './client/core.ts'
 import type { ApiClientEvents } from './client/events.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './client/interceptors.ts'

@@ -1,13 +1,15 @@
 // The whole line to one backend: its WebSocket, its HTTP API, and the assistant's messages over both.
 // It wires the parts together; how they reconnect, retry or limit is theirs alone.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { ApiClient, type ApiClientOptions } from './ApiClient.ts'
 import type { ValidateOptions } from './client/guardCalls.ts'
 import { validateRule } from './client/options.ts'
 import { type QuestionLine, Questions } from './connection/Questions.ts'
 import type { Reply } from './connection/Reply.ts'
 import type { Clock } from './core/clock.ts'
-import { CommsError } from './core/errors.ts'
+import { CommsError, ReplyError } from './core/errors.ts'
 import { checkOption, checkOptions, flag, interval, plainObject, text, withDefaults } from './core/options.ts'
 import { randomId } from './core/randomId.ts'
 import { systemClock } from './core/systemClock.ts'
@@ -133,6 +135,15 @@ export class Endpoint {
   readonly #clock: Clock
   readonly #questions: Questions
   readonly #validate: ValidateOptions | undefined
+
+  // Named imports that were compiled to CommonJS look for their names on what `require()` gives: the class.
+  static {
+    Object.defineProperties(Endpoint, {
+      Endpoint: { value: Endpoint },
+      MAX_TEXT_LENGTH: { value: MAX_TEXT_LENGTH },
+      ReplyError: { value: ReplyError },
+    })
+  }
 
   /** @throws TypeError or RangeError naming the option; CommsError `INSECURE_URL` in production */
   constructor(options: EndpointOptions) {

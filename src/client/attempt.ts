@@ -137,7 +137,8 @@ export class Attempt implements HttpReceiver, Underway, Answer {
   }
 
   onFailure(error: unknown): void {
-    this.#call.runInAsyncScope(this.#fail, this, error)
+    const failure = error instanceof CommsError ? error : callbackFailed('transport', error)
+    this.#call.runInAsyncScope(this.#fail, this, failure)
   }
 
   onResponse(response: HttpResponse): void {
@@ -183,7 +184,7 @@ export class Attempt implements HttpReceiver, Underway, Answer {
     try {
       this.#exchange = this.#call.core.transport.send(this.#observed(wire), this)
     } catch (thrown) {
-      this.#fail(callbackFailed('transport.send', thrown))
+      this.#fail(thrown instanceof CommsError ? thrown : callbackFailed('transport.send', thrown))
     }
   }
 

@@ -224,7 +224,13 @@ export class ClientCore {
     const parts = Object.entries(rest)
       .filter(([, value]) => !Array.isArray(value))
       .map(([name, value]) => `, ${name} ${value}`)
-    this.settings.logger[level](`${method} ${url}: ${what}${parts.join('')}`)
+    const { logger } = this.settings
+    try {
+      logger[level](`${method} ${url}: ${what}${parts.join('')}`)
+    } catch (error) {
+      // As with listeners: what is told changes nothing of what happens.
+      console.error('the logger threw:', error)
+    }
   }
 
   dispose(): void {

@@ -245,3 +245,20 @@ export function fenced<T>(who: string, call: () => T): T {
     throw callbackFailed(who, error)
   }
 }
+
+const SAYS_NOTHING: ReadonlySet<string> = new Set<ErrorCode>([
+  'ABORTED',
+  'CIRCUIT_OPEN',
+  'RATE_LIMITED',
+  'BULKHEAD_FULL',
+  'THROTTLED',
+  'VALIDATION',
+  'DISPOSED',
+  'CALLBACK_FAILED',
+])
+
+/** Whether an error says nothing about the other side: the caller has left, a policy refused, a function of the app's threw. */
+export function saysNothing(error: unknown): boolean {
+  if (error instanceof CommsError) return SAYS_NOTHING.has(error.code)
+  return error instanceof Error && error.name === 'AbortError'
+}

@@ -1,5 +1,7 @@
 // The reference backend: an HTTP API and a WebSocket to an assistant, on node:http and `ws`.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { checkOptions, delay } from '../core/options.ts'

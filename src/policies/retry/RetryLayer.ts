@@ -119,7 +119,8 @@ class Attempts<R extends Run> extends Link implements Underway {
       if (shouldRetry) this.ask(shouldRetry, failed)
       else this.retry(failed)
     } catch (thrown) {
-      this.giveUp(thrown)
+      // A clock or a source of chance of the app's.
+      this.giveUp(thrown instanceof CommsError ? thrown : callbackFailed('retry', thrown))
     }
   }
 
