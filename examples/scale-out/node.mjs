@@ -40,8 +40,10 @@ sessions.onSession((session) => onSession(session, sessions))
 let leaving = false
 const http = createServer((request, response) => {
   if (request.url === '/health') {
-    // 404: whoever is here may stay for now, nobody new comes (`http-check disable-on-404`).
-    response.writeHead(leaving ? 404 : 200).end(leaving ? 'leaving\n' : 'ok\n')
+    // 404: whoever is here may stay for now, nobody new comes (`http-check disable-on-404`). 503: cut off from the engine, this node
+    // can serve nobody.
+    const [status, word] = leaving ? [404, 'leaving'] : store.isReady() ? [200, 'ok'] : [503, 'cut off']
+    response.writeHead(status).end(`${word}\n`)
   } else if (request.url === '/metrics') {
     response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' })
     response.end(metricsText(sessions.getStats(), store.getStats()))

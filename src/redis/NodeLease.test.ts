@@ -94,4 +94,19 @@ describe('the lease of a node', () => {
     await expect(lease.enter(10)).rejects.toMatchObject({ reason: 'closed' })
     expect(clock.pending).toBe(0)
   })
+
+  it('says that the engine does not answer well before it runs out, and that it does again', async () => {
+    let away = false
+    const { clock, lease, enter } = make({ delayMs: () => 1, loses: () => away })
+    expect(lease.isAnswered).toBe(true)
+    await enter()
+    await clock.advance(LEASE_MS)
+    expect([lease.holds, lease.isAnswered]).toEqual([true, true])
+    away = true
+    await clock.advance(LEASE_MS * 0.6)
+    expect([lease.holds, lease.isAnswered]).toEqual([true, false])
+    away = false
+    await clock.advance(LEASE_MS / 3)
+    expect([lease.holds, lease.isAnswered]).toEqual([true, true])
+  })
 })

@@ -27,6 +27,8 @@ export const storeOf = (node: string) => node.slice(0, node.indexOf('.'))
 /** Own time is trusted this much less than the engine's: clocks of two machines do not run alike. */
 const TRUST = 0.9
 const RETRY_MS = 100
+/** An answer that takes longer than this part of a lease counts as none. */
+const UNANSWERED = 5
 
 export class NodeLease {
   /** The name of this life; empty while there is none. */
@@ -44,6 +46,8 @@ export class NodeLease {
   #entering: Promise<void> | undefined
   #lapsing = false
   #over = false
+  /** Since when the engine owes an answer. */
+  #waitingSince: number | undefined
 
   constructor(link: EngineLink, settings: LeaseSettings, clock: Clock, onLapse: (node: string) => void) {
     this.#link = link
@@ -62,6 +66,12 @@ export class NodeLease {
       queueMicrotask(() => this.#lapse(node))
     }
     return false
+  }
+
+  /** Whether the engine answers: false well before the lease runs out, so that clients can be sent elsewhere in time. */
+  get isAnswered(): boolean {
+    const { leaseMs } = this.#settings
+    return this.#waitingSince === undefined || this.#clock.now() - this.#waitingSince < leaseMs / UNANSWERED
   }
 
   /**
@@ -107,13 +117,16 @@ export class NodeLease {
       const node = `${store}.${this.#lives}`
       try {
         // What is done once is not to be taken off the first lease.
+        this.#waitingSince ??= this.#clock.now()
         await this.#link.checkVersion()
         const sentAt = this.#clock.now()
+        this.#waitingSince ??= sentAt
         await Promise.all([
           this.#link.run(vital, [this.#key(node)], ['SET', '1', 'PX', `${leaseMs}`]),
           // Before it owns anything, or nobody would look for what it leaves.
           this.#link.run(vital, [nodesKey(prefix)], ['ZADD', `${this.#clock.wallNow()}`, node]),
         ])
+        this.#waitingSince = undefined
         this.#needOpen()
         const until = sentAt + leaseMs * TRUST
         const left = until - this.#clock.now()
@@ -139,10 +152,12 @@ export class NodeLease {
     if (!this.holds) return
     const sentAt = this.#clock.now()
     const { leaseMs } = this.#settings
+    this.#waitingSince ??= sentAt
     // Asked again well before it has run out, however long the answer takes.
     this.#plan(leaseMs / 6)
     try {
       const renewed = await this.#link.command(['PEXPIRE', this.#key(node), `${leaseMs}`], this.#key(node))
+      this.#waitingSince = undefined
       if (node !== this.node) return
       if (renewed === 0) {
         // The engine knows nothing of it any more: it was too late, or the engine has lost its memory.

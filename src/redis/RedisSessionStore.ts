@@ -48,6 +48,11 @@ export interface RedisSessionStoreStats {
 }
 
 export interface RedisSessionStore extends SessionStore {
+  /**
+   * Whether the engine answers: false a fifth of a `lease` after it has ceased to, well before the sessions are lost to other nodes. For
+   * health checks: a node that is cut off answers 503, and the balancer sends its clients elsewhere.
+   */
+  isReady(): boolean
   readonly shared: SharedSessions
   getStats(): RedisSessionStoreStats
   close(): Promise<void>
@@ -139,6 +144,10 @@ class Store implements RedisSessionStore {
       if (found) yield found
     }
     for await (const stored of this.shared.orphans()) yield stored
+  }
+
+  isReady(): boolean {
+    return this.#lease.isAnswered
   }
 
   getStats(): RedisSessionStoreStats {

@@ -20,12 +20,13 @@ import type { EngineLink } from './EngineLink.ts'
 import type { NodeLease } from './NodeLease.ts'
 import type { Orphans } from './Orphans.ts'
 import type { Own, Owned } from './Owned.ts'
+import { Poster } from './Poster.ts'
 import type { RedisReply } from './RedisEngine.ts'
 import type { SessionIndex } from './SessionIndex.ts'
 import type { SessionMail, Want } from './SessionMail.ts'
-import { post, touch } from './sessionScripts.ts'
+import { touch } from './sessionScripts.ts'
 import type { StoreSettings } from './sessionStoreOptions.ts'
-import { decodePost, encodePost, textOf } from './sessionWire.ts'
+import { decodePost } from './sessionWire.ts'
 
 /** How a session was left that is given up. */
 export interface Left {
@@ -69,6 +70,7 @@ export class SharedRedisSessions implements SharedSessions {
   readonly #parts: SharedParts
   readonly #fateListeners = new Set<FateListener>()
   #owner: SessionOwner | undefined
+  readonly #poster: Poster
   readonly #posting = new Map<string, Promise<unknown>>()
   readonly #giving = new Map<string, Promise<void>>()
   #sweepTimer: TimerHandle
@@ -77,6 +79,7 @@ export class SharedRedisSessions implements SharedSessions {
 
   constructor(parts: SharedParts) {
     this.#parts = parts
+    this.#poster = new Poster({ ...parts, keys: (sid) => this.keys(sid) })
     this.#planKeeping()
   }
 
@@ -208,19 +211,11 @@ export class SharedRedisSessions implements SharedSessions {
 
   async #post(sid: string, message: PostedMessage): Promise<PostResult> {
     this.#needOpen()
-    const { link, mail, settings, store } = this.#parts
-    // Before it is left, or word of its fate may come before somebody listens.
-    await mail.open()
-    const [session, , , inbox] = this.keys(sid) as [string, string, string, string]
-    const limits = [`${settings.maxPosted}`, `${settings.maxPostedBytes}`]
-    const blob = encodePost(message, `${store}.${message.token}`)
-    const reply = await link.run(post, [session, inbox], [...limits, blob])
-    if (reply === null) return 'noSession'
-    if (reply === 0) return 'full'
-    const owner = textOf((reply as readonly RedisReply[])[1])
+    const { result, owner } = await this.#poster.post(sid, message)
+    if (result !== 'posted') return result
     this.counts.posted += 1
-    if (owner !== '') mail.posted(owner, sid)
-    return 'posted'
+    if (owner !== '') this.#parts.mail.posted(owner, sid)
+    return result
   }
 
   async #give(sid: string, to: Want): Promise<void> {

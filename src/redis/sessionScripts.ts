@@ -1,7 +1,7 @@
 // What the engine does with a session, each in one script: nobody sees half of it, and nobody comes between.
 //
 // The keys of a session hold its name as their hash tag, so a cluster keeps them together:
-//   <prefix>{sid}    a hash: head, owner, fence, seq, epoch, rx, acked, last, voids, posted, keep, suspect
+//   <prefix>{sid}    a hash: head, owner, fence, seq, epoch, rx, acked, last, voids, posted, posters, keep, suspect
 //   <prefix>{sid}:m  a stream: the messages that have a number, as the entry <number>-0. Numbers only ever grow and are pruned from
 //                    the front, which is what a stream is made for: some hundred entries to a node, trimmed as a whole
 //   <prefix>{sid}:w  a hash by `seq`: the messages that have none. They leave in any order (priority, age), which leaves holes in a
@@ -231,21 +231,45 @@ for k = 1, 4 do redis.call('PEXPIRE', KEYS[k], ARGV[3]) end
 return redis.call('XLEN', KEYS[4])`,
 )
 
+/** Who has heard no answer asks for so long, after its deadline, whether its message was left; then nobody will know. */
+export const POST_ASK_MS = 10_000
+
 /**
- * Leaves a message. KEYS: session, inbox. ARGV: how many may lie there, how many bytes, the message. Nothing: there is no
- * such session; 0: no room; else {its id, the owner}.
+ * Leaves a message. KEYS: session, inbox. ARGV: how many may lie there, how many bytes, the message, its poster, the message's number
+ * (each poster's rise), when it is too late by the engine's clock in ms. Nothing: there is no such session; 0: no room; -1: it is too
+ * late, or the poster has left a later one: it is not left, and never will be; else {its id, the owner}, also when it comes again.
  */
 export const post = script(
   'post',
   '',
   `
-local known = redis.call('HMGET', KEYS[1], 'owner', 'posted')
+local known = redis.call('HMGET', KEYS[1], 'owner', 'posted', 'posters')
 if not known[1] then return nil end
-if redis.call('XLEN', KEYS[2]) >= tonumber(ARGV[1]) then return 0 end
-if tonumber(known[2] or '0') + #ARGV[3] > tonumber(ARGV[2]) then return 0 end
-local id = redis.call('XADD', KEYS[2], '*', 'e', ARGV[3])
-redis.call('HINCRBY', KEYS[1], 'posted', #ARGV[3])
-redis.call('PEXPIRE', KEYS[2], redis.call('PTTL', KEYS[1]))
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local poster, number, deadline = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local others = {}
+for name, latest, id, late in string.gmatch(known[3] or '', '(%S+) (%d+) (%S+) (%d+);') do
+  if name == poster then
+    if tonumber(latest) > number then return -1 end
+    if tonumber(latest) == number then
+      if id == '0' then return 0 end
+      return { id, known[1] }
+    end
+  elseif now - tonumber(late) < ${6 * POST_ASK_MS} then
+    others[#others + 1] = name .. ' ' .. latest .. ' ' .. id .. ' ' .. late .. ';'
+  end
+end
+if now > deadline then return -1 end
+local id = '0'
+if redis.call('XLEN', KEYS[2]) < tonumber(ARGV[1]) and tonumber(known[2] or '0') + #ARGV[3] <= tonumber(ARGV[2]) then
+  id = redis.call('XADD', KEYS[2], '*', 'e', ARGV[3])
+  redis.call('HINCRBY', KEYS[1], 'posted', #ARGV[3])
+  redis.call('PEXPIRE', KEYS[2], redis.call('PTTL', KEYS[1]))
+end
+others[#others + 1] = poster .. ' ' .. ARGV[5] .. ' ' .. id .. ' ' .. ARGV[6] .. ';'
+redis.call('HSET', KEYS[1], 'posters', table.concat(others))
+if id == '0' then return 0 end
 return { id, known[1] }`,
 )
 

@@ -50,10 +50,10 @@ describe('SessionSender', () => {
     await there.stored
     const onItsWay = sender.send('sid', 'on its way')
     hear().missed()
-    await expect(there.delivered).rejects.toMatchObject({ code: 'SESSION_LOST' })
+    await expect(there.delivered).rejects.toMatchObject({ code: 'UNKNOWN' })
     posts[1]?.answer.resolve('posted')
     await onItsWay.stored
-    await expect(onItsWay.delivered).rejects.toMatchObject({ code: 'SESSION_LOST' })
+    await expect(onItsWay.delivered).rejects.toMatchObject({ code: 'UNKNOWN' })
   })
 
   it('a fate that is told before the store has answered counts', async () => {
@@ -74,7 +74,7 @@ describe('SessionSender', () => {
     posts[0]?.answer.resolve('posted')
     posts[1]?.answer.resolve('noSession')
     await one.stored
-    await expect(one.delivered).rejects.toMatchObject({ code: 'SESSION_LOST' })
+    await expect(one.delivered).rejects.toMatchObject({ code: 'UNKNOWN' })
     await expect(two.stored).rejects.toMatchObject({ code: 'SESSION_LOST' })
   })
 })

@@ -86,7 +86,8 @@ export class SessionSender implements ReceiptOwner {
    * lies in the store, from where it is not lost; `delivered` when the client's handler has settled. Messages of one sender to one
    * session arrive in order. It cannot be cancelled.
    * @throws CommsError `BAD_REQUEST` for what cannot be sent; TypeError or RangeError for wrong options. All else rejects the receipt:
-   * `SESSION_LOST` (there is no such session, or nobody knows what became of the message), `QUEUE_FULL`, `DROPPED`, `STORAGE`
+   * `SESSION_LOST` (there is no such session), `QUEUE_FULL`, `DROPPED`, `STORAGE` (it has not been left in the store, and will not be),
+   * `UNKNOWN` (nobody knows whether it arrives: in doubt)
    */
   send(sid: string, data: unknown, options: SessionSendOptions = {}): SessionReceipt {
     checkSendOptions(options)
@@ -96,7 +97,7 @@ export class SessionSender implements ReceiptOwner {
   /**
    * Sends to every session there is, of all processes.
    * @returns how many took it; a volatile message goes out once, and nobody counts: 0
-   * @throws or rejects as `send` does; with `STORAGE` when the store fails in between: then some have it
+   * @throws or rejects as `send` does; with `STORAGE` or `UNKNOWN` when the store fails in between: then some have it
    */
   async broadcast(data: unknown, options: SessionSendOptions = {}): Promise<number> {
     checkSendOptions(options)
@@ -113,7 +114,8 @@ export class SessionSender implements ReceiptOwner {
           taken += 1
         },
         (error) => {
-          if ((error as CommsError).code === 'STORAGE') throw error
+          const { code } = error as CommsError
+          if (code === 'STORAGE' || code === 'UNKNOWN') throw error
         },
       )
       sent.catch(() => {})
@@ -249,5 +251,5 @@ const refusals = {
 
 const fates = {
   dropped: () => new CommsError('the message was dropped by the owner of the session', { code: 'DROPPED' }),
-  unknown: () => new CommsError('nobody knows whether the message was delivered', { code: 'SESSION_LOST' }),
+  unknown: () => new CommsError('nobody knows whether the message was delivered', { code: 'UNKNOWN' }),
 }

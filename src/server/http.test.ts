@@ -7,6 +7,7 @@ import { request as ask } from 'undici'
 import { afterEach, describe, expect, it } from 'vitest'
 import { rawSocket } from '../../tests/support/backendClients.ts'
 import { until } from '../../tests/support/misbehavingServer.ts'
+import { MemorySessionStore } from '../testing/MemorySessionStore.ts'
 import { VirtualClock } from '../testing/VirtualClock.ts'
 import { type Backend, createBackend } from './createBackend.ts'
 import type { BackendOptions } from './options.ts'
@@ -32,6 +33,30 @@ describe('the HTTP API', () => {
     await start()
     expect(await call('/v1/health')).toMatchObject({ status: 200, body: { status: 'ok' } })
     expect(await call('/v1/health?at=1')).toMatchObject({ status: 200 })
+  })
+
+  it('says that clients should not come while it, or what it stands on, is not ready', async () => {
+    let ready: unknown = true
+    let stored = true
+    const store = Object.assign(new MemorySessionStore(), { isReady: () => stored })
+    const isReady = async () => {
+      if (ready === 'throws') throw new Error('no')
+      return ready as boolean
+    }
+    await start({ isReady, store })
+    const statuses: number[] = []
+    for (const [own, engine] of [
+      [true, true],
+      [false, true],
+      [true, false],
+      ['throws', true],
+      [true, true],
+    ] as const) {
+      ready = own
+      stored = engine
+      statuses.push((await call('/v1/health')).status)
+    }
+    expect(statuses).toEqual([200, 503, 503, 503, 200])
   })
 
   it('lists its models', async () => {

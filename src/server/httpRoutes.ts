@@ -18,6 +18,8 @@ export interface RouteContext {
   readonly stop: (principal: Principal | undefined, id: string | undefined) => Promise<number>
   /** Whether the backend is going away. */
   readonly closing: boolean
+  /** Whether clients should come here. */
+  readonly isReady: () => Promise<boolean>
 }
 
 type Route = (
@@ -34,7 +36,10 @@ const ok = (body: unknown) => ({ status: 200, body })
 const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   [
     HEALTH,
-    async ({ closing }) => (closing ? { status: 503, body: { status: 'closing' } } : ok({ status: 'ok' })),
+    async ({ closing, isReady }) => {
+      if (closing) return { status: 503, body: { status: 'closing' } }
+      return (await isReady()) ? ok({ status: 'ok' }) : { status: 503, body: { status: 'not ready' } }
+    },
   ],
   ['GET /v1/models', async ({ models }) => ok({ models })],
   ['GET /v1/settings', async ({ settings }) => ok(settings.get())],

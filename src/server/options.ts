@@ -76,8 +76,13 @@ export interface BackendOptions {
   maxPayload?: number | undefined
   /** The largest HTTP body, in bytes. @default 1 MiB */
   maxBodyBytes?: number | undefined
-  /** What may wait in one socket for a slow reader, in bytes; above, the connection is closed with 1013. @default 4 MiB */
+  /** What may wait in one socket for a slow reader, in bytes, each frame at what it costs (300 and its own); above, the connection is closed with 1013. @default 4 MiB */
   maxQueuedBytes?: number | undefined
+  /**
+   * What all connections together may make the backend hold: what they do not read, messages and bodies that have not come whole,
+   * questions that wait; small things at what they cost. Beyond it whoever holds most is closed. @default 256 MiB
+   */
+  maxTotalBufferedBytes?: number | undefined
   /** Questions of one connection that may wait for their turn. @default 100 */
   maxQuestions?: number | undefined
   /** What these may hold together, in characters of text and base64. @default 32 MiB */
@@ -97,6 +102,11 @@ export interface BackendOptions {
   requestTimeout?: number | undefined
   /** `authenticate` must have answered after so long, in milliseconds. @default 10000 */
   authenticateTimeout?: number | undefined
+  /**
+   * Whether clients should come here: asked at each `GET /v1/health`, which answers 503 when it returns or resolves to false, or fails.
+   * A `store` that can say so for itself (`redisSessionStore`) is asked in any case. @default always
+   */
+  isReady?: (() => boolean | Promise<boolean>) | undefined
   /** How often each WebSocket is pinged, in milliseconds; silent from one to the next, it is ended. @default 30000; `Infinity` for never */
   pingInterval?: number | undefined
   /** Where it says what went wrong. @default nowhere */
@@ -107,7 +117,14 @@ export interface BackendOptions {
 export type ResolvedBackendOptions = Resolved<
   Omit<
     BackendOptions,
-    'settingsFile' | 'authenticate' | 'allowedHosts' | 'replies' | 'onRequest' | 'store' | 'logger'
+    | 'settingsFile'
+    | 'authenticate'
+    | 'allowedHosts'
+    | 'replies'
+    | 'onRequest'
+    | 'store'
+    | 'isReady'
+    | 'logger'
   >
 > & {
   settingsFile: string | undefined
@@ -116,6 +133,7 @@ export type ResolvedBackendOptions = Resolved<
   replies: Replies | undefined
   onRequest: BackendOptions['onRequest']
   store: BackendOptions['store']
+  isReady: BackendOptions['isReady']
   logger: Logger | undefined
 }
 
@@ -136,10 +154,12 @@ export const backendDefaults: ResolvedBackendOptions = {
   maxPayload: 16 * 2 ** 20,
   maxBodyBytes: 2 ** 20,
   maxQueuedBytes: 4 * 2 ** 20,
+  maxTotalBufferedBytes: 256 * 2 ** 20,
   maxQuestions: 100,
   maxQuestionBytes: 32 * 2 ** 20,
   answerTimeout: 120_000,
   store: undefined,
+  isReady: undefined,
   messagesPerSecond: 200,
   writeTimeout: 30_000,
   requestTimeout: 30_000,
@@ -168,10 +188,12 @@ const rules: Rules<BackendOptions> = {
   maxPayload: bytes,
   maxBodyBytes: bytes,
   maxQueuedBytes: bytes,
+  maxTotalBufferedBytes: numberRule(1, Infinity, 'bytes', true),
   maxQuestions: positiveCount,
   maxQuestionBytes: bytes,
   answerTimeout: numberRule(1, Infinity, 'milliseconds'),
   store: objectWith('find', 'write', 'list'),
+  isReady: callable,
   messagesPerSecond: positive,
   writeTimeout: interval,
   requestTimeout: interval,

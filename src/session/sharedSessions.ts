@@ -92,7 +92,7 @@ export interface SharedSessions {
   collect(sid: string): void
   /**
    * Leaves a message for a session, whoever owns it, or nobody.
-   * @throws or rejects with CommsError `STORAGE`: then it is not known whether it was recorded
+   * @throws or rejects with CommsError `STORAGE`: it has not been recorded, and will not be; `UNKNOWN`: nobody can say
    */
   post(sid: string, message: PostedMessage): Promise<PostResult>
   /** Says what became of a message, to who posted it. Best effort. */

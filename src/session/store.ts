@@ -129,6 +129,11 @@ export interface SessionStore {
   readonly transact?: Transact
   /** Only where several processes work on it at the same time. */
   readonly shared?: SharedSessions
+  /**
+   * Whether it can serve clients now: false while what it stands on does not answer, so that a health check sends them elsewhere.
+   * Only where that may be.
+   */
+  isReady?(): boolean
   /** Lets go of it. Never rejects. */
   close(): void | Promise<void>
 }

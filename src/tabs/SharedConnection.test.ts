@@ -1,150 +1,14 @@
-// Tabs that are none: they share a made-up channel, lock and disk, but real connections to a real server.
+// What tabs that share a connection promise, with tabs that are none and a server that is real.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { listen } from '../../tests/support/frameClient.ts'
 import { until } from '../../tests/support/misbehavingServer.ts'
-import { GuruConnection, type GuruConnectionOptions } from '../GuruConnection.ts'
+import { Site, Tab } from '../../tests/support/sharedTabs.ts'
+import type { GuruConnectionOptions } from '../GuruConnection.ts'
 import type { Session } from '../server/Session.ts'
 import { SessionServer } from '../server/SessionServer.ts'
-import type { Write } from '../session/store.ts'
-import { MemoryDisk, type MemoryOutbox } from '../testing/MemoryOutbox.ts'
-import type { MarkedOutbox } from './originOutbox.ts'
-import type { Mark, ToAll, ToLeader, ToTab } from './protocol.ts'
-import { SharedConnection, type Tabs } from './SharedConnection.ts'
-
-type Message = ToLeader | ToTab | ToAll
-
-/** What tabs of one browser share. */
-class Site {
-  readonly disk = new MemoryDisk()
-  readonly marks = new Map<string, Mark>()
-  readonly members = new Set<Tab>()
-  readonly waiting: Tab[] = []
-  leader: Tab | undefined
-
-  next(): void {
-    this.leader = this.waiting.shift()
-    void this.leader?.run()
-  }
-}
-
-/** One of them, that can be killed. */
-class Tab implements Tabs {
-  readonly site: Site
-  readonly connection: SharedConnection
-  line: GuruConnection | undefined
-  outbox: MemoryOutbox | undefined
-  name = ''
-  #listener: ((message: Message) => void) | undefined
-  #lead: (() => Promise<void>) | undefined
-
-  constructor(site: Site, options: GuruConnectionOptions) {
-    this.site = site
-    site.members.add(this)
-    this.connection = new SharedConnection(
-      this,
-      (storage) => {
-        this.line = new GuruConnection({ session: 'required', reconnectDelay: 10, ...options, storage })
-        this.line.on('error', () => {})
-        return this.line
-      },
-      () => this.#marked(),
-    )
-  }
-
-  async lead(lead: () => Promise<void>): Promise<void> {
-    this.#lead = lead
-    this.site.waiting.push(this)
-    // A lock is never had at once.
-    await Promise.resolve()
-    if (!this.site.leader) this.site.next()
-  }
-
-  async run(): Promise<void> {
-    await this.#lead?.()
-    if (this.site.leader === this) this.site.next()
-  }
-
-  show(tab: string): void {
-    this.name = tab
-  }
-
-  async present(): Promise<ReadonlySet<string>> {
-    return new Set(Array.from(this.site.members, ({ name }) => name))
-  }
-
-  post(message: Message): void {
-    if (!this.site.members.has(this)) return
-    const copy = structuredClone(message)
-    setImmediate(() => {
-      for (const member of this.site.members) {
-        if (member === this) continue
-        if (member.late) member.late.push(copy)
-        else member.#listener?.(copy)
-      }
-    })
-  }
-
-  /** What it has not heard yet: it is busy. */
-  late: Message[] | undefined
-  catchUp(): void {
-    const late = this.late ?? []
-    this.late = undefined
-    for (const message of late) this.#listener?.(message)
-  }
-
-  listen(listener: (message: Message) => void): void {
-    this.#listener = listener
-  }
-
-  close(): void {
-    this.site.members.delete(this)
-  }
-
-  /** Its process dies: nothing more is heard of it. `recordHeld`: how many writes under way had reached the disk. */
-  kill(recordHeld = 0): void {
-    const { site } = this
-    site.members.delete(this)
-    if (site.leader === this) {
-      site.disk.kill(recordHeld)
-      this.line?.dispose()
-      site.next()
-    } else site.waiting.splice(site.waiting.indexOf(this), 1)
-  }
-
-  /** Writes of this tab are held back from now on. */
-  hold = false
-  #held: (() => void)[] = []
-  release(): void {
-    this.hold = false
-    for (const record of this.#held.splice(0)) record()
-  }
-
-  /** The oldest write that is held back reaches the disk. */
-  releaseOne(): void {
-    this.#held.shift()?.()
-  }
-
-  #marked(): MarkedOutbox {
-    const { disk, marks } = this.site
-    const outbox = disk.outbox()
-    this.outbox = outbox
-    return {
-      load: async () => ({ record: outbox.load(), marks: [...marks] }),
-      write: async (writes: readonly Write[], given) => {
-        if (this.hold) await new Promise<void>((resolve) => this.#held.push(resolve))
-        await outbox.write(writes)
-        for (const [tab, mark] of given) {
-          if (mark) marks.set(tab, mark)
-          else marks.delete(tab)
-        }
-      },
-      transact: async (sid, number, run) => outbox.transact(sid, number, run as never),
-      destroy: async () => outbox.destroy(),
-      close: async () => outbox.close(),
-    }
-  }
-}
+import { VirtualClock } from '../testing/VirtualClock.ts'
+import type { SharedParts } from './parts.ts'
 
 describe('a connection that tabs share', () => {
   let http: Awaited<ReturnType<typeof listen>>
@@ -152,8 +16,16 @@ describe('a connection that tabs share', () => {
   let site: Site
   let handled: unknown[]
   let sessions: Session[]
-  const open = (options: Partial<GuruConnectionOptions> = {}) =>
-    new Tab(site, { url: `ws://127.0.0.1:${http.port}/ws`, ...options })
+  const open = (options: Partial<GuruConnectionOptions> = {}, parts: Partial<SharedParts> = {}) =>
+    new Tab(site, { url: `ws://127.0.0.1:${http.port}/ws`, ...options }, parts)
+
+  /** So many minutes pass for a leader, who looks each minute which tabs are there. */
+  const forgetting = async (clock: VirtualClock, minutes = 62) => {
+    for (let minute = 0; minute < minutes; minute += 1) {
+      await clock.advance(60_000)
+      await new Promise(setImmediate)
+    }
+  }
 
   beforeEach(async () => {
     http = await listen()
@@ -302,13 +174,16 @@ describe('a connection that tabs share', () => {
   })
 
   it('does not take again what it hears late from a tab that is gone and forgotten', async () => {
-    const [first, second, third] = [open(), open(), open()] as const
+    const clock = new VirtualClock()
+    const [first, second, third] = [open(), open({}, { clock }), open()] as const
     await third.connection.send('one').delivered
     second.late = []
     await third.connection.send('two').delivered
     third.kill()
     first.kill()
-    await until(() => second.connection.leads && site.marks.size === 0, 'the tab is forgotten')
+    await until(() => second.connection.leads, 'the lead')
+    await forgetting(clock)
+    await until(() => site.marks.size === 0, 'the tab is forgotten')
     second.catchUp()
     await second.connection.send('three').delivered
     expect(handled).toEqual(['one', 'two', 'three'])
@@ -374,15 +249,30 @@ describe('a connection that tabs share', () => {
     expect(handled).toEqual(['all the same'])
   })
 
-  it('forgets tabs that are gone', async () => {
-    const [leader, second, third] = [open(), open(), open()] as const
+  it('forgets tabs that are gone: those that said so at once, others when they cannot come back', async () => {
+    const clock = new VirtualClock()
+    const [leader, second, third] = [open({}, { clock }), open(), open()] as const
     await second.connection.send('a').delivered
     await third.connection.send('b').delivered
-    expect([...site.marks.keys()].sort()).toEqual([second.connection.tab, third.connection.tab].sort())
+    expect(site.marks.size).toBe(2)
     second.kill()
-    leader.kill()
-    await until(() => site.marks.size === 1, 'the tab is forgotten')
-    expect([...site.marks.keys()]).toEqual([third.connection.tab])
+    await forgetting(clock, 30)
+    expect(site.marks.size).toBe(2)
+    await third.connection.close()
+    await until(() => site.marks.size === 1, 'the tab that said so is forgotten')
+    expect([...site.marks.keys()]).toEqual([second.connection.tab])
+    await forgetting(clock)
+    await until(() => site.marks.size === 0, 'the other is forgotten, while the same tab leads')
+    expect(leader.connection.leads).toBe(true)
+  })
+
+  it('forgets what a tab left that was gone long before this one came', async () => {
+    open({}, { clock: new VirtualClock(0, 1_000_000) })
+    await [...site.members][0]?.connection.send('a').delivered
+    const [first] = [...site.members] as [Tab]
+    first.kill()
+    open({}, { clock: new VirtualClock(0, 1_000_000 + 3_600_000) })
+    await until(() => site.marks.size === 0, 'the tab is forgotten')
   })
 
   it('shows every tab how the line is', async () => {

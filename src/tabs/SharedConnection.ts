@@ -1,73 +1,24 @@
 // One connection for all tabs of a site: the tab that holds a Web Lock leads, that is, has the connection and its outbox;
-// the others send through it. When it goes, however it goes, the browser hands the lock to the next, which takes up the
-// same outbox. No timer is needed: who has something unconfirmed sends it again when a new leader says that it leads.
+// the others send through it. When it goes, however it goes, the next has the lock and takes up the same outbox: the
+// browser hands it on, the page gives it up before it is frozen, or a follower takes it from one that hangs. Who has
+// something unconfirmed sends it again when a new leader says that it leads.
 
 import { encode, snapshot } from '../connection/encoding.ts'
-import { OWN_EVENTS, type ReportedError } from '../connection/events.ts'
-import type { DropReason, MessageContext, SendOptions } from '../connection/messageLayer.ts'
+import type { SendOptions } from '../connection/messageLayer.ts'
+import type { TimerHandle } from '../core/clock.ts'
 import { Emitter } from '../core/emitter.ts'
 import { CommsError } from '../core/errors.ts'
 import { randomId } from '../core/randomId.ts'
-import { messageSeq } from '../session/receipts.ts'
-import type { OutboxStore } from '../session/store.ts'
-import { Intake } from './intake.ts'
-import { type MarkedOutbox, OriginOutbox } from './originOutbox.ts'
+import { ABSENT_MS } from './Absences.ts'
+import { Candidacy } from './Candidacy.ts'
+import { type SharedEvents, typeOf } from './events.ts'
+import { type Handler, Leader } from './Leader.ts'
+import { LeaderWatch } from './LeaderWatch.ts'
 import { notShared, Outgoing, type TabReceipt } from './outgoing.ts'
-import type { Mark, Origin, Refusal, TabSendOptions, ToAll, ToLeader, ToTab } from './protocol.ts'
-
-/** The part of `GuruConnection` that a leader uses. */
-export interface Line {
-  send(
-    data: string | ArrayBuffer,
-    options?: TabSendOptions,
-  ): { readonly id: string; readonly stored: Promise<void> }
-  handle(handler: Handler): () => void
-  on(name: string, listener: (...args: never[]) => void): unknown
-  getStats(): unknown
-  dispose(): void
-}
-
-type Handler = (message: unknown, context: MessageContext) => unknown
-
-/** What the platform has for tabs; a test has its own. */
-export interface Tabs {
-  /** Runs `lead` when this tab is to lead; it leads until the promise settles. `signal` withdraws the wish. */
-  lead(lead: () => Promise<void>, signal: AbortSignal): Promise<void>
-  /** Shows that this tab is there, until `signal` or its end. */
-  show(tab: string, signal: AbortSignal): void
-  /** The tabs that are there. */
-  present(): Promise<ReadonlySet<string>>
-  /** Sends to all other tabs, in order. */
-  post(message: ToLeader | ToTab | ToAll): void
-  listen(listener: (message: ToLeader | ToTab | ToAll) => void): void
-  close(): void
-}
-
-export interface SharedEvents {
-  /** A message of the server, in every tab; also under its `type`, if it has one. */
-  message: [message: unknown]
-  /** This tab leads from now on. */
-  leading: []
-  /** What `getStats` says has changed. */
-  status: [stats: unknown]
-  /** The server has handled a message of this tab. */
-  delivered: [message: { id: string }]
-  /** A message of this tab will not arrive. */
-  dropped: [message: { id: string; reason: DropReason }]
-  /** It will never be known whether these messages were handled: those of this tab. */
-  inDoubt: [message: { id: string; reason: string }]
-  error: [error: ReportedError]
-}
-
-/** What there is in the tab that leads. */
-interface Leading {
-  readonly line: Line
-  readonly outbox: OriginOutbox
-  intake: Intake
-  /** The outbox is read: it is known what must not be taken again. */
-  ready: boolean
-  unhandle: (() => void) | undefined
-}
+import { Post } from './Post.ts'
+import type { SharedParts } from './parts.ts'
+import { type Frame, type TabSendOptions, type ToLeader, type ToTab, tabName } from './protocol.ts'
+import { settle } from './settle.ts'
 
 /**
  * What a client has for a connection that all tabs share: messages that have to arrive. What is now or never (`volatile`, audio), what
@@ -75,55 +26,70 @@ interface Leading {
  */
 export class SharedConnection extends Emitter<SharedEvents> {
   /** Names this tab among the others. */
-  readonly tab: string = randomId()
-  readonly #tabs: Tabs
-  readonly #openLine: (storage: OutboxStore) => Line
-  readonly #makeOutbox: () => MarkedOutbox
+  readonly tab: string = tabName(randomId())
+  readonly #parts: SharedParts
+  readonly #post: Post
   readonly #outgoing: Outgoing
-  readonly #end = new AbortController()
-  #leading: Leading | undefined
-  #resign: (() => void) | undefined
+  readonly #candidacy: Candidacy
+  readonly #watch: LeaderWatch
+  #timer: TimerHandle | undefined
+  #shown = new AbortController()
+  #leader: Leader | undefined
   #handler: Handler | undefined
   #stats: unknown
-  /** The leader that this tab knows. */
+  /** The leadership that this tab knows. */
   #term: string | undefined
-  /** What the connection said last of a message that it dropped. */
-  #latestDrop: { readonly id: string; readonly reason: DropReason } | undefined
+  /** When the page went into the back/forward cache or was frozen, by the wall clock. */
+  #awaySince: number | undefined
+  /** What was reported once is not reported again. */
+  readonly #reported = new Set<string>()
   #closed: Promise<void> | undefined
 
-  constructor(tabs: Tabs, openLine: (storage: OutboxStore) => Line, makeOutbox: () => MarkedOutbox) {
+  constructor(parts: SharedParts) {
     super()
-    this.#tabs = tabs
-    this.#openLine = openLine
-    this.#makeOutbox = makeOutbox
-    this.#outgoing = new Outgoing(this.tab)
-    const { signal } = this.#end
-    tabs.show(this.tab, signal)
-    tabs.listen((message) => this.#hear(message))
-    tabs
-      .lead(() => this.#lead(), signal)
-      .catch((error: Error) => {
-        if (!signal.aborted) this.emit('error', error)
-      })
-    this.#toLeader({ t: 'hello', tab: this.tab })
+    const { tabs, clock, limits } = parts
+    this.#parts = parts
+    this.#outgoing = new Outgoing(this.tab, limits)
+    this.#post = new Post(this.tab, tabs)
+    this.#watch = new LeaderWatch(clock.now())
+    this.#candidacy = new Candidacy(parts, {
+      tab: this.tab,
+      lead: (takeOver) => this.#lead(takeOver),
+      lost: () => {
+        this.#abandon()
+        // Who leads has said so while this tab thought that it led.
+        this.#post.send({ t: 'hello', tab: this.tab })
+      },
+      error: (error) => this.emit('error', error),
+    })
+    tabs.show(this.tab, this.#shown.signal)
+    tabs.listen((data) => this.#hear(data))
+    tabs.onLife((change) => this.#lives(change))
+    this.#candidacy.apply()
+    this.#post.send({ t: 'hello', tab: this.tab })
+    this.#wakeLater()
   }
 
   /** Whether this tab has the connection. */
   get leads(): boolean {
-    return this.#leading !== undefined
+    return this.#leader !== undefined
   }
 
   /**
    * Sends a message through the tab that leads. Strings go as they are, bytes as a binary frame, anything else as JSON.
    * A tab that is closed before `stored` has resolved may take it along.
-   * @throws CommsError `BAD_REQUEST` for what cannot be sent, `DISPOSED` after `close()`, `UNSUPPORTED` for `volatile`
+   * @throws CommsError `BAD_REQUEST` for what cannot be sent, `DISPOSED` after `close()`, `UNSUPPORTED` for `volatile`,
+   *   `QUEUE_FULL` under `overflow: 'reject'`
    */
   send(data: unknown, options?: TabSendOptions): TabReceipt {
     if (this.#closed)
       throw new CommsError('send: this tab has closed its shared connection', { code: 'DISPOSED' })
     if ((options as SendOptions | undefined)?.volatile) throw notShared('send with "volatile"', OWN_LINE)
-    const { receipt, frame } = this.#outgoing.send(snapshot(encode(data)), options, this.#term)
-    if (frame) this.#toLeader(frame)
+    const receipt = this.#outgoing.send(snapshot(encode(data)), options, (id) =>
+      this.emit('dropped', { id, reason: 'overflow' }),
+    )
+    this.#offer()
+    if (!this.#leader && this.#watch.sent(this.#parts.clock.now())) this.#askLeader()
     return receipt
   }
 
@@ -139,11 +105,11 @@ export class SharedConnection extends Emitter<SharedEvents> {
         code: 'UNSUPPORTED',
       })
     this.#handler = handler
-    this.#setHandler()
+    this.#leader?.setHandler(handler)
     return () => {
       if (this.#handler !== handler) return
       this.#handler = undefined
-      this.#leading?.unhandle?.()
+      this.#leader?.setHandler(undefined)
     }
   }
 
@@ -176,7 +142,7 @@ export class SharedConnection extends Emitter<SharedEvents> {
 
   /** A snapshot of the leading tab's connection, as far as this tab has heard; `undefined` before it has. */
   getStats(): { leads: boolean; unconfirmed: number; connection: unknown } {
-    const connection = this.#leading ? this.#leading.line.getStats() : this.#stats
+    const connection = this.#leader ? this.#leader.stats : this.#stats
     return { leads: this.leads, unconfirmed: this.#outgoing.unconfirmed, connection }
   }
 
@@ -185,287 +151,241 @@ export class SharedConnection extends Emitter<SharedEvents> {
    * connection and the outbox are given up.
    */
   close(): Promise<void> {
-    this.#closed ??= this.#close()
+    this.#closed ??= this.#close((leader) => leader.leave())
     return this.#closed
   }
 
-  async #close(): Promise<void> {
-    const leading = this.#leading
-    this.#leading = undefined
+  /**
+   * For a logout: ends the session, closes the shared connection in every tab, and deletes its database, your object
+   * stores in it and messages that were not sent included. Whoever opens a shared connection later begins anew.
+   * @throws rejects with CommsError `STORAGE` when it cannot be deleted, say since a page of another version has it open
+   */
+  async wipe(): Promise<void> {
+    if (!this.#closed) {
+      this.#post.send({ t: 'wipe' })
+      this.#closed = this.#close((leader) => leader.end())
+    }
+    await this.#closed
+    await this.#parts.makeOutbox(false).wipe()
+  }
+
+  async #close(leave: (leader: Leader) => Promise<void>): Promise<void> {
+    const leader = this.#leader
+    this.#leader = undefined
     this.#outgoing.close()
     this.removeAllListeners()
+    this.#parts.clock.clearTimeout(this.#timer)
+    this.#post.send({ t: 'bye', tab: this.tab })
+    this.#post.flush()
     // It keeps what is recorded.
-    leading?.line.dispose()
-    await leading?.outbox.left()
-    this.#resign?.()
-    this.#end.abort()
-    this.#tabs.close()
+    if (leader) await leave(leader)
+    this.#candidacy.close()
+    this.#shown.abort()
+    this.#parts.tabs.close()
   }
 
-  async #lead(): Promise<void> {
-    if (this.#closed) return
-    const { promise: led, resolve } = Promise.withResolvers<void>()
-    this.#resign = resolve
-    const outbox = new OriginOutbox(
-      this.#makeOutbox(),
-      (tab) => this.#leading?.intake.mark(tab),
-      (marks) => void this.#loaded(marks),
-    )
-    const line = this.#openLine(outbox)
-    this.#leading = { line, outbox, intake: new Intake([]), ready: false, unhandle: undefined }
-    this.#listenTo(line)
-    this.#setHandler()
-    this.emit('leading')
-    await led
-  }
-
-  /** The outbox is read: from now on it is known what must not be taken again. */
-  async #loaded(marks: readonly (readonly [string, Mark])[]): Promise<void> {
-    const leading = this.#leading
-    if (!leading || leading.ready) return
-    // Before anybody hears of this leader: a tab that is gone by now has sent it nothing, and never will.
-    const gone = await this.#gone(marks.map(([tab]) => tab))
-    if (this.#closed) return
-    leading.intake = new Intake(marks.filter(([tab]) => !gone.includes(tab)))
-    leading.ready = true
-    this.#term = this.tab
-    // All tabs send what may be missing again, in order.
-    this.#tabs.post({ t: 'led', term: this.tab })
-    this.#sendAgain()
-    this.#post({ t: 'status', stats: leading.line.getStats() })
-    // They are a few bytes: where that fails, the next leader tries again.
-    if (gone.length > 0) leading.outbox.forget(gone).catch(() => {})
-  }
-
-  async #gone(tabs: readonly string[]): Promise<string[]> {
-    try {
-      const present = await this.#tabs.present()
-      return tabs.filter((tab) => tab !== this.tab && !present.has(tab))
-    } catch {
-      return []
-    }
-  }
-
-  #setHandler(): void {
-    const { line } = this.#leading ?? {}
-    const handler = this.#handler
-    if (line && handler && this.#leading) this.#leading.unhandle = line.handle(handler)
-  }
-
-  #listenTo(line: Line): void {
-    line.on('message', (message: unknown) => {
-      this.#tabs.post({ t: 'message', message })
-      this.#message(message)
-    })
-    line.on('delivered', ({ id }: { id: string }) => {
-      this.#tell(id, ({ tab, n }) => ({ t: 'delivered', to: tab, n }))
-    })
-    line.on('dropped', ({ id, reason }: { id: string; reason: DropReason }) => {
-      this.#latestDrop = { id, reason }
-      this.#dropped(id, reason)
-    })
-    line.on(
-      'sessionLost',
-      (lost: { reason: string; resent: boolean; inDoubt: readonly { id: string }[] }) => {
-        if (lost.resent) return
-        const message = `the message may or may not have been handled: the session was lost (${lost.reason})`
-        for (const { id } of lost.inDoubt)
-          this.#tell(id, ({ tab, n }) => ({ t: 'doubt', to: tab, n, message }))
+  /** This tab is to lead. @throws what the app's `connect` throws */
+  #lead(takeOver: boolean): void {
+    const { clock, tabs, connect, makeOutbox } = this.#parts
+    const term = randomId()
+    this.#term = undefined
+    const leader: Leader = new Leader(
+      {
+        tab: this.tab,
+        term,
+        clock,
+        toTab: (frame) => (frame.to === this.tab ? this.#told(frame) : this.#post.send(frame)),
+        toAll: (frame) => this.#post.send(frame),
+        message: (message) => this.#message(message),
+        status: (stats) => this.emit('status', stats),
+        error: (error) => void this.emit('error', error),
+        ready: () => {
+          this.#term = term
+          // All tabs send what may be missing again, in order.
+          this.#post.send({ t: 'led', term })
+          this.#sendAgain()
+          this.emit('status', leader.stats)
+        },
+        present: () => tabs.present(),
+        stillLeads: async () => (await tabs.leaders())?.has(this.tab) ?? false,
+        lost: () => this.#candidacy.lost(),
       },
+      makeOutbox(takeOver),
+      connect,
     )
-    line.on('error', (error: Error) => void this.emit('error', error))
-    for (const name of ['connectionState', 'statusChange'])
-      line.on(name, () => this.#post({ t: 'status', stats: line.getStats() }))
+    this.#leader = leader
+    this.#post.leads = true
+    leader.setHandler(this.#handler)
+    // Those that were about to take the lead over need not.
+    this.#post.send({ t: 'here' })
+    this.emit('leading')
   }
 
-  #dropped(id: string, reason: DropReason): void {
-    this.#tell(id, ({ tab, n }) => {
-      this.#leading?.intake.refused(tab, n, {
-        code: 'DROPPED',
-        message: `the message was dropped: ${reason}`,
-      })
-      return { t: 'dropped', to: tab, n, reason }
-    })
+  #abandon(): void {
+    const leader = this.#leader
+    this.#leader = undefined
+    this.#term = undefined
+    this.#post.leads = false
+    leader?.abandon()
   }
 
-  /** Tells the tab whose message has that name what became of it. */
-  #tell(id: string, message: (origin: Origin) => ToTab): void {
-    const origin = this.#leading?.outbox.settle(messageSeq(id))
-    if (origin) this.#toTab(message(origin))
+  #lives(change: 'away' | 'back' | 'gone'): void {
+    if (this.#closed) return
+    const { tabs, clock } = this.#parts
+    if (change === 'gone') {
+      this.#post.send({ t: 'bye', tab: this.tab })
+      this.#post.flush()
+    } else if (change === 'away' && this.#awaySince === undefined) {
+      this.#awaySince = clock.wallNow()
+      clock.clearTimeout(this.#timer)
+      this.#post.flush()
+      this.#abandon()
+      this.#candidacy.withdraw()
+      this.#shown.abort()
+      tabs.suspend()
+    } else if (change === 'back' && this.#awaySince !== undefined) this.#comeBack(this.#awaySince)
+  }
+
+  #comeBack(since: number): void {
+    const { tabs, clock } = this.#parts
+    this.#awaySince = undefined
+    if (clock.wallNow() - since >= ABSENT_MS / 2) {
+      const message = 'this page was away for so long that it cannot be known whether the message was sent'
+      const doubt = (id: string) => new CommsError(`${id}: ${message}`, { code: 'SESSION_LOST' })
+      for (const id of this.#outgoing.doubtOffered(doubt)) this.emit('inDoubt', { id, reason: message })
+    }
+    tabs.resume()
+    this.#shown = new AbortController()
+    tabs.show(this.tab, this.#shown.signal)
+    this.#candidacy.apply()
+    this.#post.send({ t: 'hello', tab: this.tab })
+    this.#askLeader()
+    this.#wakeLater()
+  }
+
+  #wakeLater(): void {
+    const { clock } = this.#parts
+    clock.clearTimeout(this.#timer)
+    this.#timer = clock.setTimeout(() => this.#wake(), Math.max(0, this.#watch.wakeAt - clock.now()), true)
+  }
+
+  #wake(): void {
+    const now = this.#parts.clock.now()
+    if (this.#leader) this.#watch.heard(now)
+    const due = this.#watch.wake(now)
+    if (due === 'ask') this.#askLeader()
+    if (due === 'takeOver') void this.#takeOver()
+    this.#wakeLater()
+  }
+
+  #askLeader(): void {
+    this.#post.send({ t: 'ask', tab: this.tab })
+    this.#wakeLater()
+  }
+
+  /** The leader has not answered: it hangs, or it is of another version and must not be replaced. */
+  async #takeOver(): Promise<void> {
+    const { wakeAt } = this.#watch
+    const holder = await this.#candidacy.rival().catch(() => undefined)
+    // It was heard of meanwhile after all.
+    if (this.#watch.wakeAt !== wakeAt || this.#closed || this.#leader || this.#awaySince !== undefined) return
+    if (holder === 'hangs') this.#candidacy.apply(true)
+    if (holder === 'foreign')
+      this.#report('a tab of another version leads: reload or close it; what this tab sends waits until then')
   }
 
   /** What another tab says. */
-  #hear(message: ToLeader | ToTab | ToAll): void {
+  #hear(data: unknown): void {
     if (this.#closed) return
-    if ('to' in message) {
-      if (message.to === this.tab) this.#told(message)
+    const envelope = this.#post.read(data)
+    if (typeof envelope === 'string') {
+      this.#report(`${envelope}: it is ignored; reload the older one of the two`)
       return
     }
-    switch (message.t) {
-      case 'led':
-        this.#term = message.term
-        this.#sendAgain()
-        return
-      case 'message':
-        this.#message(message.message)
-        return
-      case 'status':
-        this.#stats = message.stats
-        this.emit('status', message.stats)
-        return
-      default:
-        this.#take(message)
+    if (envelope.leads) {
+      if (this.#leader) this.#candidacy.doubt()
+      else {
+        this.#watch.heard(this.#parts.clock.now())
+        this.#wakeLater()
+      }
+    }
+    for (const frame of envelope.frames) {
+      if (this.#closed) return
+      this.#take(frame)
     }
   }
 
+  #take(frame: Frame): void {
+    if ('to' in frame) {
+      if (frame.to === this.tab) this.#told(frame)
+      return
+    }
+    switch (frame.t) {
+      case 'led':
+        this.#term = frame.term
+        this.#sendAgain()
+        return
+      case 'message':
+        this.#message(frame.message)
+        return
+      case 'status':
+        this.#stats = frame.stats
+        this.emit('status', frame.stats)
+        return
+      case 'wipe':
+        this.emit(
+          'error',
+          new CommsError('another tab has wiped the shared connection', { code: 'DISPOSED' }),
+        )
+        this.#closed = this.#close((leader) => leader.end())
+        return
+      case 'ask':
+        if (this.#leader) this.#post.send({ t: 'here' })
+        return
+      case 'here':
+        return
+      default:
+        this.#leader?.take(frame)
+    }
+  }
+
+  #offer(): void {
+    if (this.#term === undefined) return
+    for (const frame of this.#outgoing.offer(this.#term)) this.#toLeader(frame)
+  }
+
   #sendAgain(): void {
-    for (const message of this.#outgoing.again(this.#term as string)) this.#toLeader(message)
+    for (const frame of this.#outgoing.again(this.#term as string)) this.#toLeader(frame)
   }
 
   #message(message: unknown): void {
     this.emit('message', message)
-    const type = (message as { type?: unknown } | null)?.type
-    if (typeof type === 'string' && !OWN_EVENTS.has(type) && !SHARED_EVENTS.has(type))
-      this.emit(type as 'message', message)
+    const type = typeOf(message)
+    if (type !== undefined) this.emit(type as 'message', message)
   }
 
-  /** The leader: something for it. */
-  #take(message: ToLeader): void {
-    const leading = this.#leading
-    if (!leading) return
-    const { tab } = message
-    if (!leading.ready) return
-    if ('term' in message && message.term !== this.tab) return
-    switch (message.t) {
-      case 'hello':
-        this.#toTab({ t: 'lead', to: tab, term: this.tab })
-        this.#post({ t: 'status', stats: leading.line.getStats() })
-        return
-      case 'open':
-        for (const n of message.ns) {
-          if (leading.outbox.has({ tab, n })) continue
-          const text = 'the leading tab died before it could tell what became of the message'
-          this.#toTab({ t: 'doubt', to: tab, n, message: text })
-        }
-        return
-      case 'send':
-        this.#judge(leading, message)
-    }
-  }
-
-  #judge(leading: Leading, message: ToLeader & { t: 'send' }): void {
-    const { tab, n, base, data, options } = message
-    const verdict = leading.intake.judge(tab, n, base)
-    switch (verdict.do) {
-      case 'take':
-        this.#submit(leading, { tab, n }, data, options)
-        return
-      case 'confirm':
-        this.#toTab({ t: 'stored', to: tab, n })
-        return
-      case 'refuse':
-        this.#toTab({ t: 'refused', to: tab, n, why: verdict.why })
-        return
-      case 'again':
-        this.#toTab({ t: 'lead', to: tab, term: this.tab })
-    }
-  }
-
-  #submit(
-    leading: Leading,
-    origin: Origin,
-    data: string | ArrayBuffer,
-    options: TabSendOptions | undefined,
-  ): void {
-    const { line, outbox, intake } = leading
-    const { tab, n } = origin
-    const refuse = (error: unknown) => {
-      const { code = 'CONNECTION', message } = error as CommsError
-      const why: Refusal = { code, message }
-      intake.refused(tab, n, why)
-      this.#toTab({ t: 'refused', to: tab, n, why })
-    }
-    try {
-      const { id, stored } = line.send(data, options)
-      // Before anything of it is recorded: that is done when this turn is over.
-      outbox.assign(messageSeq(id), origin)
-      // It had to go at once. Known now, so that it is recorded with what comes next.
-      const drop = this.#latestDrop
-      if (drop?.id === id) this.#dropped(id, drop.reason)
-      stored.then(
-        () => {
-          intake.recorded(tab, n)
-          this.#toTab({ t: 'stored', to: tab, n })
-        },
-        (error: CommsError) => {
-          // It is told as dropped; and what is disposed of here, the next leader is asked.
-          if (error.code !== 'DISPOSED' && error.code !== 'DROPPED') refuse(error)
-        },
-      )
-    } catch (error) {
-      refuse(error)
-    }
+  #report(message: string): void {
+    if (this.#reported.has(message)) return
+    this.#reported.add(message)
+    this.emit('error', new CommsError(`sharedConnection: ${message}`, { code: 'PROTOCOL' }))
   }
 
   /** The leader tells this tab about its messages. */
-  #told(message: ToTab): void {
-    const id = 'n' in message ? `${this.tab}/${message.n}` : ''
-    const outgoing = this.#outgoing
-    switch (message.t) {
-      case 'lead':
-        this.#term = message.term
-        this.#sendAgain()
-        return
-      case 'stored':
-        outgoing.stored(message.n)
-        return
-      case 'refused': {
-        const { n, why } = message
-        const error = new CommsError(why.message, { code: why.code })
-        if (why.code === 'STORAGE') outgoing.stored(n, error)
-        else outgoing.failed(n, error)
-        return
-      }
-      case 'delivered':
-        if (outgoing.delivered(message.n)) this.emit('delivered', { id })
-        return
-      case 'dropped': {
-        const { reason } = message
-        const error = new CommsError(`message ${id} was dropped: ${reason}`, { code: 'DROPPED' })
-        if (outgoing.failed(message.n, error)) this.emit('dropped', { id, reason })
-        return
-      }
-      case 'doubt': {
-        const error = new CommsError(`${id}: ${message.message}`, { code: 'SESSION_LOST' })
-        if (outgoing.failed(message.n, error)) this.emit('inDoubt', { id, reason: message.message })
-      }
+  #told(frame: ToTab): void {
+    if (frame.t === 'lead') {
+      this.#term = frame.term
+      this.#sendAgain()
+      return
     }
+    settle(this.#outgoing, frame, (name, event) => this.emit(name, event as never))
+    // The window has room for more.
+    this.#offer()
   }
 
-  #toLeader(message: ToLeader): void {
-    if (this.#leading) this.#take(message)
-    else this.#tabs.post(message)
-  }
-
-  #toTab(message: ToTab): void {
-    if (message.to === this.tab) this.#told(message)
-    else this.#tabs.post(message)
-  }
-
-  #post(message: ToAll): void {
-    this.#tabs.post(message)
-    if (message.t === 'status') this.emit('status', message.stats)
+  #toLeader(frame: ToLeader): void {
+    if (this.#leader) this.#leader.take(frame)
+    else this.#post.send(frame)
   }
 }
 
 const OWN_LINE = 'open a GuruConnection without a storage in the tab that needs it'
-
-const SHARED_EVENTS: ReadonlySet<string> = new Set<keyof SharedEvents>([
-  'message',
-  'leading',
-  'status',
-  'delivered',
-  'dropped',
-  'inDoubt',
-  'error',
-])

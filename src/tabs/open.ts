@@ -1,20 +1,27 @@
-// What a shared connection is made from.
+// What a shared connection is made from, the code of sessions included: it takes one in any case, and a page that was
+// opened from a cache may have no network to fetch it from.
 
+import { SessionLayer } from '../connection/sessionLayer.ts'
 import {
   callable,
   checkOption,
   checkOptions,
+  count,
   oneOf,
   plainObject,
   type Rule,
   type Rules,
   withDefaults,
 } from '../core/options.ts'
+import { systemRandom } from '../core/random.ts'
+import { systemClock } from '../core/systemClock.ts'
 import type { OutboxStore } from '../session/store.ts'
-import { indexedDbOutbox } from '../storage/indexeddb/IndexedDbOutbox.ts'
+import { sharedOutbox } from '../storage/indexeddb/IndexedDbOutbox.ts'
 import { browserTabs } from './browserTabs.ts'
+import type { Line } from './Leader.ts'
 import { MARKS, markedOutbox } from './originOutbox.ts'
-import { type Line, SharedConnection } from './SharedConnection.ts'
+import type { BacklogLimits } from './outgoing.ts'
+import { SharedConnection } from './SharedConnection.ts'
 
 export interface SharedConnectionOptions {
   /** Makes the connection in the tab that leads. It has to take a session, and this storage: its messages outlive the tab. */
@@ -25,6 +32,12 @@ export interface SharedConnectionOptions {
   stores?: Readonly<Record<string, IDBObjectStoreParameters>> | undefined
   /** As of `indexedDbOutbox`. @default 'strict' */
   durability?: 'strict' | 'relaxed' | undefined
+  /** How many messages this tab keeps that the leading one does not have yet. @default 10000 */
+  maxQueueMessages?: number | undefined
+  /** Their bytes together. @default 16 MiB */
+  maxQueueBytes?: number | undefined
+  /** What gives way when that is full, as of `GuruConnection`. @default 'drop-oldest' */
+  overflow?: BacklogLimits['overflow'] | undefined
 }
 
 const name: Rule = {
@@ -36,6 +49,17 @@ const rules: Rules<SharedConnectionOptions> = {
   name,
   stores: plainObject,
   durability: oneOf('strict', 'relaxed'),
+  maxQueueMessages: count,
+  maxQueueBytes: count,
+  overflow: oneOf('drop-oldest', 'drop-newest', 'reject'),
+}
+const defaults = {
+  name: 'default',
+  stores: {} as Readonly<Record<string, IDBObjectStoreParameters>>,
+  durability: 'strict' as 'strict' | 'relaxed',
+  maxQueueMessages: 10_000,
+  maxQueueBytes: 16 * 2 ** 20,
+  overflow: 'drop-oldest' as BacklogLimits['overflow'],
 }
 
 /** The page that led may be on its way out: its outbox is free a moment after its lead. In milliseconds. */
@@ -49,15 +73,20 @@ const OUTBOX_TIMEOUT = 10_000
 export function sharedConnection(options: SharedConnectionOptions): SharedConnection {
   checkOptions('sharedConnection', options, rules)
   checkOption('sharedConnection', 'connect', options.connect, callable)
-  const settings = withDefaults({ name: 'default', stores: {}, durability: 'strict' as const }, options)
-  return new SharedConnection(browserTabs(settings.name), options.connect, () =>
-    markedOutbox(
-      indexedDbOutbox({
-        name: settings.name,
-        durability: settings.durability,
-        stores: { ...settings.stores, [MARKS]: {} },
-        lockTimeout: OUTBOX_TIMEOUT,
-      }),
-    ),
-  )
+  const { name, durability, stores, ...limits } = withDefaults(defaults, options)
+  return new SharedConnection({
+    tabs: browserTabs(name),
+    connect: options.connect,
+    makeOutbox: (takeOver) =>
+      markedOutbox(
+        sharedOutbox(
+          { name, durability, stores: { ...stores, [MARKS]: {} }, lockTimeout: OUTBOX_TIMEOUT },
+          takeOver,
+        ),
+      ),
+    limits,
+    clock: systemClock,
+    random: systemRandom,
+    code: SessionLayer,
+  })
 }

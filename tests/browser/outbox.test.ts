@@ -301,6 +301,23 @@ describe.skipIf(executablePath === undefined)('in Chromium', () => {
     await page.waitForFunction(async () => (await indexedDB.databases()).length === 0)
   })
 
+  it('records what is written at the same time one after the other', async () => {
+    const outbox = remote()
+    await outbox.load()
+    await outbox.write([begin('a')])
+    await page.evaluate(
+      async (texts) => {
+        const here = window as unknown as InPage
+        const [mine] = Object.values(here.outboxes) as [Outbox]
+        await Promise.all(texts.map((text) => mine.write(here.decode(text))))
+      },
+      [[number('a', 1, entry(1))], [], [number('a', 2, entry(2))], []].map(encode),
+    )
+    await outbox.write([number('a', 3, entry(3))])
+    await outbox.close()
+    expect((await outbox.load()).session?.messages.map(({ seq }) => seq)).toEqual([1, 2, 3])
+  })
+
   it('records thousands of messages without standing in the way of the page', async () => {
     const { longest, found } = await page.evaluate(async () => {
       const outbox = (window as unknown as InPage).indexedDbOutbox({ durability: 'relaxed' })

@@ -4,6 +4,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Session } from '../../src/server/Session.ts'
 import { SessionServer } from '../../src/server/SessionServer.ts'
+import { seededRandom } from '../../src/testing/seededRandom.ts'
 import { until } from '../support/misbehavingServer.ts'
 import { findChromium, PATIENCE_MS, sharedBrowser } from './chromium.ts'
 import { type ModulePage, serveModules } from './modulePage.ts'
@@ -174,6 +175,86 @@ describe.skipIf(executablePath === undefined)('tabs in Chromium', () => {
     expect(heard).toContainEqual(['handled', 'more'])
     expect(heard).not.toContainEqual(['handled', 'work'])
   })
+
+  const long = process.env.GURU_FLEET === 'full'
+  const seeds = process.env.GURU_SEED ? [Number(process.env.GURU_SEED)] : [1]
+  it.each(seeds)(
+    'handle every message once through a storm of reloads (seed %i)',
+    async (seed) => {
+      const random = seededRandom(seed)
+      const pages: Page[] = []
+      let names = 0
+      const run = async (page: Page) => {
+        names += 1
+        await start(page)
+        await page.evaluate((name) => {
+          const here = window as unknown as InPage & { halt: boolean }
+          const go = async () => {
+            for (let n = 1; !here.halt; n += 1) {
+              // What it was told is stored outlives the page.
+              here.shared.send(`${name}:${n}`).stored.then(() => localStorage.setItem(name, `${n}`))
+              await new Promise((resolve) => setTimeout(resolve, 20))
+            }
+          }
+          void go()
+        }, `p${names}`)
+      }
+      for (let count = 0; count < (long ? 8 : 5); count += 1) {
+        const page = await context.newPage()
+        await page.goto(site.url)
+        await run(page)
+        pages.push(page)
+      }
+      const end = performance.now() + (long ? 60_000 : 5000)
+      let changes = 0
+      while (performance.now() < end || changes < 5) {
+        const at = Math.floor(random() * pages.length)
+        const page = pages[at] as Page
+        const how = random()
+        if (how < 0.6) await page.reload()
+        else {
+          if (how < 0.8) await crash(page)
+          await page.close()
+          pages[at] = await context.newPage()
+          await pages[at].goto(site.url)
+        }
+        await run(pages[at] as Page)
+        changes += 1
+      }
+      for (const page of pages)
+        await page.evaluate(() => {
+          Object.assign(window, { halt: true })
+        })
+      const counts = () => {
+        const byName = new Map<string, number[]>()
+        for (const text of handled) {
+          const [name = '', n] = text.split(':')
+          byName.set(name, [...(byName.get(name) ?? []), Number(n)])
+        }
+        return byName
+      }
+      const last = pages.map((page) =>
+        page.evaluate(() => (window as unknown as InPage).shared.send('quiet:0').delivered),
+      )
+      await Promise.all(last)
+      const stored = await (pages[0] as Page).evaluate(() => Object.entries({ ...localStorage }))
+      await until(
+        () => {
+          const found = counts()
+          return stored.every(([name, n]) => (found.get(name)?.length ?? 0) >= Number(n))
+        },
+        'all that was stored',
+        10_000,
+      )
+      for (const [name, numbers] of counts()) {
+        if (name === 'quiet') continue
+        expect(numbers, name).toEqual(numbers.map((_, index) => index + 1))
+      }
+      console.log(`seed ${seed}: ${changes} changes, ${handled.length} messages, ${sessions.length} session`)
+      expect(sessions).toHaveLength(1)
+    },
+    180_000,
+  )
 
   async function crash(page: Page): Promise<void> {
     const session = await context.newCDPSession(page)

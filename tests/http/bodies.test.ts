@@ -14,8 +14,8 @@ import { failureOf, serve, transports } from '../support/apiClients.ts'
 interface Jsdom {
   readonly JSDOM: new (html: string) => { readonly window: typeof globalThis }
 }
-const name = 'jsdom' // in a variable: the compiler asks for no types of it
-const { JSDOM } = (await import(name)) as Jsdom
+const jsdom = 'jsdom' // in a variable: the compiler asks for no types of it
+const { JSDOM } = (await import(jsdom)) as Jsdom
 const { window } = new JSDOM('')
 
 const text = 'the body'
@@ -59,7 +59,7 @@ const bodies: Record<string, [make: () => unknown, type: string, body?: string]>
   ],
 }
 
-describe.each(transports)('bodies on the %s transport', (_name, make) => {
+describe.each(transports)('bodies on the %s transport', (name, make) => {
   const echo = () =>
     serve(
       (request, response) => {
@@ -174,6 +174,22 @@ describe.each(transports)('bodies on the %s transport', (_name, make) => {
     expect(error).toMatchObject({ code: 'BAD_REQUEST', attempts: 1 })
     expect(error.message).toMatch(message)
     expect(client.getCircuitBreakerState().failureCount).toBe(0)
+  })
+
+  it('tells how much of how much has been sent, where that is known', async () => {
+    const { client } = await echo()
+    const last = async (body: unknown, headers = {}) => {
+      const seen: unknown[] = []
+      const onUploadProgress = (...told: unknown[]) => void seen.push(told)
+      await client.post('/', body, { headers, onUploadProgress })
+      return seen.at(-1)
+    }
+    const known = name === 'undici' ? [9, 9] : undefined
+    const unknown = name === 'undici' ? [9, undefined] : undefined
+    expect(await last('the bödy')).toEqual(known)
+    expect(await last(new TextEncoder().encode('the bödy'))).toEqual(known)
+    expect(await last(Readable.from(['the bödy']))).toEqual(unknown)
+    expect(await last(Readable.from(['the bödy']), { 'content-length': 9 })).toEqual(known)
   })
 
   it('takes no length for what has its own, and none from the headers of the client', async () => {

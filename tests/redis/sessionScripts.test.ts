@@ -272,6 +272,9 @@ async function compare(engine: RedisEngine, steps: readonly Step[]): Promise<voi
           `${one.room}`,
           `${one.held * 10 + 10}`,
           `posted ${count}`,
+          owner,
+          `${one.seq > 0 ? count : Math.max(0, count - 2)}`,
+          one.fence < 0 ? '-1' : '9999999999999',
         ])
     }
   }

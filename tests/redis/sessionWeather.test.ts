@@ -5,8 +5,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as rest } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
+import { GuruConnection } from '../../src/GuruConnection.ts'
 import type { RedisEngine } from '../../src/redis/RedisEngine.ts'
 import { redisSessionStore } from '../../src/redis/RedisSessionStore.ts'
+import { createBackend } from '../../src/server/createBackend.ts'
 import { until } from '../support/misbehavingServer.ts'
 import { ioredis, ioredisSentinel, type OpenedEngine } from '../support/redisClients.ts'
 import { canRunRedis, type RedisConfiguration, RedisServer, startSentinel } from '../support/redisServers.ts'
@@ -125,6 +127,33 @@ describe.skipIf(!canRunRedis('sessions in bad weather'))('sessions, when the eng
     await expect(node.session.send('x').stored).rejects.toMatchObject({ code: 'SESSION_LOST' })
     expect(performance.now() - began).toBeLessThan(6000)
     server.thaw()
+  })
+
+  it('is cut off: the health route says so before the lease is over, and that it is back', async () => {
+    const server = await startServer()
+    const opened = ioredis({ port: server.port })
+    const store = redisSessionStore({ engine: opened.engine, lease: 5000, timeout: 500 })
+    const backend = await createBackend({ port: 0, store })
+    const health = async () => (await fetch(`${backend.url}/v1/health`)).status
+    try {
+      const connection = new GuruConnection({
+        url: `${backend.url.replace('http', 'ws')}/ws`,
+        session: 'required',
+      })
+      await connection.send({ type: 'ping' }).delivered
+      expect(await health()).toBe(200)
+      server.freeze()
+      while ((await health()) !== 503) await rest(50)
+      expect(store.getStats()).toMatchObject({ holds: true, lapses: 0 })
+      server.thaw()
+      while ((await health()) !== 200) await rest(50)
+      connection.dispose()
+    } finally {
+      server.thaw()
+      await backend.close({ graceMs: 0 })
+      await store.close()
+      await opened.end()
+    }
   })
 
   it('is a replica: it is said so', async () => {

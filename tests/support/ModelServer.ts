@@ -27,6 +27,8 @@ interface Kept {
   /** By `seq`. */
   waiting: Map<string, Uint8Array>
   inbox: Message[]
+  /** What each poster has left last. */
+  posters?: Map<string, { readonly number: number; readonly id: string }>
 }
 
 const decoder = new TextDecoder()
@@ -85,6 +87,10 @@ export class ModelServer {
         const count = Number(text(rest[0] ?? ''))
         const keys = rest.slice(1, 1 + count).map(text)
         return this.#run(text(first), keys, rest.slice(1 + count))
+      }
+      case 'TIME': {
+        const now = this.#clock.now()
+        return [bulk(Math.floor(now / 1000)), bulk(Math.floor((now % 1000) * 1000))]
       }
       case 'INFO':
         return bulk('redis_version:7.0.15\r\n')
@@ -298,12 +304,21 @@ export class ModelServer {
     const kept = this.#session(key)
     if (!kept) return null
     const blob = bytes(args[2] ?? '')
+    const poster = text(args[3] ?? '')
+    const number = Number(text(args[4] ?? ''))
+    const latest = kept.posters?.get(poster)
+    if (latest && latest.number > number) return -1
+    if (latest?.number === number) return latest.id === '' ? 0 : [bulk(latest.id), bulk(kept.owner)]
+    if (this.#clock.now() > Number(text(args[5] ?? ''))) return -1
+    kept.posters ??= new Map()
+    kept.posters.set(poster, { number, id: '' })
     const total = kept.inbox.reduce((sum, message) => sum + message.blob.length, 0)
     if (kept.inbox.length >= Number(text(args[0] ?? ''))) return 0
     if (total + blob.length > Number(text(args[1] ?? ''))) return 0
     this.#ids += 1
     const id = `1-${this.#ids}`
     kept.inbox.push({ id, blob })
+    kept.posters.set(poster, { number, id })
     return [bulk(id), bulk(kept.owner)]
   }
 }

@@ -42,6 +42,7 @@ import {
   remove,
   SESSION,
   type Transaction,
+  withoutPassing,
 } from './outboxStores.ts'
 import { takeWebLock, type WebLock } from './webLock.ts'
 
@@ -143,6 +144,8 @@ class Outbox implements SharedOutbox {
   readonly #owner = randomId()
   #loaded: Loaded | undefined
   #abandoned = false
+  /** Settles when the latest write has. */
+  #written: Promise<void> = Promise.resolve()
 
   constructor(settings: Settings, takeOver: boolean) {
     this.#settings = settings
@@ -181,7 +184,17 @@ class Outbox implements SharedOutbox {
     }
   }
 
-  async write(writes: readonly Write[], also?: (transaction: IDBTransaction) => void): Promise<void> {
+  write(writes: readonly Write[], also?: (transaction: IDBTransaction) => void): Promise<void> {
+    // One after the other: each begins with what the one before it has recorded.
+    const written = this.#written.then(() => this.#write(writes, also))
+    this.#written = written.catch(() => {})
+    return written
+  }
+
+  async #write(
+    writes: readonly Write[],
+    also: ((transaction: IDBTransaction) => void) | undefined,
+  ): Promise<void> {
     const loaded = this.#need()
     const check = loaded.check.copy()
     const batch = writes.filter((write) => check.step(write))
@@ -385,12 +398,4 @@ class Outbox implements SharedOutbox {
     if (failed) throw failed
     return session
   }
-}
-
-/** Without the messages that came and went within these writes: nobody has to record them. */
-function withoutPassing(batch: readonly Write[]): readonly Write[] {
-  const dropped = new Set<number>()
-  for (const write of batch) if (write.kind === 'drop') dropped.add(write.seq)
-  if (dropped.size === 0) return batch
-  return batch.filter((write) => write.kind !== 'accept' || !dropped.has(write.entry.seq))
 }

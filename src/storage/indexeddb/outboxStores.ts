@@ -262,3 +262,11 @@ export function abort(transaction: Transaction): void {
     // It had ended by itself.
   }
 }
+
+/** Without the messages that came and went within these writes: nobody has to record them. */
+export function withoutPassing(batch: readonly Write[]): readonly Write[] {
+  const dropped = new Set<number>()
+  for (const write of batch) if (write.kind === 'drop') dropped.add(write.seq)
+  if (dropped.size === 0) return batch
+  return batch.filter((write) => write.kind !== 'accept' || !dropped.has(write.entry.seq))
+}

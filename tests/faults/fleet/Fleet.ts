@@ -1,26 +1,34 @@
-// Server nodes behind haproxy, their engine and a crowd of clients, each a process of its own: the nodes, the balancer and its
+// Server nodes behind haproxy or nginx, their engine and a crowd of clients, each a process of its own: the nodes, the balancer and its
 // configuration are those of examples/scale-out.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as rest } from 'node:timers/promises'
 import { freePort, RedisServer } from '../../support/redisServers.ts'
+import { startProxy, type TcpProxy } from '../tcpProxy.ts'
 import { judge, type Verdict } from './judge.ts'
 
 const EXAMPLE = join(import.meta.dirname, '../../../examples/scale-out')
 
-/** The balancer's program, or `undefined`. */
-export const HAPROXY = ['/usr/sbin/haproxy', 'haproxy'].find((path) => {
-  try {
-    execFileSync(path, ['-v'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-})
+/** The balancers that are here, by their names. */
+export const BALANCERS: Readonly<Record<'haproxy' | 'nginx', string | undefined>> = {
+  haproxy: there('/usr/sbin/haproxy', 'haproxy'),
+  nginx: there('/usr/sbin/nginx', 'nginx'),
+}
+
+function there(...paths: readonly string[]): string | undefined {
+  return paths.find((path) => {
+    try {
+      execFileSync(path, ['-v'], { stdio: 'ignore' })
+      return true
+    } catch {
+      return false
+    }
+  })
+}
 
 export interface FleetOptions {
   readonly clients: number
@@ -28,6 +36,7 @@ export interface FleetOptions {
   readonly everyMs: number
   readonly leaseMs: number
   readonly drainMs: number
+  readonly balancer: keyof typeof BALANCERS
 }
 
 interface Running {
@@ -42,6 +51,9 @@ export class Fleet {
   readonly #report = join(this.#folder, 'report')
   readonly #ports: number[] = []
   readonly #nodes: (Running | undefined)[] = []
+  /** From each node to the engine. */
+  readonly #lines: TcpProxy[] = []
+  readonly #cut = new Set<number>()
   #engine!: RedisServer
   #balancer: Running | undefined
   #clients: Running | undefined
@@ -69,16 +81,19 @@ export class Fleet {
       appendfsync: 'always',
       'maxmemory-policy': 'noeviction',
     })
-    for (let node = 0; node < 3; node += 1) this.#ports.push(await freePort())
+    for (let node = 0; node < 3; node += 1) {
+      this.#ports.push(await freePort())
+      const line = await startProxy(this.#engine.port, (connection) => {
+        if (this.#cut.has(node)) connection.swallow('up', 'down')
+      })
+      this.#lines.push(line)
+    }
     await Promise.all([0, 1, 2].map((node) => this.startNode(node)))
     const listen = await freePort()
     const nodes = Object.fromEntries(
       this.#ports.map((port, index) => [`NODE${index + 1}`, `127.0.0.1:${port}`]),
     )
-    this.#balancer = this.#spawn(HAPROXY as string, ['-db', '-f', join(EXAMPLE, 'haproxy.cfg')], {
-      LISTEN: `127.0.0.1:${listen}`,
-      ...nodes,
-    })
+    this.#balancer = this.#startBalancer({ LISTEN: `127.0.0.1:${listen}`, ...nodes })
     await this.#healthy(this.#balancer, listen)
     const { clients, everyMs } = this.#options
     this.#clients = this.#spawn(process.execPath, [join(import.meta.dirname, 'clients.mjs')], {
@@ -100,7 +115,7 @@ export class Fleet {
     this.#nodes[node] = this.#spawn(process.execPath, ['--no-warnings', join(EXAMPLE, 'node.mjs')], {
       HOST: '127.0.0.1',
       PORT: `${this.#ports[node]}`,
-      REDIS_URL: `redis://127.0.0.1:${this.#engine.port}`,
+      REDIS_URL: `redis://127.0.0.1:${(this.#lines[node] as TcpProxy).port}`,
       APP: join(import.meta.dirname, 'app.mjs'),
       LEASE_MS: `${leaseMs}`,
       DRAIN_MS: `${drainMs}`,
@@ -129,6 +144,18 @@ export class Fleet {
     await this.#healthy(running, this.#ports[node] as number)
   }
 
+  /** Cuts a node off from the engine, not from its clients. */
+  async partition(node: number, ms: number): Promise<void> {
+    const line = this.#lines[node] as TcpProxy
+    this.#cut.add(node)
+    for (const connection of line.connections) connection.swallow('up', 'down')
+    await rest(ms)
+    this.#cut.delete(node)
+    // What was tried meanwhile has been swallowed, too: the node connects anew.
+    for (const connection of line.connections) connection.cutAfter('down', 0)
+    await this.#healthy(this.#nodes[node] as Running, this.#ports[node] as number)
+  }
+
   /** Replaces it, as a new version would be rolled out. */
   async replace(node: number): Promise<void> {
     const running = this.#nodes[node] as Running
@@ -152,9 +179,32 @@ export class Fleet {
     const all = [this.#clients, this.#balancer, ...this.#nodes].filter((one) => one !== undefined)
     for (const { child } of all) child.kill('SIGKILL')
     await Promise.all(all.map(({ gone }) => gone))
+    await Promise.all(this.#lines.map((line) => line.close()))
     await this.#engine?.stop()
     if (!process.env.GURU_KEEP) rmSync(this.#folder, { recursive: true, force: true })
     else console.log(this.#report)
+  }
+
+  #startBalancer(addresses: Record<string, string>): Running {
+    const { balancer } = this.#options
+    const program = BALANCERS[balancer] as string
+    if (balancer === 'haproxy')
+      return this.#spawn(program, ['-db', '-f', join(EXAMPLE, 'haproxy.cfg')], addresses)
+    const text = readFileSync(join(EXAMPLE, 'nginx.conf'), 'utf8')
+    const filled = Object.entries(addresses).reduce(
+      (sum, [name, address]) => sum.replaceAll(`\${${name}}`, address),
+      text,
+    )
+    const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+      (name) => `${name}_temp_path ${name};`,
+    )
+    writeFileSync(join(this.#folder, 'nginx.conf'), filled.replace('http {', `http {\n${paths.join('\n')}`))
+    const options = `daemon off; pid nginx.pid; error_log error.log;`
+    return this.#spawn(
+      program,
+      ['-p', this.#folder, '-c', 'nginx.conf', '-e', 'error.log', '-g', options],
+      {},
+    )
   }
 
   async #sum(metric: string): Promise<number> {
