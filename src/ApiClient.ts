@@ -1,5 +1,7 @@
 // The HTTP client: its public face. What it decides stands in http/ and policies/, how a call runs in client/.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { ClientCore, type InterceptorLists, noOptions } from './client/core.ts'
 import type { ApiClientEvents } from './client/events.ts'
 import type { ErrorInterceptor, RequestInterceptor, ResponseInterceptor } from './client/interceptors.ts'
@@ -8,8 +10,10 @@ import {
   type CallOptions,
   checkStreamOptions,
   clientRules,
+  configRules,
   type RequestConfig,
   type RequestOptions,
+  requestRules,
   type StreamOptions,
 } from './client/options.ts'
 import { StreamIterator } from './client/streamIterator.ts'
@@ -17,12 +21,14 @@ import { Emitter } from './core/emitter.ts'
 import { ahead, lazily } from './core/lazily.ts'
 import {
   callable,
+  checkNames,
   checkOption,
   checkOptions,
   plainObject,
   type Resolved,
   withDefaults,
 } from './core/options.ts'
+import { markAsOwnFetch } from './core/platformFetch.ts'
 import type { ServerSentEvent } from './http/serverSentEvents.ts'
 import type { BreakerSnapshot } from './policies/circuitBreaker/breakerMachine.ts'
 import type { CircuitBreakerState } from './policies/circuitBreaker/CircuitBreaker.ts'
@@ -97,6 +103,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
   constructor(options: ApiClientOptions = {}) {
     super()
     this.#core = new ClientCore(options, this)
+    markAsOwnFetch(this.fetch)
     if (this.#core.intercepts) ahead(asking)
   }
 
@@ -148,6 +155,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
       config?.url,
       config?.data,
       config,
+      configRules,
     ) as Promise<T>
   }
 
@@ -383,8 +391,17 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     url: string | URL,
     data: unknown,
     options: RequestOptions = noOptions,
+    rules: typeof requestRules = requestRules,
   ): Promise<unknown> {
     const core = this.#core
+    if (options !== noOptions) {
+      try {
+        checkOption('ApiClient', 'options', options, plainObject)
+        checkNames('ApiClient', options, rules)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
     if (!core.settings.policy) return this.#answer(method, url, data, options)
     return core.underPolicy(options, (inherited) =>
       this.#answer(method, url, data, { ...options, ...inherited }),

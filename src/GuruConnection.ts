@@ -1,6 +1,8 @@
 // The WebSocket side of the library as its users see it: options, methods, events.
 // What happens on the line is decided and carried out in connection/, the sockets are those of transport/.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { ConnectionEvents } from './connection/events.ts'
 import { disposed, type Handler, type Listeners, Messenger } from './connection/Messenger.ts'
 import type { ConnectionState } from './connection/machine.ts'
@@ -123,6 +125,8 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
   }
 
   static {
+    // Named imports that were compiled to CommonJS look for their names on what `require()` gives: the class.
+    Object.defineProperty(GuruConnection, 'GuruConnection', { value: GuruConnection })
     for (const name of CHANGEABLE) {
       Object.defineProperty(GuruConnection.prototype, name, {
         configurable: true,

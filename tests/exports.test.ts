@@ -2,7 +2,7 @@
 // the pages run from there, and its browser build looked through.
 
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'vite'
@@ -38,9 +38,34 @@ afterAll(async () => {
 describe('the packed package', () => {
   it('holds what it needs and nothing else', () => {
     const installed = join(folder, 'node_modules/guru-comms')
-    expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json', 'src'])
+    const pages = [
+      'ARCHITECTURE.md',
+      'CHANGELOG.md',
+      'CONTRIBUTING.md',
+      'LICENSE',
+      'PROTOCOL.md',
+      'README.md',
+    ]
+    const folders = ['bench', 'dist', 'docs', 'examples', 'package.json', 'src']
+    expect(readdirSync(installed).sort()).toEqual([...pages, ...folders])
     const files = readdirSync(installed, { recursive: true, encoding: 'utf8' })
-    expect(files.filter((file) => /\.test\.|tsbuildinfo/.test(file))).toEqual([])
+    expect(files.filter((file) => /\.test\.|tsbuildinfo|__pycache__/.test(file))).toEqual([])
+  })
+
+  it('what its pages link to is there', () => {
+    const installed = join(folder, 'node_modules/guru-comms')
+    const files = readdirSync(installed, { recursive: true, encoding: 'utf8' })
+    const broken = files
+      .filter((file) => file.endsWith('.md'))
+      .flatMap((page) => {
+        const text = readFileSync(join(installed, page), 'utf8').replace(/```.*?```/gs, '')
+        const links = [...text.matchAll(/\]\(([^)#\s]+)(#[^)\s]+)?\)/g)].map(([, path]) => path ?? '')
+        const local = links.filter((path) => !/^[a-z]+:/.test(path))
+        return local
+          .filter((path) => !existsSync(join(installed, page, '..', path)))
+          .map((path) => `${page}: ${path}`)
+      })
+    expect(broken).toEqual([])
   })
 
   it.each(specifiers)('%s loads with import and with require, and gives the same', (specifier) => {
@@ -65,6 +90,24 @@ describe('the packed package', () => {
       return run('whole.cjs').trim() === 'function'
     })
     expect(whole.sort()).toEqual(['guru-comms/Endpoint', 'guru-comms/GuruConnection'])
+  })
+
+  it('Node has one copy, whether by import or by require', () => {
+    writeFileSync(
+      join(folder, 'one.mjs'),
+      `import { createRequire } from 'node:module'
+const require = createRequire(import.meta.url)
+for (const name of ${JSON.stringify(specifiers)}) {
+  const imported = await import(name)
+  const required = require(name)
+  for (const [key, value] of Object.entries(imported)) {
+    if (key !== 'module.exports' && required[key] !== value) console.log(name, key)
+  }
+}
+const { GuruConnection } = await import('guru-comms')
+console.log(require('guru-comms/GuruConnection') === GuruConnection)`,
+    )
+    expect(run('one.mjs')).toBe('true\n')
   })
 
   it('the original forms work as written', () => {

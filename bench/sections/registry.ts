@@ -7,6 +7,7 @@ const loaders: Record<string, () => Promise<unknown>> = {
   http: async () => (await import('./http.ts')).http,
   ws: async () => (await import('./ws.ts')).ws,
   session: async () => (await import('./session.ts')).session,
+  server: async () => (await import('./server.ts')).server,
   nodes: async () => (await import('./nodes.ts')).nodes,
   reconnect: async () => (await import('./reconnect.ts')).reconnect,
   fate: async () => (await import('./fate.ts')).fate,

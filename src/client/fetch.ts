@@ -2,6 +2,7 @@
 // A Response for every status; a body that streams; `signal.reason` when aborted; a TypeError when the network fails.
 
 import { AbortError, CommsError } from '../core/errors.ts'
+import { platformFetch } from '../core/platformFetch.ts'
 import { isIterable, isWebStream } from '../http/bodyKinds.ts'
 import { keepsIntegrity } from '../http/integrity.ts'
 import { ask } from './asking.ts'
@@ -29,7 +30,7 @@ export async function runFetch(
   inherited: Inherited,
 ): Promise<Response> {
   if (LOCAL.test(isRequest(input) ? input.url : String(input)))
-    return globalThis.fetch(isRequest(input) ? asNativeRequest(input) : input, init)
+    return platformFetch()(isRequest(input) ? asNativeRequest(input) : input, init)
   const { settings, requests } = core
   const resolve = (url: string) => {
     const { origin, path } = requests.targetOf(url)

@@ -174,6 +174,18 @@ describe.each(transports)('client.fetch on %s', (name, make) => {
     expect(server.requests).toBe(0)
   })
 
+  it('can take the place of the global fetch', async () => {
+    const { server, client } = await serve((_request, response) => response.end('hello'), {}, make)
+    const { fetch } = globalThis
+    onTestFinished(() => {
+      globalThis.fetch = fetch
+    })
+    globalThis.fetch = client.fetch
+    expect(await (await globalThis.fetch('data:,there')).text()).toBe('there')
+    expect(await (await globalThis.fetch(server.origin)).text()).toBe('hello')
+    expect(await client.get('/')).toBe('hello')
+  })
+
   it('refuses a dispatcher for one call, saying where it belongs', async () => {
     const { server, client } = await serve((_request, response) => response.end(), {}, make)
     const error = await failureOf(client.fetch(server.origin, { dispatcher: {} } as RequestInit))

@@ -1,5 +1,6 @@
 // The parsed body against the caller's schema, whichever library it comes from.
 
+import { callbackFailed, fenced } from '../core/errors.ts'
 import { SchemaError } from '../core/schemaError.ts'
 import { pathText, type StandardResult, type StandardSchema } from '../core/standardSchema.ts'
 
@@ -8,8 +9,14 @@ import { pathText, type StandardResult, type StandardSchema } from '../core/stan
  * @throws SchemaError with the issues, never with the body
  */
 export function applySchema<T>(schema: StandardSchema<T>, data: unknown, url: string): T | Promise<T> {
-  const result = schema['~standard'].validate(data)
-  return result instanceof Promise ? result.then((settled) => accept(settled, url)) : accept(result, url)
+  const result = fenced('schema', () => schema['~standard'].validate(data))
+  if (!(result instanceof Promise)) return accept(result, url)
+  return result.then(
+    (settled) => accept(settled, url),
+    (error) => {
+      throw callbackFailed('schema', error)
+    },
+  )
 }
 
 function accept<T>(result: StandardResult<T>, url: string): T {

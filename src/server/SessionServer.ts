@@ -1,6 +1,8 @@
 // Lossless sessions (guru.v1, PROTOCOL.md) for any server on `node:http` or `ws`: lets connections in, shows sessions to the
 // app, leaves in order.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { IncomingMessage, Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { Duplex } from 'node:stream'

@@ -1,5 +1,7 @@
 // "guru-comms/server": a backend to talk to, and lossless sessions for backends of your own. Node only.
 
+/// <reference types="node" preserve="true" />
+
 export { LogRoutes } from '../replies/durableStreams/LogRoutes.ts'
 export { repliesRoutes } from '../replies/durableStreams/RepliesRoutes.ts'
 export type { LogStep, LogStore, LogWrite, StepResult } from '../replies/LogStore.ts'

@@ -1,5 +1,7 @@
 // "guru-comms/testing": time, chance, networks, stores and histories for tests of your own. Re-exports only.
 
+/// <reference types="node" preserve="true" />
+
 export { FakeNetwork, type FakeNetworkOptions } from './FakeNetwork.ts'
 export { FakeWebSocket } from './FakeWebSocket.ts'
 export { History, type HistoryOptions, type Violation } from './History.ts'

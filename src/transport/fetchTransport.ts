@@ -4,6 +4,7 @@
 
 import { CommsError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
+import { platformFetch } from '../core/platformFetch.ts'
 import { USER_AGENT } from '../core/version.ts'
 import { ByteChunks } from './byteChunks.ts'
 import type {
@@ -102,7 +103,7 @@ class Exchange implements HttpExchange {
   async #run(refusal: CommsError | undefined): Promise<void> {
     if (refusal) throw refusal
     const request = this.#request
-    const send = this.#options.fetch ?? globalThis.fetch
+    const send = this.#options.fetch ?? platformFetch()
     const init = await this.#init()
     // Whether a byte has left cannot be known here, so it has to be assumed.
     this.#receiver?.onSent()
@@ -221,5 +222,6 @@ export const capabilities: HttpTransportCapabilities = {
   uploadStreams: true,
   uploadProgress: false,
   cookies: !isBrowser,
+  dispatchers: false,
   ownsConnections: false,
 }

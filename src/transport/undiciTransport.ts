@@ -1,7 +1,7 @@
 // HTTP in Node: undici's Dispatcher with a handler of our own. Node's `fetch` stands on the same engine; what it adds is left out here.
 
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici'
-import { CommsError } from '../core/errors.ts'
+import { CommsError, fenced } from '../core/errors.ts'
 import { USER_AGENT } from '../core/version.ts'
 import type {
   HttpExchange,
@@ -37,20 +37,24 @@ class UndiciTransport implements HttpTransport {
       return exchange
     }
     this.#dispatcher ??= this.#makeAgent()
-    this.#dispatcher.dispatch(
-      {
-        origin: request.origin,
-        path: request.path,
-        method: request.method,
-        headers: upload ? headers : withoutLength(headers),
-        // An async iterable and a Blob are among what undici takes, if not among what its types say.
-        body: (upload ?? body ?? null) as string | Uint8Array | null,
-        // Limits of time are the client's; a stream may well be silent for longer than undici's five minutes.
-        headersTimeout: 0,
-        bodyTimeout: 0,
-      },
-      exchange,
-    )
+    const dispatcher = this.#dispatcher
+    const dispatch = () =>
+      dispatcher.dispatch(
+        {
+          origin: request.origin,
+          path: request.path,
+          method: request.method,
+          headers: upload ? headers : withoutLength(headers),
+          // An async iterable and a Blob are among what undici takes, if not among what its types say.
+          body: (upload ?? body ?? null) as string | Uint8Array | null,
+          // Limits of time are the client's; a stream may well be silent for longer than undici's five minutes.
+          headersTimeout: 0,
+          bodyTimeout: 0,
+        },
+        exchange,
+      )
+    // One of another undici knows no handlers of ours.
+    fenced('dispatcher.dispatch', dispatch)
     exchange.started()
     return exchange
   }
@@ -98,6 +102,7 @@ export const capabilities: HttpTransportCapabilities = {
   uploadStreams: true,
   uploadProgress: true,
   cookies: true,
+  dispatchers: true,
   ownsConnections: true,
 }
 

@@ -3,7 +3,7 @@
 // max(0, (requests - K * accepts) / (requests + 1)) over the last two minutes.
 
 import type { Clock } from '../../core/clock.ts'
-import { CommsError, isA } from '../../core/errors.ts'
+import { CommsError, fenced, isA } from '../../core/errors.ts'
 import { callable, checkOptions, clockRule, interval, withDefaults } from '../../core/options.ts'
 import { type Random, systemRandom } from '../../core/random.ts'
 import { systemClock } from '../../core/systemClock.ts'
@@ -87,7 +87,7 @@ export function adaptiveThrottle(options: AdaptiveThrottleOptions = {}): Policy 
         throttle.record(true, clock.now())
         return value
       } catch (error) {
-        throttle.record(!isOverload(error), clock.now())
+        throttle.record(!fenced('isOverload', () => isOverload(error)), clock.now())
         throw error
       }
     },

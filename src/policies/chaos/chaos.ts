@@ -1,7 +1,7 @@
 // Faults on purpose, as a policy like any other: for playgrounds, game days and users' own tests (Polly's Simmy).
 
 import type { Clock } from '../../core/clock.ts'
-import { AbortError, TimeoutError } from '../../core/errors.ts'
+import { AbortError, fenced, TimeoutError } from '../../core/errors.ts'
 import {
   callable,
   checkOption,
@@ -61,9 +61,10 @@ export function chaos(options: ChaosOptions = {}): Chaos {
   const policy: Chaos = {
     enabled: options.enabled ?? false,
     async execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-      if (!policy.enabled || !when(context)) return operation(context)
+      if (!policy.enabled || !fenced('when', () => when(context))) return operation(context)
       if (latency && strikes(latency)) {
-        const delayMs = typeof latency.ms === 'function' ? latency.ms() : latency.ms
+        const { ms } = latency
+        const delayMs = typeof ms === 'function' ? fenced('latency.ms', ms) : ms
         const { signal, deadlineAt } = context
         const leftMs = Math.max(0, deadlineAt - clock.now())
         await sleep(
@@ -80,8 +81,8 @@ export function chaos(options: ChaosOptions = {}): Chaos {
           })
         }
       }
-      if (fault && strikes(fault)) throw fault.error(context)
-      if (outcome && strikes(outcome)) return outcome.value(context) as T
+      if (fault && strikes(fault)) throw fenced('fault.error', () => fault.error(context))
+      if (outcome && strikes(outcome)) return fenced('outcome.value', () => outcome.value(context)) as T
       return operation(context)
     },
   }

@@ -1,7 +1,7 @@
 // A circuit breaker around any operation: the shell of BreakerMachine.
 
 import type { Clock } from '../../core/clock.ts'
-import { fenced } from '../../core/errors.ts'
+import { fenced, saysNothing } from '../../core/errors.ts'
 import { callable, checkedView, checkOptions, clockRule } from '../../core/options.ts'
 import type { Outcome } from '../../core/outcome.ts'
 import { systemClock } from '../../core/systemClock.ts'
@@ -21,7 +21,7 @@ import {
 import { checkSnapshot } from './snapshot.ts'
 
 export interface CircuitBreakerPolicyOptions extends CircuitBreakerOptions {
-  /** How an error counts. @default an abort is ignored, everything else is a failure */
+  /** How an error counts. @default an abort, what another policy refused and what a function of the app's threw are ignored, everything else is a failure */
   classify?: ((error: unknown) => Outcome) | undefined
   /** Told after every change of state. */
   onChange?: ((to: BreakerStateName, reason: BreakerReason) => void) | undefined
@@ -39,8 +39,8 @@ export interface CircuitBreakerState {
   nextAttempt: number | null
 }
 
-function classifyByName(error: unknown): Outcome {
-  return error instanceof Error && error.name === 'AbortError' ? 'ignored' : 'failure'
+function classifyByDefault(error: unknown): Outcome {
+  return saysNothing(error) ? 'ignored' : 'failure'
 }
 
 /** The state of a machine in the words of `getState()`; one that has not been made yet is closed. */
@@ -67,7 +67,7 @@ export class CircuitBreaker extends BreakerLayer {
   /** @throws TypeError or RangeError naming the option */
   constructor(options: CircuitBreakerPolicyOptions = {}) {
     checkOptions('CircuitBreaker', options, rules)
-    const { classify = classifyByName, onChange, clock = systemClock, ...rest } = options
+    const { classify = classifyByDefault, onChange, clock = systemClock, ...rest } = options
     const values = resolveCircuitBreakerOptions(rest)
     const machine = new BreakerMachine(
       values,

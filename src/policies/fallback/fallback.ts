@@ -1,6 +1,6 @@
 // Something else when the operation fails.
 
-import { isA } from '../../core/errors.ts'
+import { fenced, isA } from '../../core/errors.ts'
 import { callable, checkOptions } from '../../core/options.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
 
@@ -30,8 +30,8 @@ export function fallback<S>(
       try {
         return (await operation(context)) as T & S
       } catch (error) {
-        if (!handle(error)) throw error
-        onFallback?.(error)
+        if (!fenced('handle', () => handle(error))) throw error
+        fenced('onFallback', () => onFallback?.(error))
         return (await instead(error)) as T & S
       }
     },

@@ -3,7 +3,7 @@
 
 import { onAbort } from '../../core/abort.ts'
 import type { Clock, TimerHandle } from '../../core/clock.ts'
-import { AbortError } from '../../core/errors.ts'
+import { AbortError, abortedBy, fenced } from '../../core/errors.ts'
 import {
   callable,
   checkOptions,
@@ -15,6 +15,7 @@ import {
   withDefaults,
 } from '../../core/options.ts'
 import { systemClock } from '../../core/systemClock.ts'
+import { Run } from '../layer.ts'
 import { type AttemptContext, firstAttempt, type Operation, type Policy } from '../Policy.ts'
 import type { RetryBudget } from '../retry/retryBudget.ts'
 import { LatencyWindow } from './latencyWindow.ts'
@@ -52,92 +53,154 @@ const rules = {
   clock: clockRule,
 }
 
-/** Sends hedges; losers have their signal aborted. */
+/**
+ * Sends hedges; losers have their signal aborted.
+ * @throws the last error when all fail; AbortError when the caller aborts; CommsError `CALLBACK_FAILED` when a function among the
+ *   options throws
+ */
 export function hedge(options: HedgeOptions = {}): Policy {
   checkOptions('hedge', options, rules)
   const { quantile, minSamples, maxHedges } = withDefaults(defaults, options)
-  const { budget, handle = () => true, onHedge, clock = systemClock } = options
+  const { budget, handle = () => true, onHedge, clock = systemClock, delay } = options
   const latencies = new LatencyWindow()
-
-  const hedgeDelay = (): number => {
-    if (options.delay !== undefined) return options.delay
-    return latencies.count < minSamples ? Number.POSITIVE_INFINITY : (latencies.quantile(quantile) as number)
+  const terms: HedgeTerms = {
+    maxHedges,
+    budget,
+    clock,
+    latencies,
+    handle: (error) => fenced('handle', () => handle(error)),
+    onHedge: (event) => fenced('onHedge', () => onHedge?.(event)),
+    delayMs() {
+      if (delay !== undefined) return delay
+      return latencies.count < minSamples ? Infinity : (latencies.quantile(quantile) as number)
+    },
   }
-
   return {
     execute<T>(operation: Operation<T>, context: AttemptContext = firstAttempt): Promise<T> {
-      return new Promise<T>((resolve, reject) => {
-        const startedAt = clock.now()
-        const running = new Set<AbortController>()
-        let sent = 0
-        let over = false
-        let timer: TimerHandle | undefined
-        let stopListening: (() => void) | undefined
-
-        const finish = () => {
-          over = true
-          if (timer !== undefined) clock.clearTimeout(timer)
-          stopListening?.()
-          for (const loser of running) loser.abort(new AbortError('another answer came first'))
-        }
-        const schedule = () => {
-          timer = undefined
-          const delayMs = hedgeDelay()
-          if (sent <= maxHedges && delayMs !== Number.POSITIVE_INFINITY)
-            timer = clock.setTimeout(sendHedge, delayMs)
-        }
-        const sendHedge = () => {
-          if (budget && !budget.tryWithdraw(clock.now())) return
-          onHedge?.({ attempt: context.attempt + sent, afterMs: clock.now() - startedAt })
-          send()
-          schedule()
-        }
-        const send = () => {
-          sent += 1
-          const controller = new AbortController()
-          running.add(controller)
-          const sentAt = clock.now()
-          const inner: AttemptContext = {
-            signal: controller.signal,
-            attempt: context.attempt + sent - 1,
-            deadlineAt: context.deadlineAt,
-          }
-          const run = async () => operation(inner)
-          run().then(
-            (value) => {
-              running.delete(controller)
-              if (over) return
-              latencies.record(clock.now() - sentAt)
-              finish()
-              resolve(value)
-            },
-            (error) => {
-              running.delete(controller)
-              if (over) return
-              if (handle(error) && sent <= maxHedges && hedgeDelay() !== Number.POSITIVE_INFINITY) {
-                if (timer !== undefined) clock.clearTimeout(timer)
-                sendHedge()
-              }
-              // Others may still answer; the last one to fail speaks for all.
-              if (running.size > 0 && handle(error)) return
-              finish()
-              reject(error)
-            },
-          )
-        }
-
-        budget?.deposit(startedAt)
-        const { signal } = context
-        if (signal) {
-          stopListening = onAbort(signal, () => {
-            finish()
-            reject(new AbortError('aborted by the caller', { cause: signal.reason }))
-          })
-          if (over) return
-        }
-        send()
-        schedule()
-      })
+      const race = new Race(terms, operation, context)
+      race.start()
+      return race.promise as Promise<T>
     },
+  }
+}
+
+/** What hedging goes by. */
+interface HedgeTerms {
+  readonly maxHedges: number
+  readonly budget: RetryBudget | undefined
+  readonly clock: Clock
+  readonly latencies: LatencyWindow
+  handle(error: unknown): boolean
+  onHedge(event: { attempt: number; afterMs: number }): void
+  /** How long to wait before the next; `Infinity`: there is none. */
+  delayMs(): number
+}
+
+/** One operation, running several times. */
+class Race extends Run {
+  readonly #terms: HedgeTerms
+  readonly #operation: Operation<unknown>
+  readonly #context: AttemptContext
+  readonly #startedAt: number
+  readonly #running = new Set<AbortController>()
+  #sent = 0
+  #over = false
+  #timer: TimerHandle | undefined
+  #stopListening: (() => void) | undefined
+
+  constructor(terms: HedgeTerms, operation: Operation<unknown>, context: AttemptContext) {
+    super()
+    this.#terms = terms
+    this.#operation = operation
+    this.#context = context
+    this.#startedAt = terms.clock.now()
+  }
+
+  start(): void {
+    this.#terms.budget?.deposit(this.#startedAt)
+    const { signal } = this.#context
+    if (signal) {
+      this.#stopListening = onAbort(signal, () => this.runInAsyncScope(this.#fail, this, abortedBy(signal)))
+      if (this.#over) return
+    }
+    this.#send()
+    this.#schedule()
+  }
+
+  #send(): void {
+    this.#sent += 1
+    const { clock } = this.#terms
+    const { attempt, deadlineAt } = this.#context
+    const controller = new AbortController()
+    this.#running.add(controller)
+    const sentAt = clock.now()
+    const inner = { signal: controller.signal, attempt: attempt + this.#sent - 1, deadlineAt }
+    const run = async () => this.#operation(inner)
+    run().then(
+      (value) => {
+        this.#running.delete(controller)
+        if (this.#over) return
+        this.#terms.latencies.record(clock.now() - sentAt)
+        this.#finish()
+        this.resolve(value)
+      },
+      (error) => {
+        this.#running.delete(controller)
+        if (!this.#over) this.#guarded(() => this.#failed(error))
+      },
+    )
+  }
+
+  #failed(error: unknown): void {
+    const { handle, maxHedges, delayMs, clock } = this.#terms
+    const goesOn = handle(error)
+    if (goesOn && this.#sent <= maxHedges && delayMs() !== Infinity) {
+      if (this.#timer !== undefined) clock.clearTimeout(this.#timer)
+      this.#sendHedge()
+    }
+    // Others may still answer; the last one to fail speaks for all.
+    if (!goesOn || this.#running.size === 0) this.#fail(error)
+  }
+
+  #schedule(): void {
+    const { maxHedges, delayMs, clock } = this.#terms
+    this.#timer = undefined
+    const ms = delayMs()
+    if (this.#sent > maxHedges || ms === Infinity) return
+    const due = () => this.#guarded(() => this.#sendHedge())
+    this.#timer = clock.setTimeout(() => this.runInAsyncScope(due, undefined), ms)
+  }
+
+  #sendHedge(): void {
+    const { budget, clock, onHedge } = this.#terms
+    if (budget && !budget.tryWithdraw(clock.now())) return
+    onHedge({
+      attempt: this.#context.attempt + this.#sent,
+      afterMs: clock.now() - this.#startedAt,
+    })
+    this.#send()
+    this.#schedule()
+  }
+
+  /** What the app's functions throw ends it. */
+  #guarded(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#over) return
+    this.#finish()
+    this.reject(error)
+  }
+
+  #finish(): void {
+    this.#over = true
+    if (this.#timer !== undefined) this.#terms.clock.clearTimeout(this.#timer)
+    this.#stopListening?.()
+    for (const loser of this.#running) loser.abort(new AbortError('another answer came first'))
   }
 }

@@ -1,7 +1,7 @@
 // Rate limiting by key: who may go now, and who how much later. Decides at once; waiting is TokenQueue's.
 
 import type { Clock } from '../../core/clock.ts'
-import { RateLimitError } from '../../core/errors.ts'
+import { fenced, RateLimitError } from '../../core/errors.ts'
 import {
   callable,
   checkOption,
@@ -193,12 +193,14 @@ export class RateLimiter {
     const bucket = this.#keyed.get(endpoint, category, limit, now)
     bucket.requests += 1
     if (bucket.waiting === 0 && tryTake(bucket, limit, cost, now)) {
-      this.#onRequestAllowed?.(endpoint, infoOf(bucket, now))
+      const allowed = this.#onRequestAllowed
+      if (allowed) fenced('onRequestAllowed', () => allowed(endpoint, infoOf(bucket, now)))
       return undefined
     }
     bucket.limited += 1
     this.#rateLimited += 1
-    this.#onRateLimited?.(endpoint, infoOf(bucket, now))
+    const limited = this.#onRateLimited
+    if (limited) fenced('onRateLimited', () => limited(endpoint, infoOf(bucket, now)))
     return bucket
   }
 

@@ -77,7 +77,7 @@ function isRefusal(error: unknown): boolean {
 
 /** What the other side asked to wait, when the error carries it. */
 function retryAfterOf(error: unknown): number | undefined {
-  const value = (error as { retryAfter?: unknown } | null | undefined)?.retryAfter
+  const value = isA(error, Object) && (error as { retryAfter?: unknown }).retryAfter
   return typeof value === 'number' && value >= 0 ? value : undefined
 }
 
@@ -119,7 +119,8 @@ class Attempts<R extends Run> extends Link implements Underway {
       if (shouldRetry) this.ask(shouldRetry, failed)
       else this.retry(failed)
     } catch (thrown) {
-      this.giveUp(thrown)
+      // A clock or a source of chance of the app's.
+      this.giveUp(isA(thrown, CommsError) ? thrown : callbackFailed('retry', thrown))
     }
   }
 

@@ -1,7 +1,7 @@
 // Retrying any operation.
 
 import type { Clock } from '../../core/clock.ts'
-import { CommsError } from '../../core/errors.ts'
+import { saysNothing } from '../../core/errors.ts'
 import { callable, checkOptions, clockRule } from '../../core/options.ts'
 import { type Random, systemRandom } from '../../core/random.ts'
 import { systemClock } from '../../core/systemClock.ts'
@@ -10,7 +10,7 @@ import { type RetryOptions, resolveRetryOptions, retryBackoff, retryRules } from
 import { type RetryEvent, RetryLayer } from './RetryLayer.ts'
 
 export interface RetryPolicyOptions extends RetryOptions {
-  /** Which errors are worth a retry. @default every error but an abort and what has not been tried: an open breaker, a spent limit */
+  /** Which errors are worth a retry. @default every error but an abort, what has not been tried (an open breaker, a spent limit) and what a function of the app's threw */
   handle?: ((error: unknown) => boolean) | undefined
   /** Told before every wait. */
   onRetry?: ((event: RetryEvent) => void) | undefined
@@ -20,20 +20,9 @@ export interface RetryPolicyOptions extends RetryOptions {
 
 const rules = { ...retryRules, handle: callable, onRetry: callable, clock: clockRule, random: callable }
 
-/** Refusals of other policies are no failures of the operation: repeating them would only add load. */
-const NOT_WORTH_IT: ReadonlySet<string> = new Set([
-  'ABORTED',
-  'CIRCUIT_OPEN',
-  'RATE_LIMITED',
-  'BULKHEAD_FULL',
-  'VALIDATION',
-  'DISPOSED',
-  'CALLBACK_FAILED',
-])
-
+/** To repeat what says nothing of the other side would only add load. */
 function worthRetrying(error: unknown): boolean {
-  if (error instanceof CommsError) return !NOT_WORTH_IT.has(error.code)
-  return !(error instanceof Error && error.name === 'AbortError')
+  return !saysNothing(error)
 }
 
 /**

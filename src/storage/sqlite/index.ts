@@ -1,5 +1,7 @@
 // "guru-comms/storage/sqlite": durable stores on `node:sqlite`. Re-exports only.
 
+/// <reference types="node" preserve="true" />
+
 export { isStorageError, StorageError, type StorageReason } from '../StorageError.ts'
 export { type SqliteLogStoreOptions, sqliteLogStore } from './SqliteLogStore.ts'
 export { type SqliteOutbox, type SqliteOutboxOptions, sqliteOutbox } from './SqliteOutbox.ts'
