@@ -40,6 +40,9 @@ describe('SQL injections in notations of single databases', () => {
     `1 union select first 1 name from rdb$relations`,
     `' union select skip 1 first 1 tabname from systables--`,
     `'-'`,
+    'IF(7=7,name,price)',
+    "(iif('a'='a',1,1/0))",
+    'MAKE_SET(3<4,1)',
     `"^"`,
     `'&'`,
     `1;show tables`,
@@ -83,6 +86,32 @@ describe('script injections of every kind', () => {
       ),
     )
     expect(recall(detectXss, twice).share).toBeGreaterThan(0.99)
+  })
+})
+
+describe('script injections in Markdown and templates', () => {
+  it.each([
+    '[click](javascript:alert(1))',
+    'see [this]( JaVaScRiPt:alert(1) "title")',
+    '![x](<java\tscript:alert(1)>)',
+    '[a][b]\n\n[b]: javascript:alert(1)',
+    '[x](javascript&colon;alert(1))',
+    '[x](data:text/html;base64,PHNjcmlwdD4=)',
+    "{{constructor.constructor('alert(1)')()}}",
+    "{{ 'a'.constructor.prototype.charAt=[].join;$eval('x=1') }} {{x=''['constructor'](alert)}}",
+  ])('are found: %s', (text) => {
+    expect(detectXss(text)).not.toBeNull()
+  })
+
+  it.each([
+    '[docs](https://docs.example/javascript:guide)',
+    '[JavaScript](javascript.html) and arr[0](x)',
+    '[1]: JavaScript: The Good Parts',
+    '{{ user.name }} and {{ items.length }}',
+    '{{ constructor }} is a word; (so is this)',
+    'map[key]: value',
+  ])('but not in %s', (text) => {
+    expect(detectXss(text)).toBeNull()
   })
 })
 

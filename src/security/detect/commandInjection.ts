@@ -53,18 +53,18 @@ const ALONE_IN_LINE = words('id pwd env ls ps')
 /** What no text has by chance, wherever it stands. */
 const SURE: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [
-    /\$\(\s*<\s*[/~.\w]|`\s*<\s*(?:~|\/(?:etc|proc|var|home|root|tmp|dev|usr|opt))\//,
+    /\$\(\s{0,9}<\s{0,9}[/~.\w]|`\s{0,9}<\s{0,9}(?:~|\/(?:etc|proc|var|home|root|tmp|dev|usr|opt))\//,
     'file in a substitution',
   ],
-  [/%comspec%"?\s+\/[ck]\b/i, 'command interpreter'],
-  [/\$(?:0|\{0\}|SHELL|\{SHELL\}|BASH)\s*<<</, 'shell fed with a string'],
-  [/[;|&\n(`]\s*\$'\\(?:x[\da-f]{2}|u[\da-f]{4}|[0-7]{3})/i, 'escaped command name'],
+  [/%comspec%"?\s{1,9}\/[ck]\b/i, 'command interpreter'],
+  [/\$(?:0|\{0\}|SHELL|\{SHELL\}|BASH)\s{0,9}<<</, 'shell fed with a string'],
+  [/[;|&\n(`]\s{0,9}\$'\\(?:x[\da-f]{2}|u[\da-f]{4}|[0-7]{3})/i, 'escaped command name'],
   [
-    /[\w'")]?[;&|\n]\s*[A-Za-z_]\w{0,30}=[^\s;$]{1,60};\s*(?:[A-Za-z_]\w{0,30}=[^\s;]{1,60};\s*){0,9}\$(?:\w|\{\w)/,
+    /[\w'")]?[;&|\n]\s{0,9}[A-Za-z_]\w{0,30}=[^\s;$]{1,60};\s{0,9}(?:[A-Za-z_]\w{0,30}=[^\s;]{1,60};\s{0,9}){0,9}\$(?:\w|\{\w)/,
     'command from a variable',
   ],
-  [/<!--\s*#\s*exec\s+(?:cmd|cgi)\s*=/i, 'server-side include'],
-  [/(?:^|\s)-o\s?ProxyCommand\s*=/i, 'command in an option'],
+  [/<!--\s{0,9}#\s{0,9}exec\s{1,9}(?:cmd|cgi)\s{0,9}=/i, 'server-side include'],
+  [/(?:^|\s)-o\s?ProxyCommand\s{0,9}=/i, 'command in an option'],
   [
     /(?:^|[;|&\n$`('"=\s])\{(?:cat|ls|id|sh|bash|wget|curl|nc|ping|echo|head|tail|rm|cp|python3?|perl)(?:,[\w./~:$*?-]+){1,9}\}/,
     'command in braces',

@@ -29,6 +29,10 @@ function isQuotation(text: string, at: number): boolean {
   return close > 0 && /^\S.(?:[\s.,?!:)]|$)/.test(text.slice(close - 1, close + 2))
 }
 
+/** A whole text that is one question to the database, comparing literals: `IF(7=7,name,price)` where a column was due. */
+const CONDITIONAL =
+  /^\s{0,9}\(?\s{0,9}(?:if|iif|elt|make_set|nullif|decode)\s{0,9}\(\s{0,9}(?:\d{1,9}|'[^']{0,20}')\s{0,9}(?:[=<>]|like\b)\s{0,9}(?:\d{1,9}|'[^']{0,20}')\s{0,9},.{0,200}\)\s{0,9}$/i
+
 /** Looks at one form of the text: by the grammar alone. */
 export function findSqlByGrammar(text: string): Hit | null {
   const number = readSql(text, 0, 'number', true)
@@ -52,6 +56,8 @@ export function findSqlByGrammar(text: string): Hit | null {
       }
     }
   }
+  if (text.length < 300 && CONDITIONAL.test(text))
+    return { start: 0, end: text.length, reason: 'conditional expression' }
   // What goes before a union may be cut to pieces by comments; a sentence would have words there.
   const union = text.search(UNION)
   if (union > 0 && union < 200 && !WORDS.test(text.slice(0, union).replace(KEYWORDS, ' 1 '))) {

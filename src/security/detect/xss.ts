@@ -86,10 +86,32 @@ function judge(name: string, value: string, mark: number): string {
   return ''
 }
 
+/** How much of a Markdown link's target is looked at: more than a scheme with what may be strewn into it. */
+const TARGET = 80
+/** An expression of AngularJS or Vue that climbs to the constructor of functions, which compiles text. */
+const TEMPLATE = /\{\{[^{}]{0,200}\bconstructor\b[^{}]{0,200}\(/
+
+/** Links and images of Markdown whose target runs script: `[x](javascript:...)`, `[x]: javascript:...`. */
+function findMarkdownLink(text: string): Hit | null {
+  if (!mayHoldScheme(text) && !text.includes('&')) return null
+  for (let at = text.indexOf(']'); at >= 0; at = text.indexOf(']', at + 1)) {
+    const sign = text[at + 1]
+    if (sign !== '(' && sign !== ':') continue
+    const target = decodeEntities(text.slice(at + 2, at + 2 + TARGET)).replace(/^[\s<]+/, '')
+    const rest = target.slice(scriptUrlEnd(target))
+    if ((rest.length < target.length && CODE.test(rest)) || isActiveDataUrl(target)) {
+      return { start: at, end: at + 2, reason: 'script URL in a link' }
+    }
+  }
+  return null
+}
+
 /** Looks at one form of the text. */
 export function findMarkup(text: string): Hit | null {
-  const url = findUrl(text)
+  const url = findUrl(text) ?? findMarkdownLink(text)
   if (url) return url
+  const template = text.includes('{{') ? text.search(TEMPLATE) : -1
+  if (template >= 0) return { start: template, end: template + 2, reason: 'template that runs script' }
   let open = text.indexOf('<')
   const attributes = text.includes('=') && ATTRIBUTE_SIGN.test(text)
   const schemes = mayHoldScheme(text) || text.includes('&')

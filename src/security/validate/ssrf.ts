@@ -88,7 +88,7 @@ function judgeWritten(host: string): string {
 
 /** Why this host (of a parsed URL) is not the public Internet; empty when it looks like it. */
 export function judgeHost(hostname: string): string {
-  const host = hostname.toLowerCase().replace(/\.+$/, '')
+  const host = hostname.toLowerCase().replace(/(?<!\.)\.+$/, '')
   if (host.startsWith('[')) return judgeIpv6(ipv6(host.slice(1, -1)))
   const address = ipv4(host)
   if (address !== undefined) return judgeIpv4(address)
