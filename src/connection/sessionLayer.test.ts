@@ -458,6 +458,53 @@ describe('the end of a session', () => {
     expect(FakeWebSocket.all).toHaveLength(1)
   })
 
+  it.each([
+    [undefined, 'closed', ['CLOSED_BY_SERVER']],
+    [() => false, 'closed', []],
+    [() => true, 'connecting', []],
+  ])(
+    'an unasked 1000 with shouldReconnect %s; the session goes on',
+    async (shouldReconnect, state, codes) => {
+      const connection = make({ shouldReconnect })
+      const line = await begin(connection)
+      line.cut(1000, 'done', true)
+      await clock.advance(5000)
+      expect(connection.connectionState).toBe(state)
+      expect(told('error')).toMatchObject(codes.map((code) => ({ code })))
+      if (state === 'closed') {
+        expect(FakeWebSocket.all).toHaveLength(1)
+        connection.connect()
+        await clock.advance(0)
+      }
+      expect(FakeWebSocket.all).toHaveLength(2)
+      FakeWebSocket.latest.accept('guru.v1')
+      expect(controls(FakeWebSocket.latest)).toMatchObject([{ t: 'resume', epoch: 1 }])
+    },
+  )
+
+  it.each([
+    ['a text', `1:${'x'.repeat(1001)}`],
+    ['a text of long characters', `1:${'é'.repeat(501)}`],
+    ['bytes', new Uint8Array([1, 0, 0, 0, 0, 1, ...new Uint8Array(1001)]).buffer],
+  ])('4413 for what is above maxFrame: %s', async (_name, frame) => {
+    const connection = make()
+    const closes: number[] = []
+    const messages: unknown[] = []
+    connection.on('close', ({ code }) => closes.push(code)).on('message', (message) => messages.push(message))
+    const line = await begin(connection)
+    line.receive(frame)
+    await clock.advance(0)
+    expect(closes).toEqual([4413])
+    expect(messages).toEqual([])
+    const next = await socket()
+    next.accept('guru.v1')
+    next.receive(OPENED)
+    next.receive('1:')
+    next.receive(`2:${'x'.repeat(1000)}`)
+    expect(connection.connected).toBe(true)
+    expect(messages).toEqual(['x'.repeat(1000)])
+  })
+
   it('4401: asks for the token once more, at once, then stops', async () => {
     const tokens = ['old', 'new']
     const connection = make({ token: () => tokens.shift() })

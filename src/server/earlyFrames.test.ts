@@ -55,3 +55,27 @@ it('messages, acknowledgements and pings may follow `resume` at once; its `rx` c
   await until(() => again.closed === undefined, 'it stays open')
   again.socket.terminate()
 })
+
+it.each([
+  ['a text', `1:${'x'.repeat(101)}`],
+  ['a text of long characters', `1:${'é'.repeat(51)}`],
+  ['bytes', new Uint8Array([1, 0, 0, 0, 0, 1, ...new Uint8Array(101)])],
+])('what is above maxFrame closes with 4413, and a tombstone goes on: %s', async (_name, frame) => {
+  const small = new SessionServer({ maxFrame: 100 })
+  small.onSession((session) => {
+    session.handle((data) => void handled.push(data))
+  })
+  const place = await listen()
+  small.attach(place.http)
+  const client = new FrameClient(place.port)
+  const { sid, key } = await client.open()
+  client.say(frame)
+  expect((await client.closing()).code).toBe(4413)
+  const again = new FrameClient(place.port)
+  await again.resume({ sid, key }, 1, 0, '1:', `2:${'x'.repeat(100)}`)
+  await again.acked(2)
+  expect(handled).toEqual(['x'.repeat(100)])
+  again.socket.terminate()
+  await small.close({ graceMs: 0 })
+  await place.close()
+})

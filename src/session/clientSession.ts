@@ -10,6 +10,7 @@ import type { Frame } from './frames.ts'
 import { MAX_GOAWAY_MS, windowDefaults } from './limits.ts'
 import { Peer } from './peer.ts'
 import { newPeer, type PeerOptions, type PeerState } from './peerState.ts'
+import { TOO_LARGE } from './receiver.ts'
 import type { OutboxRecord, Write } from './store.ts'
 
 export interface ClientOptions extends PeerOptions {
@@ -345,7 +346,7 @@ export class ClientSession {
   }
 
   #violation(what: string): void {
-    this.#hangUp(CLOSE.protocol, what, this.#strike())
+    this.#hangUp(what === TOO_LARGE ? CLOSE.tooLarge : CLOSE.protocol, what, this.#strike())
   }
 
   /** A protocol error: resumed once; then the session is given up; then the client. */

@@ -2,9 +2,15 @@
 // `peer.ts`, whose part it is: it changes the peer's state and appends effects.
 
 import type { Effects, PeerEffect } from './effects.ts'
-import { type Payload, TEXT } from './frames.ts'
+import { type Payload, payloadBytes, TEXT } from './frames.ts'
 import { Inbox, type InboxState, NOT_DUE } from './inbox.ts'
 import type { PeerOptions, PeerState } from './peerState.ts'
+
+/** What `take` returns for a message above `maxFrame`: its sender sets it aside when the connection ends with 4413. */
+export const TOO_LARGE = 'a message above maxFrame'
+
+/** A UTF-16 unit becomes three bytes of UTF-8 at most. */
+const MOST_BYTES_OF_A_UNIT = 3
 
 export class Receiver {
   readonly #state: PeerState
@@ -24,6 +30,8 @@ export class Receiver {
     const { sid, limits, inbox } = this.#state
     // The other side measured UTF-8; units are close enough to notice who does not keep to the limit at all.
     const bytes = payload.length
+    if (bytes * MOST_BYTES_OF_A_UNIT > limits.maxFrame && payloadBytes(payload) > limits.maxFrame)
+      return TOO_LARGE
     switch (this.#inbox.take(number, bytes, limits, now)) {
       case 'start':
         if (payload === '' && stream === TEXT) this.settled(number, now)

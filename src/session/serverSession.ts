@@ -9,6 +9,7 @@ import type { Frame } from './frames.ts'
 import type { WindowLimits } from './limits.ts'
 import { Peer } from './peer.ts'
 import { newPeer, type PeerOptions, type PeerState } from './peerState.ts'
+import { TOO_LARGE } from './receiver.ts'
 import type { StoredSession, Write } from './store.ts'
 
 export interface ServerOptions extends PeerOptions {
@@ -283,7 +284,7 @@ export class ServerSession {
   #violation(what: string, now: number): void {
     const { conn } = this.state
     this.#detach(now)
-    this.#hangUp(conn, CLOSE.protocol, what)
+    this.#hangUp(conn, what === TOO_LARGE ? CLOSE.tooLarge : CLOSE.protocol, what)
   }
 
   #detach(now: number): void {
