@@ -83,6 +83,7 @@ const SLOTS: Readonly<Record<string, readonly string[]>> = {
   logic: ['or', 'and', 'OR', 'AND', 'and/or', '&', '||', '&&', 'but not', 'xor'],
   compare: ['=', '==', '<', '>', '<=', '!=', '<>', 'is', 'like', 'between', 'in'],
   dash: ['--', '-', '—', ' -- ', '...', '#', ';', '//', '/*'],
+  truth: ['true', 'false', 'null', 'undefined', 'yes', 'no', 'TRUE', 'FALSE', 'None', '0', '1'],
   relation: ['=', '==', '<', '>', '<=', '>=', '!=', '<>', '≠', '≤'],
   column: ['name', 'age', 'total', 'status', 'id', 'salary', 'created_at'],
 }
@@ -196,6 +197,12 @@ const WARES: readonly string[] = [
 
 /** Sums and comparisons, as pupils and programmers write them. */
 const SUMS: readonly string[] = [
+  '{truth} {logic} {truth}',
+  '{truth} {logic} {truth}?',
+  '{truth}, {truth} {logic} {word}',
+  "{number}' {dash} {number}'",
+  '{number}" {dash} {number}"',
+  "{number}' x {number}' {logic} {number}'",
   'Evaluate: ({number} {relation} {number}) {logic} ({number} {relation} {number})',
   'True or false: {number}+{number}={number} {logic} {number}*{number}={number}',
   'Is {number} {relation} {number} {logic} {number} {relation} {number}?',

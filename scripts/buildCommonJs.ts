@@ -2,7 +2,7 @@
 // (`module-sync` stands first in package.json), so in Node there is one copy whether by `import` or `require()`.
 
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { rolldown } from 'rolldown'
 
 const root = join(import.meta.dirname, '..')
@@ -54,7 +54,15 @@ for (const file of globSync('**/*.d.ts', { cwd: dist, exclude: ['cjs/**', '**/*.
   const text = declared.replace(/\n\/\/# sourceMappingURL=.*/, '')
   mkdirSync(dirname(join(target, file)), { recursive: true })
   const name = file.replace(/\.ts$/, '.cts')
-  writeFileSync(join(target, name), text.replace(/(from |import\()'(\.[^']*)\.ts'/g, "$1'$2.cjs'"))
+  // The oldest way of resolving modules knows no `#`: declarations of all that it may stand for are the same.
+  const chosenHere = (alias: string) => {
+    const path = relative(dirname(file), String(manifest.imports[alias]?.default).replace('./dist/', ''))
+    return `'${path.startsWith('.') ? path : `./${path}`}'`.replace(/\.js'$/, ".cjs'")
+  }
+  const resolved = text
+    .replace(/(from |import\()'(\.[^']*)\.ts'/g, "$1'$2.cjs'")
+    .replace(/(?<=from |import\()'(#[^']+)'/g, (_, alias: string) => chosenHere(alias))
+  writeFileSync(join(target, name), resolved)
 }
 
 /** Only ES modules themselves, so they have to be within. */

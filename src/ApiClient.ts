@@ -10,8 +10,10 @@ import {
   type CallOptions,
   checkStreamOptions,
   clientRules,
+  configRules,
   type RequestConfig,
   type RequestOptions,
+  requestRules,
   type StreamOptions,
 } from './client/options.ts'
 import { StreamIterator } from './client/streamIterator.ts'
@@ -19,6 +21,7 @@ import { Emitter } from './core/emitter.ts'
 import { ahead, lazily } from './core/lazily.ts'
 import {
   callable,
+  checkNames,
   checkOption,
   checkOptions,
   plainObject,
@@ -152,6 +155,7 @@ export class ApiClient extends Emitter<ApiClientEvents> {
       config?.url,
       config?.data,
       config,
+      configRules,
     ) as Promise<T>
   }
 
@@ -387,8 +391,17 @@ export class ApiClient extends Emitter<ApiClientEvents> {
     url: string | URL,
     data: unknown,
     options: RequestOptions = noOptions,
+    rules: typeof requestRules = requestRules,
   ): Promise<unknown> {
     const core = this.#core
+    if (options !== noOptions) {
+      try {
+        checkOption('ApiClient', 'options', options, plainObject)
+        checkNames('ApiClient', options, rules)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
     if (!core.settings.policy) return this.#answer(method, url, data, options)
     return core.underPolicy(options, (inherited) =>
       this.#answer(method, url, data, { ...options, ...inherited }),

@@ -303,7 +303,11 @@ describe('what is asked of its options', () => {
   })
 
   it('takes a whole environment as it is', () => {
-    expect(() => make({ HOME: '/', PATH: '/bin' } as Partial<EndpointOptions>)).not.toThrow()
+    expect(() => make({ HOME: '/', PATH: '/bin', npm_config_user_agent: 'npm' } as object)).not.toThrow()
+    expect(() => make({ timeout: 5 } as object)).toThrow(/option "timeout" is not known, the nearest/)
+    expect(() => make({ NODE_ENVS: 'production' } as object)).toThrow(
+      /the nearest that is known is "NODE_ENV"/,
+    )
   })
 
   it('in production nothing goes in the clear, but to this machine or when it is allowed', async () => {

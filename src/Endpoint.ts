@@ -10,7 +10,17 @@ import { type QuestionLine, Questions } from './connection/Questions.ts'
 import type { Reply } from './connection/Reply.ts'
 import type { Clock } from './core/clock.ts'
 import { CommsError, ReplyError } from './core/errors.ts'
-import { checkOption, checkOptions, flag, interval, plainObject, text, withDefaults } from './core/options.ts'
+import {
+  checkNames,
+  checkOption,
+  checkOptions,
+  checkValues,
+  flag,
+  interval,
+  plainObject,
+  text,
+  withDefaults,
+} from './core/options.ts'
 import { randomId } from './core/randomId.ts'
 import { systemClock } from './core/systemClock.ts'
 import {
@@ -147,7 +157,9 @@ export class Endpoint {
 
   /** @throws TypeError or RangeError naming the option; CommsError `INSECURE_URL` in production */
   constructor(options: EndpointOptions) {
-    checkOptions('Endpoint', options, optionRules)
+    checkValues('Endpoint', options, optionRules)
+    // A whole environment can be passed as it is: its other variables are texts, and none is like one of ours.
+    checkNames('Endpoint', options, optionRules, (value, letters) => typeof value === 'string' && letters > 2)
     const { WS_URL, API_BASE_URL, NODE_ENV, token, routes = {} } = options
     checkOption('Endpoint', 'WS_URL', WS_URL, optionRules.WS_URL)
     checkOption('Endpoint', 'API_BASE_URL', API_BASE_URL, optionRules.API_BASE_URL)
@@ -161,9 +173,13 @@ export class Endpoint {
     this.#routes = { ...defaultRoutes, ...routes }
     this.#clock = options.connection?.clock ?? systemClock
     this.#validate = options.validate
-    const apiDefaults: ApiClientOptions = { allowInsecure: !mustBeSecure, validate: options.validate }
+    const apiDefaults: ApiClientOptions = {
+      allowInsecure: !mustBeSecure,
+      validate: options.validate,
+      // Who renews tokens has one of its own.
+      token: options.api?.auth ? undefined : token,
+    }
     this.api = new ApiClient({ ...withDefaults(apiDefaults, options.api ?? {}), baseURL: API_BASE_URL })
-    if (token !== undefined) this.api.addRequestInterceptor(withToken(token))
     this.connection = new GuruConnection({
       ...options.connection,
       url,
@@ -344,15 +360,6 @@ function secured(provider: () => string | PromiseLike<string>): () => Promise<st
     const url = await provider()
     assertSecureUrl('Endpoint', 'WS_URL', url)
     return url
-  }
-}
-
-/** A request interceptor that adds the token, unless the request brings an `Authorization` of its own. */
-function withToken(token: Provider<string>) {
-  return async <C extends { headers: Record<string, string> }>(config: C): Promise<C> => {
-    if (Object.keys(config.headers).some((name) => name.toLowerCase() === 'authorization')) return config
-    const value = typeof token === 'function' ? await token() : token
-    return { ...config, headers: { ...config.headers, authorization: `Bearer ${value}` } }
   }
 }
 

@@ -200,6 +200,21 @@ describe('the queue', () => {
     expect(dropped).toEqual([['refused', 'x'.repeat(1000)]])
     expect(socket.sent).toEqual([])
   })
+
+  it('so is one that is sent on a line of any age; what was answered since is no suspect', async () => {
+    const connection = await makeOpen({ stableAfter: 1000, pingInterval: 1e9 })
+    const dropped: unknown[] = []
+    connection.on('dropped', ({ reason, data }) => dropped.push([reason, data]))
+    const line = FakeWebSocket.latest
+    connection.send('y'.repeat(2000))
+    await clock.advance(60_000)
+    line.receive({ type: 'answer' })
+    connection.send('x'.repeat(1000))
+    connection.send('small')
+    line.cut(1009)
+    await clock.advance(0)
+    expect(dropped).toEqual([['refused', 'x'.repeat(1000)]])
+  })
 })
 
 describe('requests', () => {

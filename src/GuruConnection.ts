@@ -3,7 +3,7 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
-import type { ConnectionEvents } from './connection/events.ts'
+import type { ConnectionEvents, MessagesByType, OtherEvents, Question } from './connection/events.ts'
 import { disposed, type Handler, type Listeners, Messenger } from './connection/Messenger.ts'
 import type { ConnectionState } from './connection/machine.ts'
 import type { MessageContext, SendOptions } from './connection/messageLayer.ts'
@@ -78,7 +78,8 @@ export interface ConnectionStats {
 
 /** One resilient line to a server. Everything may be called in any state, also from within its events. */
 export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitter<
-  ConnectionEvents<T['in']>
+  ConnectionEvents<T['in']> & MessagesByType<T['in']>,
+  OtherEvents<T['in']>
 > {
   /** Where the next attempt goes. */
   declare url: Provider<string | URL>
@@ -158,7 +159,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
    * @throws CommsError `BAD_REQUEST` for what cannot be sent, `QUEUE_FULL` (with `overflow: 'reject'`),
    *   `CONNECTION` after `close()`, `DISPOSED` after `dispose()`, `UNSUPPORTED` for options that take a session
    */
-  send(data: T['out'] | string | ArrayBuffer | ArrayBufferView, options?: SendOptions): Receipt {
+  send(data: T['out'], options?: SendOptions): Receipt {
     if (options) checkOptions(`${OWNER}.send`, options, sendRules)
     return this.#messenger.send(data, options)
   }
@@ -203,7 +204,7 @@ export class GuruConnection<T extends MessageTypes = MessageTypes> extends Emitt
    * @throws TimeoutError, AbortError, or CommsError: those of `send`, `DROPPED` when it had to leave the queue,
    *   `CONNECTION` when the line broke or was closed before the reply
    */
-  async request(data: T['out'] & object, options: RequestOptions = {}): Promise<T['in']> {
+  async request(data: Question<T['out']>, options: RequestOptions = {}): Promise<T['in']> {
     const { timeout, signal } = resolveRequestOptions(data, options)
     const { id = this.#makeId() } = data as { id?: RequestId }
     return this.#messenger.request({ ...data, id }, id, timeout, signal)

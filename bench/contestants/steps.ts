@@ -33,36 +33,21 @@ function step(name: string, make: (session: Session) => Operation): Case<Session
   return { name, kind: 'ours', async: false, make }
 }
 
-const nothing = () => {}
-/** A host that does nothing, but for what is given. */
-function hostOf(given: object = {}) {
-  const host = {
-    send: nothing,
-    deliver: nothing,
-    volatile: nothing,
-    flush: nothing,
-    accepted: nothing,
-    delivered: nothing,
-    dropped: nothing,
-    handlerTimedOut: nothing,
-    ready: nothing,
-    store: nothing,
-    pong: nothing,
-    hangUp: nothing,
-    opened: nothing,
-    lost: nothing,
-    emptied: nothing,
-  }
-  return Object.assign(host, given) as never
+type Client = InstanceType<Session['client']['ClientSession']>
+type Effect = NonNullable<ReturnType<Client['effects']['take']>>
+
+/** Takes what a step asks for, as whoever carries it out does; `act` does something about it. */
+function drain({ effects }: Client, act?: (effect: Effect) => void): void {
+  for (let effect = effects.take(); effect; effect = effects.take()) act?.(effect)
 }
 
-type Peer = InstanceType<Session['client']['ClientSession']>['peer']
+type Peer = Client['peer']
 
 /** A side with a session; a client's, but it is the same on both. */
-function peerOf({ client: { ClientSession, newClient } }: Session, given: object = {}): Peer {
-  const { peer } = new ClientSession(newClient(), OPTIONS, hostOf(given))
-  begin(peer)
-  return peer
+function sideOf({ client: { ClientSession, newClient } }: Session): Client {
+  const side = new ClientSession(newClient(), OPTIONS)
+  begin(side.peer)
+  return side
 }
 
 function begin(peer: Peer): void {
@@ -73,17 +58,20 @@ function begin(peer: Peer): void {
 
 /** Sends, and has every `every` messages acknowledged by one ack. */
 function sending(session: Session, payload: string | Uint8Array<ArrayBuffer>, every: number): Operation {
-  const peer = peerOf(session)
+  const side = sideOf(session)
+  const { peer } = side
   const stream = payload === text ? TEXT : 0
   const acks = Array.from({ length: FRAMES / every }, (_, index) =>
     flat(`{"t":"ack","rx":${(index + 1) * every}}`),
   )
   let sent = 0
   return () => {
-    peer.send(stream, payload, BYTES, 0)
+    peer.sender.send(stream, payload, BYTES, 0)
+    drain(side)
     sent += 1
     if (sent % every !== 0) return
     peer.receive(acks[sent / every - 1] as string, 0)
+    drain(side)
     if (sent < FRAMES) return
     begin(peer)
     sent = 0
@@ -92,12 +80,15 @@ function sending(session: Session, payload: string | Uint8Array<ArrayBuffer>, ev
 
 /** Takes messages whose handlers settle at once; acknowledges them as it has to. */
 function taking(session: Session, frames: readonly (string | Uint8Array<ArrayBuffer>)[]): Operation {
-  const peer: Peer = peerOf(session, {
-    deliver: (sid: string, number: number) => peer.settled(sid, number, 0),
-  })
+  const side = sideOf(session)
+  const { peer } = side
+  const act = (effect: Effect) => {
+    if (effect.do === 'deliver') peer.settled(effect.sid, effect.number, 0)
+  }
   let at = 0
   return () => {
     const unhandled = peer.receive(frames[at] as string, 0)
+    drain(side, act)
     if (unhandled !== undefined) throw new Error(`not taken: ${JSON.stringify(unhandled)}`)
     at += 1
     if (at < frames.length) return
@@ -111,14 +102,15 @@ function resuming({ client: { ClientSession, newClient } }: Session, count: numb
   const limits = { ttl: 60_000, ...LIMITS, ping: 0 }
   const opened = flat(JSON.stringify({ t: 'opened', sid: 'sid', key: 'key', rx: 0, ...limits }))
   const resumed = flat(JSON.stringify({ t: 'opened', rx: 0, ...limits }))
-  const session = new ClientSession(newClient(), OPTIONS, hostOf())
+  const session = new ClientSession(newClient(), OPTIONS)
   session.connected('', 0)
   session.frame(opened, 0)
-  for (let index = 0; index < count; index += 1) session.peer.send(TEXT, text, BYTES, 0)
+  for (let index = 0; index < count; index += 1) session.peer.sender.send(TEXT, text, BYTES, 0)
   return () => {
     session.closed(1006, 0)
     session.connected('', 0)
     session.frame(resumed, 0)
+    drain(session)
     if (session.state.phase !== 'up') throw new Error('not resumed')
   }
 }

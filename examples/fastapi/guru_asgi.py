@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from typing import Any, Awaitable, Callable, Optional, Sequence
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ from guru_v1 import Sessions
 
 log = logging.getLogger("guru.v1")
 MAX_OUT = 1024  # frames a socket may owe its client before we stop reading from it
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+PORT = re.compile(r":\d+\Z")
 MAX_VOLATILE = 256  # handlers of volatile messages of one session that may run at once
 
 
@@ -28,9 +31,10 @@ class GuruEndpoint:
     """One WebSocket route.
 
     `handle(session, message)` is started for every message in order, without waiting for the one before; when it has
-    returned or raised, the message counts as handled. `authenticate(websocket, token)` answers with a principal (any value
-    that can be compared and hashed) or None for a stranger, who is closed 4401; without it everybody is welcome.
-    `origins` are the pages, besides those of our own host, whose cookies are believed.
+    returned or raised, the message counts as handled. `authenticate(websocket, token)` answers with the name of who it is, a
+    `str` that is not empty; None, and whatever else it may give, is a stranger, who is closed 4401; without it everybody is
+    welcome. `origins` are the pages, besides those of our own host, whose cookies are believed. `hosts` are the names that we
+    answer to, without port; by default those of this machine where the socket is one of loopback, else any.
     `on_undelivered(session, reason, messages)` is told what the client may never have handled.
     """
 
@@ -41,10 +45,12 @@ class GuruEndpoint:
         limits: Limits = Limits(),
         authenticate: Optional[Callable[[WebSocket, Optional[str]], Awaitable[Any]]] = None,
         origins: Sequence[str] = (),
+        hosts: Optional[Sequence[str]] = None,
         handler_timeout: float = 60.0,
         on_undelivered: Callable[[Session, str, list[Outgoing]], None] = lambda session, reason, messages: None,
     ) -> None:
-        self.handle, self.authenticate, self.origins = handle, authenticate, origins
+        self.handle, self.authenticate, self.origins, self.hosts = handle, authenticate, origins, hosts
+        self._refused: dict[str, float] = {}
         self.handler_timeout = handler_timeout
         self.sessions = Sessions(limits, self._start, self._start_volatile, on_undelivered)
         self.connections: set[Connection] = set()
@@ -63,6 +69,11 @@ class GuruEndpoint:
         """Serves one WebSocket that offered guru.v1, until it is gone."""
         if self.draining:
             await websocket.close(1012)  # before accept: the upgrade is refused, and a balancer looks elsewhere
+            return
+        host = websocket.headers.get("host", "")
+        if not self._is_ours(websocket, host):
+            self._tell_refusal("hosts", f"this name is not served here: {host[:100]!r}")
+            await websocket.close(1008)
             return
         await websocket.accept(subprotocol=PROTOCOL)
         if self._sweeper is None:
@@ -120,6 +131,7 @@ class GuruEndpoint:
         principal = None
         if self.authenticate:
             if self._cookies_of_strangers(websocket):
+                self._tell_refusal("origins", f"a page of {websocket.headers['origin'][:100]!r} sent a cookie")
                 connection.close(4401, "this page may not use the cookie")
                 return
             try:
@@ -128,7 +140,9 @@ class GuruEndpoint:
                 log.exception("authenticate failed")
                 connection.close(1011, "authentication failed")
                 return
-            if principal is None:
+            if not isinstance(principal, str) or not principal:
+                what = "None" if principal is None else f"{type(principal).__name__}, not a str that is not empty"
+                self._tell_refusal("authenticate", f"it gave {what}")
                 connection.close(4401, "not authenticated")
                 return
         self.sessions.begin(connection, hello, principal, now_ms())
@@ -137,7 +151,32 @@ class GuruEndpoint:
         origin = websocket.headers.get("origin")  # every browser sends it, and a page cannot forge it
         if origin is None or "cookie" not in websocket.headers:
             return False
-        return origin not in self.origins and urlsplit(origin).netloc != websocket.headers.get("host")
+        if origin in self.origins:
+            return False
+        try:
+            page = urlsplit(origin)
+        except ValueError:
+            return True
+        # A page that a network can forge is none of ours when we are asked over TLS.
+        schemes = ("https",) if websocket.url.scheme == "wss" else ("http", "https")
+        return page.scheme not in schemes or page.netloc != websocket.headers.get("host")
+
+    def _is_ours(self, websocket: WebSocket, host: str) -> bool:
+        hosts = self.hosts
+        if hosts is None:
+            listens = str((websocket.scope.get("server") or ("", 0))[0])
+            if listens != "::1" and not listens.startswith("127."):
+                return True
+            hosts = LOOPBACK
+        # A name that somebody points at 127.0.0.1 makes his page one of our own (DNS rebinding).
+        return PORT.sub("", host).lower() in (name.lower() for name in hosts)
+
+    def _tell_refusal(self, option: str, why: str) -> None:
+        """One line for each option in ten seconds: a stranger who knocks all day must not fill the disk."""
+        now = time.monotonic()
+        if now >= self._refused.get(option, 0.0):
+            self._refused[option] = now + 10.0
+            log.warning("refused a connection: %s; see the option %r", why, option)
 
     async def _write(self, websocket: WebSocket, connection: Connection, work: asyncio.Event, room: asyncio.Event) -> None:
         try:

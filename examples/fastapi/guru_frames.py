@@ -11,6 +11,11 @@ from typing import Any, Callable, Optional, Union
 PROTOCOL = "guru.v1"
 LAST_NUMBER = 4294967295
 
+MAX_DEPTH = 64  # arrays and objects within each other
+CONTROL_BYTES = 65_536
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+BRACKET = re.compile(r"[\[\]{}]")
+
 NUMBERED = re.compile(r"([1-9][0-9]{0,9})?:", re.ASCII)
 Data = Union[str, bytes]
 
@@ -35,6 +40,18 @@ def size_of(data: Data) -> int:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(name)  # NaN and Infinity are Python's, not JSON's
+
+
+def loads(text: Data) -> Any:
+    """Reads JSON from outside. Raises ValueError, also for what is nested too deeply, which is found out before it is parsed."""
+    if isinstance(text, bytes):
+        text = text.decode()
+    depth = 0
+    for bracket in BRACKET.finditer(STRING.sub("", text)):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested deeper than {MAX_DEPTH}")
+    return json.loads(text, parse_constant=_refuse_constant)
 
 
 def _count(value: Any) -> bool:
@@ -84,8 +101,10 @@ def parse(frame: Data) -> Union[dict[str, Any], Message]:
             raise ProtocolError("no such text frame")
         return Message(frame[head.end() :], int(head[1]) if head[1] else None)
     try:
-        control = json.loads(frame, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):  # RecursionError: brackets nested some thousand times
+        if len(frame) > CONTROL_BYTES:
+            raise ValueError("too long")
+        control = loads(frame)
+    except ValueError:
         raise ProtocolError("a control that is not JSON") from None
     if not isinstance(control.get("t"), str):
         raise ProtocolError("a control without t")

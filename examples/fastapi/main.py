@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from guru_asgi import GuruEndpoint
-from guru_frames import PROTOCOL, Message
+from guru_frames import PROTOCOL, Message, loads
 from guru_session import Limits, Outgoing, Session
 
 KEPT = 100_000  # entries of the history
@@ -41,7 +41,7 @@ def create_app(
     pushed: Counter[str] = Counter()
 
     async def handle(session: Session, message: Message) -> None:
-        body = json.loads(message.data)
+        body = loads(message.data)
         if message.number is None:
             session.send_volatile(message.data, message.stream or 0)  # an echo, as long as somebody is there
             return
@@ -78,7 +78,10 @@ def create_app(
         else:
             await websocket.accept()
             async for text in websocket.iter_text():
-                body = json.loads(text)
+                try:
+                    body = loads(text)
+                except ValueError:
+                    continue  # no reason to end the line
                 if isinstance(body, dict) and "n" in body:  # and not a client's ping
                     seen.append({"id": None, "n": body["n"]})
                     await websocket.send_json({"re": body["n"]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
@@ -11,11 +12,13 @@ import subprocess
 import sys
 import unittest
 import urllib.request
+from types import SimpleNamespace
 from typing import Any, Optional
 
 import websockets
 
-from guru_frames import LAST_NUMBER, Message, ProtocolError, parse
+from guru_asgi import GuruEndpoint
+from guru_frames import LAST_NUMBER, Message, ProtocolError, loads, parse
 from guru_session import Connection, Limits, SessionLost
 from guru_v1 import Sessions
 
@@ -837,6 +840,58 @@ class KnowsUsers(OnSockets):
         socket = await self.connect(peer, *frames)  # once as `again`, once more: doubles
         await self.hear(peer, socket, lambda: peer.acked == 20)
         self.assertEqual(await self.server.handled(peer), list(range(1, 21)))
+
+
+class Doors(unittest.IsolatedAsyncioTestCase):
+    """Who gets in, without a socket."""
+
+    async def closed_with(self, principal: Any) -> Optional[int]:
+        async def authenticate(websocket: Any, token: Optional[str]) -> Any:
+            if isinstance(principal, Exception):
+                raise principal
+            return principal
+
+        async def handle(session: Any, message: Message) -> None:
+            pass
+
+        guru = GuruEndpoint(handle, authenticate=authenticate)
+        connection = guru.sessions.connect("::1", 0, lambda: None)
+        with self.assertLogs("guru.v1", "WARNING"):
+            logging.getLogger("guru.v1").warning("there is at least this line")
+            await guru._begin(SimpleNamespace(headers={}), connection, '{"t":"open"}')
+        return connection.closed[0] if connection.closed else None
+
+    async def test_only_a_str_that_is_not_empty_is_somebody(self) -> None:
+        self.assertIsNone(await self.closed_with("alice"))
+        for nobody in (None, "", False, True, 0, 1, float("nan"), b"alice", [], ["alice"], {}, {"name": "alice"}, object()):
+            self.assertEqual(await self.closed_with(nobody), 4401, nobody)
+        self.assertEqual(await self.closed_with(RuntimeError("the users are gone")), 1011)
+
+    def test_a_name_that_somebody_points_here_is_not_ours(self) -> None:
+        def ours(host: str, hosts: Any = None, listens: str = "127.0.0.1") -> bool:
+            guru = GuruEndpoint(lambda session, message: None, hosts=hosts)  # type: ignore[arg-type]
+            return guru._is_ours(SimpleNamespace(scope={"server": (listens, 80)}), host)  # type: ignore[arg-type]
+
+        for host in ("localhost", "LOCALHOST:8000", "127.0.0.1:1", "[::1]:8000"):
+            self.assertTrue(ours(host), host)
+        for host in ("", "evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost:x"):
+            self.assertFalse(ours(host), host)
+        self.assertTrue(ours("any.example", listens="10.0.0.1"))
+        self.assertFalse(ours("any.example", hosts=["Mine.example"], listens="10.0.0.1"))
+        self.assertTrue(ours("mine.EXAMPLE:443", hosts=["Mine.example"]))
+
+    def test_json_is_bounded_before_it_is_parsed(self) -> None:
+        deep = "[" * 64 + "]" * 64
+        self.assertIsInstance(loads(deep), list)
+        for text in (f"[{deep}]", '{"a":' * 65 + "1" + "}" * 65, "[" * 100_000, "NaN", "{", ""):
+            with self.assertRaises(ValueError):
+                loads(text)
+        brackets = json.dumps(['"' + "[" * 100, "\\" * 99 + "[" * 100])
+        self.assertEqual(loads(brackets), json.loads(brackets))
+        with self.assertRaises(ProtocolError):
+            parse('{"t":"ping","at":1,"more":' + "[" * 65 + "]" * 65 + "}")
+        with self.assertRaises(ProtocolError):
+            parse('{"t":"ping","at":1,"more":"' + "x" * 65_536 + '"}')
 
 
 class Leaves(OnSockets):

@@ -1,10 +1,20 @@
 // One attempt of a call: what the transport reports of it, redirects included, becomes an answer or an error. Made anew for each.
 
-import { ApiError, CommsError, callbackFailed, fenced, NetworkError, TimeoutError } from '../core/errors.ts'
+import {
+  ApiError,
+  badRequest,
+  CommsError,
+  callbackFailed,
+  fenced,
+  isA,
+  NetworkError,
+  TimeoutError,
+} from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
 import { redactUrl } from '../core/redact.ts'
 import { makeBody } from '../http/body.ts'
 import { isRepeatable } from '../http/classify.ts'
+import { emptyFields, setHeader } from '../http/headers.ts'
 import { parseBody, parseErrorBody } from '../http/parseBody.ts'
 import { retryAfterMs, shouldRetry } from '../http/retryAfter.ts'
 import { checkOrigin, type Target } from '../http/url.ts'
@@ -20,6 +30,7 @@ import type {
 import type { Call } from './call.ts'
 import type { AttemptTimings } from './events.ts'
 import { learnFrom } from './learning.ts'
+import type { TokenSource } from './options.ts'
 
 const redirects = lazily(() => import('../http/redirects.ts'))
 
@@ -117,9 +128,35 @@ export class Attempt implements HttpReceiver, Underway, Answer {
     return this.#target.origin + this.#target.path
   }
 
+  /** Whether anything has been handed to the transport. */
+  get wasSent(): boolean {
+    return this.#exchange !== undefined
+  }
+
   start(): void {
-    this.#call.underway = this
-    this.#dispatch()
+    const call = this.#call
+    const { token } = call.core
+    call.underway = this
+    if (token === undefined || !call.takesToken) this.#dispatch()
+    else this.#authorize(token)
+  }
+
+  /** Anew for each attempt: tokens are renewed. */
+  #authorize(token: TokenSource): void {
+    const authorized = (value: string | undefined) => {
+      this.#wire = withToken(this.#wire, value)
+      this.#dispatch()
+    }
+    try {
+      const given = typeof token === 'function' ? fenced('token', token) : token
+      if (typeof given !== 'object') authorized(given)
+      else {
+        const failed = (thrown: unknown) => Promise.reject(callbackFailed('token', thrown))
+        this.#whenDone(Promise.resolve(given).catch(failed), authorized)
+      }
+    } catch (error) {
+      this.#fail(error)
+    }
   }
 
   interrupt(error: unknown): void {
@@ -137,7 +174,9 @@ export class Attempt implements HttpReceiver, Underway, Answer {
   }
 
   onFailure(error: unknown): void {
-    const failure = error instanceof CommsError ? error : callbackFailed('transport', error)
+    // By its field: a transport may have been made with another copy of the library.
+    const isOurs = isA(error, Error) && 'attempts' in error
+    const failure = isOurs ? error : callbackFailed('transport', error)
     this.#call.runInAsyncScope(this.#fail, this, failure)
   }
 
@@ -327,6 +366,14 @@ export class Attempt implements HttpReceiver, Underway, Answer {
       retryAfter: retryAfterMs(headers, settings.clock.wallNow()),
     })
   }
+}
+
+function withToken(wire: HttpRequest, token: string | undefined): HttpRequest {
+  if (!token) return wire
+  if (typeof token !== 'string') throw badRequest(`token must be a string, got ${typeof token}`)
+  const headers = Object.assign(emptyFields(), wire.headers)
+  setHeader(headers, 'authorization', `Bearer ${token}`)
+  return { ...wire, headers }
 }
 
 function isSuccess(status: number): boolean {

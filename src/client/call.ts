@@ -5,6 +5,7 @@ import { onAbort } from '../core/abort.ts'
 import { AbortError, ApiError, abortedBy, CommsError, TimeoutError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
 import { redactUrl } from '../core/redact.ts'
+import type { HeadersInput } from '../http/headers.ts'
 import { Run } from '../policies/layer.ts'
 import type { AttemptContext } from '../policies/Policy.ts'
 import type { TokenDemand } from '../policies/rateLimiter/LimiterLayer.ts'
@@ -126,6 +127,12 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
     return raw ? 'ready' : responseType === 'stream' && success
   }
 
+  /** Whether the client's token goes with it: not with one that brings an `Authorization` of its own, or takes it away. */
+  get takesToken(): boolean {
+    const { auth = true, headers } = this.options
+    return auth && !('authorization' in this.prepared.wire.headers) && !names(headers, 'authorization')
+  }
+
   /** The time that the next attempt may take. */
   limit(now: number): number {
     const { options, core } = this
@@ -236,6 +243,11 @@ export class Call extends Run implements AttemptContext, Live, TokenDemand {
     this.#release?.()
     this.core.live.delete(this)
   }
+}
+
+function names(headers: HeadersInput | undefined, field: string): boolean {
+  if (headers === undefined || Symbol.iterator in headers) return false
+  return Object.keys(headers).some((name) => name.toLowerCase() === field)
 }
 
 /** While a call starts its caller is on the stack, if too deep to be seen: our own part, down to `entry`, is left out. */

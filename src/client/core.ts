@@ -1,10 +1,10 @@
 // What the calls of one client share. Made bit by bit, when first needed: a client that is only configured should weigh little.
 
-import { createHttpTransport } from '#http-transport'
+import { capabilities, createHttpTransport } from '#http-transport'
 import type { Emitter } from '../core/emitter.ts'
 import { CommsError } from '../core/errors.ts'
 import { lazily } from '../core/lazily.ts'
-import { checkOption, checkOptions, withDefaults } from '../core/options.ts'
+import { checkOption, checkOptions, checkValues, optionError, withDefaults } from '../core/options.ts'
 import { SlotList, type Slotted } from '../core/slotList.ts'
 import { backoffDelay } from '../policies/backoff.ts'
 import type { Inner } from '../policies/layer.ts'
@@ -14,6 +14,7 @@ import type { TokenQueue, TokenRequest } from '../policies/rateLimiter/TokenQueu
 import { retryBackoff } from '../policies/retry/options.ts'
 import { RetryBudget } from '../policies/retry/retryBudget.ts'
 import { Deadlines } from '../policies/timeout/Deadlines.ts'
+import { createHttpTransport as createFetchTransport } from '../transport/fetchTransport.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import { Breakers } from './breakers.ts'
 import { Call, fromCaller, type Wanted } from './call.ts'
@@ -26,6 +27,7 @@ import {
   clientDefaults,
   clientRules,
   requestRules,
+  type TokenSource,
 } from './options.ts'
 import { pipelineOf } from './pipeline.ts'
 import { Requests } from './requests.ts'
@@ -70,6 +72,7 @@ export class ClientCore {
   /** Lists are replaced, never changed: a call that walks one is not disturbed. */
   readonly interceptors: InterceptorLists = { request: none, response: none, error: none }
   disposed = false
+  readonly #token: TokenSource | undefined
   /** Calls are numbered, so that events tell which is theirs. */
   lastCallId = 0
   readonly #events: Emitter<ApiClientEvents>
@@ -84,7 +87,11 @@ export class ClientCore {
     checkOptions('ApiClient', options, clientRules)
     this.settings = withDefaults<ClientSettings>(clientDefaults, options)
     this.#events = events
-    this.transport = options.transport ?? createHttpTransport(this.settings)
+    const { auth, token } = options
+    if (auth && token !== undefined)
+      throw optionError('ApiClient', 'token', 'must not be given together with "auth", which has one', token)
+    this.#token = auth ? () => auth.token() : token
+    this.transport = transportOf(this.settings)
     this.#requests = new Requests(this.settings, this.transport)
     this.breakers = new Breakers(options.circuitBreakerOptions, this.settings.clock, (event) =>
       this.tell('warn', 'breaker', event),
@@ -155,7 +162,12 @@ export class ClientCore {
   /** @throws CommsError `DISPOSED`; TypeError or RangeError naming the option */
   check(options: CallOptions): void {
     if (this.disposed) throw disposedError()
-    if (options !== noOptions) checkOptions('ApiClient', options, requestRules)
+    if (options !== noOptions) checkValues('ApiClient', options, requestRules)
+  }
+
+  /** What each attempt is authorized with. */
+  get token(): TokenSource | undefined {
+    return this.#token
   }
 
   get limiter(): RateLimiter {
@@ -240,6 +252,27 @@ export class ClientCore {
     this.#queue?.clear(disposedError())
     this.transport.dispose()
   }
+}
+
+/** @throws TypeError naming an option that the transport cannot keep */
+function transportOf(settings: ClientSettings): HttpTransport {
+  const { transport, fetch, dispatcher, credentials } = settings
+  const given = Object.entries({ transport, fetch, dispatcher }).filter(([, value]) => value !== undefined)
+  const [first, second] = given
+  if (first && second)
+    throw optionError('ApiClient', second[0], `must not be given together with "${first[0]}"`, second[1])
+  if (transport) return transport
+  if (fetch) return createFetchTransport(settings)
+  if (dispatcher && !capabilities.dispatchers)
+    throw optionError(
+      'ApiClient',
+      'dispatcher',
+      'needs undici, which this platform does not have',
+      dispatcher,
+    )
+  if (credentials && capabilities.dispatchers)
+    throw optionError('ApiClient', 'credentials', 'is for browsers: here nothing sends cookies', credentials)
+  return createHttpTransport(settings)
 }
 
 function makeLimiter({ rateLimiter, clock, rateLimiterOptions }: ClientSettings): RateLimiter {

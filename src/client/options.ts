@@ -9,6 +9,7 @@ import {
   count,
   delay,
   duration,
+  either,
   flag,
   limit,
   loggerRule,
@@ -26,6 +27,7 @@ import type { HeadersInput } from '../http/headers.ts'
 import { isIdempotent } from '../http/idempotency.ts'
 import type { ResponseType } from '../http/parseBody.ts'
 import type { QueryParams } from '../http/query.ts'
+import type { BearerAuth } from '../policies/bearerAuth/bearerAuth.ts'
 import type { CircuitBreakerOptions } from '../policies/circuitBreaker/options.ts'
 import type { Policy } from '../policies/Policy.ts'
 import type { RateLimitLearner } from '../policies/rateLimiter/learnRateLimits.ts'
@@ -34,6 +36,9 @@ import { type Jitter, jitterRule } from '../policies/retry/options.ts'
 import type { RetryBudget, RetryBudgetOptions } from '../policies/retry/retryBudget.ts'
 import type { HttpTransport } from '../transport/HttpTransport.ts'
 import type { FieldValidator, ValidateOptions } from './guardCalls.ts'
+
+/** A bearer token, or what gives it. */
+export type TokenSource = string | (() => string | undefined | PromiseLike<string | undefined>)
 
 /** How a client is configured. Everything has a default. */
 export interface ApiClientOptions {
@@ -96,6 +101,13 @@ export interface ApiClientOptions {
   coalesce?: boolean | undefined
   /** Sent with every request. */
   headers?: HeadersInput | undefined
+  /**
+   * Sent as `Authorization: Bearer` with every attempt of a request that brings none of its own; a function is asked each time.
+   * Where it may change while it is in use: `auth`.
+   */
+  token?: TokenSource | undefined
+  /** `bearerAuth(...)` of `guru-comms/policies`: a token that is renewed when it is refused. */
+  auth?: BearerAuth | undefined
   /** Headers that never go to another origin in a redirect, beside Authorization, Cookie and Proxy-Authorization. */
   sensitiveHeaders?: readonly string[] | undefined
   /** Origins that may be reached beside the one of `baseURL`. */
@@ -162,6 +174,8 @@ export interface RequestOptions<T = unknown> {
   retryUnsafe?: boolean | undefined
   /** Aborts the call, wherever it is: waiting, sending, reading a stream. */
   signal?: AbortSignal | undefined
+  /** With `false` it goes without the client's `token` or `auth`: what renews a token must. @default true */
+  auth?: boolean | undefined
   /** Which limit it falls under. @default 'api' */
   rateCategory?: string | undefined
   /** How many tokens it takes. @default 1 */
@@ -295,6 +309,8 @@ export const clientRules: Rules<ApiClientOptions> = {
   validate: validateRule,
   coalesce: flag,
   headers: headersRule,
+  token: either(text, callable),
+  auth: 'an object with token, execute',
   sensitiveHeaders: texts,
   allowedOrigins: texts,
   allowInsecure: flag,
@@ -324,6 +340,7 @@ export const requestRules: Rules<RequestOptions> = {
     expected: 'an AbortSignal',
     accepts: (value) => typeof (value as AbortSignal | null)?.addEventListener === 'function',
   },
+  auth: flag,
   rateCategory: text,
   rateCost: 'a number above 0',
   priority: 'a number',
@@ -338,12 +355,24 @@ export const requestRules: Rules<RequestOptions> = {
   onDownloadProgress: callable,
 }
 
+const anything = { expected: 'anything', accepts: () => true }
+
+/** What `request()` takes. */
+export const configRules: Rules<RequestConfig> = {
+  ...requestRules,
+  url: anything,
+  method: anything,
+  data: anything,
+}
+
+const { responseType: _, schema: __, ...callRules } = requestRules
 const streamRules = {
+  ...callRules,
+  data: anything,
   method: text,
   format: '"sse" or "ndjson"',
   eventTimeout: limit,
   reconnect: flag,
-  signal: requestRules.signal,
 }
 
 /** @throws TypeError or RangeError naming the option */

@@ -1,10 +1,10 @@
 // The layers of policies/ around the attempts of a client's calls, and what they go by: its settings, and each call's own options.
 
 import { CommsError, TimeoutError } from '../core/errors.ts'
-import type { Outcome } from '../core/outcome.ts'
 import { breakerOutcome } from '../http/classify.ts'
+import type { BearerAuth } from '../policies/bearerAuth/bearerAuth.ts'
 import { BreakerLayer } from '../policies/circuitBreaker/BreakerLayer.ts'
-import { type Inner, nest } from '../policies/layer.ts'
+import { around, type Inner, type Layer, nest } from '../policies/layer.ts'
 import { LimiterLayer } from '../policies/rateLimiter/LimiterLayer.ts'
 import { retryBackoff } from '../policies/retry/options.ts'
 import { RetryLayer } from '../policies/retry/RetryLayer.ts'
@@ -16,9 +16,10 @@ import type { ClientCore } from './core.ts'
 /** Retry, breaker, limiter, timeout, attempt: see ARCHITECTURE.md for why in this order. */
 export function pipelineOf(core: ClientCore): Inner<Call> {
   const { settings, breakers, tools, counters } = core
-  const { clock, random, unref, jitter, maxRetryAfter, shouldRetry } = settings
+  const { clock, random, unref, jitter, maxRetryAfter, shouldRetry, auth } = settings
   return nest<Call>(
     [
+      ...(auth ? [renewing(auth)] : []),
       new RetryLayer({
         clock,
         random,
@@ -44,7 +45,11 @@ export function pipelineOf(core: ClientCore): Inner<Call> {
         clock,
         machineOf: ({ prepared }) =>
           settings.circuitBreaker ? breakers.of(prepared.target.origin) : undefined,
-        classify,
+        classify: (error, { latest }) =>
+          // An attempt that had no time left, or that was spent on the app's own functions, says nothing about the server.
+          error instanceof TimeoutError && (error.timeoutMs === 0 || !latest?.wasSent)
+            ? 'ignored'
+            : breakerOutcome(error),
         probeMs: (call, now) => call.limit(now),
         nameOf: ({ prepared }) => prepared.target.origin,
       }),
@@ -77,7 +82,14 @@ export function pipelineOf(core: ClientCore): Inner<Call> {
   )
 }
 
-/** An attempt that no time was left for says nothing about the server. */
-function classify(error: unknown): Outcome {
-  return error instanceof TimeoutError && error.timeoutMs === 0 ? 'ignored' : breakerOutcome(error)
+/** Around the calls that take the client's token. */
+function renewing(auth: BearerAuth): Layer<Call> {
+  return {
+    [around](inner) {
+      const authorized = auth[around](inner)
+      return {
+        enter: (call, context, ending) => (call.takesToken ? authorized : inner).enter(call, context, ending),
+      }
+    },
+  }
 }

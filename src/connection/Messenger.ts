@@ -93,6 +93,8 @@ export class Messenger implements LineOwner, LayerHost, ReceiptOwner {
   /** Whether the app wishes the connection closed: whatever else ends a line, what waits stays. */
   #closedByApp = false
   readonly #waiters = new Waiters()
+  /** The layer, while it is the plain one. */
+  #plain: PlainLayer | undefined
   #loading: Promise<void> | undefined
   #toCome: PromiseWithResolvers<void> | undefined
 
@@ -101,7 +103,8 @@ export class Messenger implements LineOwner, LayerHost, ReceiptOwner {
     this.#options = options
     this.utf8Length = platform.utf8Length
     this.line = new Line(this, options, platform)
-    this.layer = new PlainLayer(this, options)
+    this.#plain = new PlainLayer(this, options)
+    this.layer = this.#plain
     if (
       options.session === 'off' &&
       options.token !== undefined &&
@@ -201,7 +204,9 @@ export class Messenger implements LineOwner, LayerHost, ReceiptOwner {
   }
 
   frame(data: Frame): void {
-    if (!this.session?.frame(data)) this.receive(data)
+    if (this.session?.frame(data)) return
+    this.#plain?.heard()
+    this.receive(data)
   }
 
   numbered(number: number, text: string): void {
@@ -429,6 +434,7 @@ export class Messenger implements LineOwner, LayerHost, ReceiptOwner {
     const session = new SessionLayer(this, this.#options)
     await session.load()
     session.adopt(this.layer as PlainLayer)
+    this.#plain = undefined
     this.session = session
     this.layer = session
     this.#toCome?.resolve()

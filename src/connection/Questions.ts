@@ -100,6 +100,9 @@ export class Questions {
       )
     })
     line.on('connectionState', (state: string) => {
+      // A session outlives its lines, but not the wish to have none.
+      if (state === 'closed')
+        this.#fail('CONNECTION', 'the connection was closed before the reply ended', ({ sent }) => sent)
       if (state !== 'failed') return
       for (const { receipt } of this.#waiting.values()) receipt.cancel()
       this.#fail('CONNECTION', `the line was given up before the question was sent${why}`)

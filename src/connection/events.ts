@@ -40,6 +40,30 @@ export interface ConnectionEvents<In = unknown> {
   drain: []
 }
 
+/** The types that messages may have. A message whose type is an event of ours is heard as `message` alone. */
+type TypeOf<In> = In extends { readonly type: infer Name extends string }
+  ? Exclude<Name, keyof ConnectionEvents>
+  : never
+
+/** Whether the messages and their types are known, and not just that there are some. */
+type IsKnown<In> = unknown extends In ? false : string extends TypeOf<In> ? false : true
+
+/** Messages under their own `type`. */
+export type MessagesByType<In> =
+  IsKnown<In> extends true
+    ? { [Name in TypeOf<In>]: [message: Extract<In, { readonly type: Name }>] }
+    : Record<never, never>
+
+/** Names of events beside all these: any, where messages are not known. */
+export type OtherEvents<In> = IsKnown<In> extends true ? never : string
+
+/** What `request()` takes: a message, to which it gives an `id` if it has none. */
+export type Question<Out> = unknown extends Out
+  ? object
+  : Out extends { readonly id?: unknown }
+    ? Omit<Out, 'id'> & Partial<Pick<Out, 'id'>>
+    : Out & object
+
 /** What is known of a session that is gone. */
 export interface LostSession {
   /** `gone`: the server said so; `memory`: one side lost memory; `protocol`; `stopped`: this client stops for good; `storage`. */

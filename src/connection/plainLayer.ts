@@ -30,8 +30,7 @@ export class PlainLayer extends SendQueue implements MessageLayer {
   #seq = 0
   /** The number of the last message that the full queue dropped on arrival: its receipt has to know. */
   #refusedSeq = 0
-  /** Whether the line has still to prove good: until then the suspects are remembered. */
-  #watching = false
+  /** What was sent since something was last heard: the server may have found any of it too large. */
   #suspects: Suspects | undefined
 
   constructor(host: LayerHost, limits: QueueLimits) {
@@ -81,7 +80,6 @@ export class PlainLayer extends SendQueue implements MessageLayer {
   }
 
   opened(now: number): void {
-    this.#watching = true
     this.wake(now)
     for (const [seq, { payload }] of this.waiting()) {
       if (!this.#write(seq, payload)) return
@@ -89,14 +87,16 @@ export class PlainLayer extends SendQueue implements MessageLayer {
     }
   }
 
-  stable(): void {
-    this.#watching = false
+  stable(): void {}
+
+  /** A frame came in: what was sent before it was taken. */
+  heard(): void {
     this.#suspects = undefined
   }
 
   ended(code: number): void {
     if (this.#suspects && isRefusal(code)) this.#report(code, this.#suspects)
-    this.stable()
+    this.#suspects = undefined
   }
 
   discard(): void {
@@ -108,11 +108,14 @@ export class PlainLayer extends SendQueue implements MessageLayer {
 
   #write(seq: number, payload: Payload): boolean {
     if (!this.#host.write(payload)) return false
-    if (this.#watching) {
-      this.#suspects ??= { count: 0, largest: '', seq }
-      const suspects = this.#suspects
+    const suspects = this.#suspects
+    if (!suspects) this.#suspects = { count: 1, largest: payload, seq }
+    else {
       suspects.count += 1
-      if (sizeOf(payload) > sizeOf(suspects.largest)) Object.assign(suspects, { largest: payload, seq })
+      if (sizeOf(payload) > sizeOf(suspects.largest)) {
+        suspects.largest = payload
+        suspects.seq = seq
+      }
     }
     return true
   }

@@ -232,8 +232,18 @@ describe('options', () => {
     expect(check).toThrow(message)
   })
 
-  it('lets undefined and unknown names pass', () => {
-    expect(() => checkOptions('X', { timeout: undefined, other: 1 }, rules)).not.toThrow()
+  it('lets what is undefined pass, and names the nearest of what is not known', () => {
+    expect(() => checkOptions('X', { timeout: undefined, other: undefined }, rules)).not.toThrow()
+    const known = { maxRetries: count, retryDelay: count, timeout: count }
+    for (const [given, nearest] of [
+      ['timout', 'timeout'],
+      ['retries', 'maxRetries'],
+      ['retryDelays', 'retryDelay'],
+    ] as const)
+      expect(() => checkOptions('X', { [given]: 1 }, known)).toThrow(
+        `X: option "${given}" is not known, the nearest that is known is "${nearest}", got 1`,
+      )
+    expect(() => checkOptions('X', { any: 1 }, {})).toThrow(/^X: option "any" is not known, got 1$/)
   })
 
   it('never shows a secret', () => {

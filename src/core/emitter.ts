@@ -11,16 +11,20 @@ type Listener = ((...args: any[]) => void) & {
 export type EventMap = Record<string, unknown[]>
 
 /** Names that are no key of the map: messages are also emitted under their own `type`. */
-type OtherName<Events> = string & { readonly [K in keyof Events]?: never }
+type OtherName<Events, Others extends string> = Others & { readonly [K in keyof Events]?: never }
 
-export class Emitter<Events extends { [K in keyof Events]: unknown[] }> {
+/** What listeners of an event are given. */
+type Arguments<Event> = Event extends unknown[] ? Event : never
+
+/** @typeParam Others names beside those of the map: any, or `never` where all of them are known */
+export class Emitter<Events extends object, Others extends string = string> {
   // Made at the first listener: an idle object costs one pointer. The lists are never changed in place, so that a
   // listener may add and remove while one is being walked.
   #lists: Map<string, readonly Listener[]> | undefined
 
   /** Calls `listener` at every `name`; the same listener added twice is called twice. */
-  on<K extends keyof Events & string>(name: K, listener: (...args: Events[K]) => void): this
-  on(name: OtherName<Events>, listener: Listener): this
+  on<K extends keyof Events & string>(name: K, listener: (...args: Arguments<Events[K]>) => void): this
+  on(name: OtherName<Events, Others>, listener: Listener): this
   on(name: string, listener: Listener): this {
     if (typeof listener !== 'function') {
       throw new TypeError(`listener of "${name}" must be a function, got ${typeof listener}`)
@@ -31,8 +35,8 @@ export class Emitter<Events extends { [K in keyof Events]: unknown[] }> {
   }
 
   /** Calls `listener` at the next `name` only. */
-  once<K extends keyof Events & string>(name: K, listener: (...args: Events[K]) => void): this
-  once(name: OtherName<Events>, listener: Listener): this
+  once<K extends keyof Events & string>(name: K, listener: (...args: Arguments<Events[K]>) => void): this
+  once(name: OtherName<Events, Others>, listener: Listener): this
   once(name: string, listener: Listener): this {
     const first = (...args: unknown[]): unknown => {
       this.removeListener(name, first)
@@ -42,8 +46,8 @@ export class Emitter<Events extends { [K in keyof Events]: unknown[] }> {
   }
 
   /** Removes the listener that was added last under this name. */
-  off<K extends keyof Events & string>(name: K, listener: (...args: Events[K]) => void): this
-  off(name: OtherName<Events>, listener: Listener): this
+  off<K extends keyof Events & string>(name: K, listener: (...args: Arguments<Events[K]>) => void): this
+  off(name: OtherName<Events, Others>, listener: Listener): this
   off(name: string, listener: Listener): this {
     const list = this.#list(name)
     const index = list.findLastIndex((other) => other === listener || other.listener === listener)
@@ -82,8 +86,8 @@ export class Emitter<Events extends { [K in keyof Events]: unknown[] }> {
   }
 
   /** Calls the listeners of `name` in the order they were added. Returns whether there was one. */
-  emit<K extends keyof Events & string>(name: K, ...args: Events[K]): boolean
-  emit(name: OtherName<Events>, ...args: unknown[]): boolean
+  emit<K extends keyof Events & string>(name: K, ...args: Arguments<Events[K]>): boolean
+  emit(name: OtherName<Events, Others>, ...args: unknown[]): boolean
   emit(name: string, ...args: unknown[]): boolean {
     const list = this.#list(name)
     for (const listener of list) {

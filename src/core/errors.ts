@@ -233,8 +233,15 @@ export function badRequest(message: string, cause?: unknown): CommsError {
 
 /** A function or object that the app has passed in threw, where nothing says that it may. */
 export function callbackFailed(who: string, cause: unknown): CommsError {
-  const text = cause instanceof Error ? cause.message || cause.name : String(cause)
-  return new CommsError(`${who} threw: ${text}`, { code: 'CALLBACK_FAILED', cause })
+  return new CommsError(`${who} threw: ${textOf(cause)}`, { code: 'CALLBACK_FAILED', cause })
+}
+
+function textOf(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? thrown.message || thrown.name : String(thrown)
+  } catch {
+    return 'what cannot be looked at'
+  }
 }
 
 /** Calls what the app has passed in. @throws CommsError `CALLBACK_FAILED` naming it */
@@ -259,6 +266,6 @@ const SAYS_NOTHING: ReadonlySet<string> = new Set<ErrorCode>([
 
 /** Whether an error says nothing about the other side: the caller has left, a policy refused, a function of the app's threw. */
 export function saysNothing(error: unknown): boolean {
-  if (error instanceof CommsError) return SAYS_NOTHING.has(error.code)
-  return error instanceof Error && error.name === 'AbortError'
+  if (isA(error, CommsError)) return SAYS_NOTHING.has(error.code)
+  return isA(error, Error) && error.name === 'AbortError'
 }

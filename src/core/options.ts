@@ -159,21 +159,60 @@ export function optionError(owner: string, name: string, fault: string, value?: 
 
 /**
  * Checks every given option against the table; one that is `undefined` counts as not given.
- * A name that differs from a known one in nothing but case is a slip of the pen and is refused;
- * other unknown names are left alone, so that a wider configuration object can be passed as it is.
- * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`, `option`: the name)
+ * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`, `option`: the name): also for a name that the table does not know
  */
 export function checkOptions(owner: string, options: unknown, rules: Readonly<Record<string, Rule>>): void {
+  checkValues(owner, options, rules)
+  checkNames(owner, options as object, rules)
+}
+
+/** Checks the options that the table knows, and lets others be. @throws as `checkOptions` */
+export function checkValues(owner: string, options: unknown, rules: Readonly<Record<string, Rule>>): void {
   checkOption(owner, 'options', options, plainObject)
-  for (const [name, value] of Object.entries(options as Record<string, unknown>)) {
-    if (value === undefined) continue
-    if (Object.hasOwn(rules, name)) {
+  for (const [name, value] of Object.entries(options as Record<string, unknown>))
+    if (value !== undefined && Object.hasOwn(rules, name))
       checkOption(owner, name, value, rules[name] as Rule)
-      continue
-    }
-    const meant = Object.keys(rules).find((known) => known.toLowerCase() === name.toLowerCase())
+}
+
+/**
+ * @param lets whether a name may stand that is so many letters away from the nearest known one; none may without it
+ * @throws TypeError (`code: 'INVALID_OPTION'`) naming an option that is not known, and the nearest that is
+ */
+export function checkNames(
+  owner: string,
+  options: object,
+  rules: Readonly<Record<string, Rule>>,
+  lets?: (value: unknown, letters: number) => boolean,
+): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || Object.hasOwn(rules, name)) continue
+    const known = Object.keys(rules)
+    if (lets?.(value, Math.min(...known.map((other) => distance(name, other))))) continue
+    const meant = known.find((other) => other.toLowerCase() === name.toLowerCase())
     if (meant) throw optionError(owner, name, `must be spelt "${meant}"`, value)
+    throw optionError(owner, name, `is not known${nearest(name, known)}`, value)
   }
+}
+
+function nearest(name: string, known: readonly string[]): string {
+  const [first] = known.toSorted((one, other) => distance(name, one) - distance(name, other))
+  return first === undefined ? '' : `, the nearest that is known is "${first}"`
+}
+
+/** How many letters have to be changed, added or taken away (Levenshtein). */
+function distance(one: string, other: string): number {
+  let row = Array.from(other, (_, index) => index + 1)
+  for (const [line, letter] of Array.from(one.toLowerCase()).entries()) {
+    let diagonal = line
+    let left = line + 1
+    row = row.map((above, column) => {
+      const changed = diagonal + (other[column]?.toLowerCase() === letter ? 0 : 1)
+      diagonal = above
+      left = Math.min(changed, above + 1, left + 1)
+      return left
+    })
+  }
+  return row.at(-1) ?? one.length
 }
 
 /** `defaults` overlaid with what was given: own properties only, `undefined` counts as not given. */

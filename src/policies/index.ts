@@ -17,6 +17,7 @@ export {
   ThrottleWindow,
 } from './adaptiveThrottle/adaptiveThrottle.ts'
 export { type Backoff, backoffDelay, decorrelatedDelay, type JitterRange, jitterRanges } from './backoff.ts'
+export { type BearerAuth, type BearerAuthOptions, bearerAuth } from './bearerAuth/bearerAuth.ts'
 export { Bulkhead, type BulkheadOptions, bulkhead } from './bulkhead/bulkhead.ts'
 export { type Chaos, type ChaosOptions, chaos } from './chaos/chaos.ts'
 export {

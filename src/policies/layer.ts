@@ -171,12 +171,17 @@ const innermost: Inner<OperationRun> = {
 
 /** Reports a value at once, or a promise's when it is there. */
 function settle(result: unknown, ending: Ending): void {
-  if (typeof (result as PromiseLike<unknown> | null | undefined)?.then !== 'function') {
-    ending.resolve(result)
+  let isPromise: boolean
+  try {
+    isPromise = typeof (result as PromiseLike<unknown> | null | undefined)?.then === 'function'
+  } catch (error) {
+    // A value that cannot be looked at.
+    ending.reject(error)
     return
   }
   // Bound functions: an arrow function weighs half as much again, and another object for what both close over.
-  Promise.resolve(result).then(ending.resolve.bind(ending), ending.reject.bind(ending))
+  if (isPromise) Promise.resolve(result).then(ending.resolve.bind(ending), ending.reject.bind(ending))
+  else ending.resolve(result)
 }
 
 /** Runs operations within what has been nested around them. */

@@ -1,6 +1,6 @@
 // What is wrong with a value, by its kind: each finding with its place and an inert excerpt. Counts and throws nothing.
 
-import { checkOption, checkOptions, oneOf } from '../core/options.ts'
+import { checkOption, checkOptions, oneOf, plainObject, text } from '../core/options.ts'
 import { isSecretName } from '../core/redact.ts'
 import { blankCode } from './blankCode.ts'
 import { detectCommandInjection } from './detect/commandInjection.ts'
@@ -71,7 +71,9 @@ export class Inspector {
   /** @throws TypeError or RangeError naming the option, when one is wrong */
   checkKind(kind: string, options: object): void {
     if (options === NONE || this.#checked.has(options)) return
-    checkOptions('InputValidator', options, kindRules[kind] ?? {})
+    const rules = kindRules[kind]
+    // As an element of a schema it has a type; the clients pass their `validate` on.
+    if (rules) checkOptions('InputValidator', options, { type: text, validator: plainObject, ...rules })
     this.#checked.add(options)
   }
 

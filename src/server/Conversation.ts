@@ -15,6 +15,7 @@ import {
   TIMEOUT,
 } from './answer.ts'
 import { callNow, kindOf } from './guard.ts'
+import { ITEM_COST } from './MemoryBudget.ts'
 import type { Question, ReplyFault, ResponderContext, Turn } from './responder.ts'
 import { untilAborted } from './untilAborted.ts'
 
@@ -84,6 +85,11 @@ export class Conversation {
     return this.#waiting.length + (this.#current ? 1 : 0)
   }
 
+  /** What the questions that wait hold on to, in bytes. */
+  get waitingBytes(): number {
+    return this.#waitingBytes + this.#waiting.length * ITEM_COST
+  }
+
   /** Whether it takes no more questions. */
   get over(): boolean {
     return this.#over
@@ -105,6 +111,12 @@ export class Conversation {
   /** The user stops the answer to one question, or all: each ends with what has been said. Returns how many were stopped. */
   stop(id?: string): number {
     return this.#cutShort('stopped', id)
+  }
+
+  /** The questions that wait are told that there are too many; the answer that is given goes on. */
+  refuseWaiting(): void {
+    for (let asked = this.#takeWaiting(); asked; asked = this.#takeWaiting())
+      void this.#sayEnd(asked, QUEUE_FULL).catch(() => {})
   }
 
   /** Takes no more questions; resolves when the last answer has ended. */

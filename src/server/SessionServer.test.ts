@@ -602,7 +602,7 @@ describe('what a connection may not do', () => {
   })
 
   it('pings without reading: one pong is kept, and answers the latest', async () => {
-    await start()
+    await start({ controlsPerSecond: 1e9 })
     const one = client()
     await one.open()
     one.socket.pause()
@@ -619,7 +619,7 @@ describe('what a connection may not do', () => {
   })
 
   it('interrupts without reading: it is answered as often as it has asked, once it reads', async () => {
-    await start()
+    await start({ controlsPerSecond: 1e9 })
     const one = client()
     await one.open()
     one.socket.pause()

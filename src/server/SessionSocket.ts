@@ -5,6 +5,9 @@ import type { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
 import { CLOSE } from '../session/closeCodes.ts'
 import type { Frame } from '../session/frames.ts'
+import type { ConnectionWatch } from './ConnectionWatch.ts'
+import { type Holder, ITEM_COST, ownerOf } from './MemoryBudget.ts'
+import { SendBacklog, type Written } from './SendBacklog.ts'
 import { LONGEST_TEXT, textFrame } from './textFrame.ts'
 
 /** Nobody can read so slowly by accident. */
@@ -12,6 +15,11 @@ const TOO_SLOW = 1013
 /** RFC 6455 section 5.5: what a close frame has room for beside its code. */
 const MAX_REASON_BYTES = 123
 
+/** A reader that takes nothing for so long is given up. */
+const STUCK_MS = 30_000
+const NOTEWORTHY_BYTES = 16 * 1024
+const CONTROL_WINDOW_MS = 2000
+const ACK = '{"t":"ack"'
 /** What a connection carries once it has said for whom. */
 export interface FrameReceiver {
   frame(conn: number, frame: Frame): void
@@ -41,6 +49,10 @@ function onPing(this: WebSocket, data: Buffer): void {
   ;(this as Carrier)[CARRIED]?.pinged(data)
 }
 
+function onPong(this: WebSocket): void {
+  ;(this as Carrier)[CARRIED]?.ponged()
+}
+
 function onClose(this: WebSocket, code: number): void {
   ;(this as Carrier)[CARRIED]?.gone(code)
 }
@@ -50,7 +62,7 @@ function onError(this: WebSocket): void {
   ;(this as Carrier)[CARRIED]?.gone(CLOSE.silent)
 }
 
-export class SessionSocket {
+export class SessionSocket implements Holder {
   /** Its number in the table. */
   readonly conn: number
   readonly #socket: WebSocket
@@ -59,42 +71,121 @@ export class SessionSocket {
   readonly #maxBufferedBytes: number
   /** Frames that came in while it was busy, and after them. */
   #held: Frame[] | undefined
+  readonly owner: string
+  readonly #watch: ConnectionWatch
+  readonly #backlog: SendBacklog
+  /** What has come of a message that is not there as a whole yet, at what it costs. */
+  #received = 0
+  #controls = 0
+  #controlsSince = -Infinity
   #receiver: FrameReceiver | undefined
   #draining = false
   #corked = false
   #ended = false
 
-  constructor(conn: number, socket: WebSocket, tcp: Duplex, maxBufferedBytes: number, owner: SocketOwner) {
+  /** @param address of whom it is, as far as is known before it has said so */
+  constructor(
+    conn: number,
+    socket: WebSocket,
+    tcp: Duplex,
+    maxBufferedBytes: number,
+    owner: SocketOwner,
+    watch: ConnectionWatch,
+    address: string,
+  ) {
     this.conn = conn
+    this.owner = ownerOf(undefined, address)
+    this.#watch = watch
+    this.#backlog = new SendBacklog(socket, watch.now)
     this.#socket = socket
     this.#tcp = tcp
     this.#maxBufferedBytes = maxBufferedBytes
     this.#owner = owner
     ;(socket as Carrier)[CARRIED] = this
+    tcp.prependListener('data', (chunk: Buffer) => this.#onData(chunk))
     socket.on('message', onMessage)
     socket.on('ping', onPing)
+    socket.on('pong', onPong)
     socket.on('close', onClose)
     socket.on('error', onError)
+    watch.read(socket, tcp, this.owner)
   }
 
-  /** Bytes that its reader has not taken. */
+  /** What its reader has not taken, at what it costs. */
   get bufferedBytes(): number {
-    return this.#socket.bufferedAmount
+    return this.#backlog.cost
+  }
+
+  /** What its other end makes us hold. */
+  measure(): number {
+    return this.#backlog.cost + this.#received
+  }
+
+  /** Too much is held in all, and most of it for this one and its like. */
+  giveUp(): void {
+    this.end(CLOSE.silent, '')
+    queueMicrotask(() => this.#owner.closed(this, CLOSE.silent))
   }
 
   /** Puts a frame on the wire. One that has ended swallows it. */
   send(frame: Frame): void {
     if (this.#ended || this.#socket.readyState !== this.#socket.OPEN) return
     this.#gather()
+    const backlog = this.#backlog
+    const answer = answerOf(frame)
+    if (answer !== undefined) {
+      backlog.writeLatest(answer, (written) => this.#put(frame, written))
+      return
+    }
+    backlog.flush()
+    const written = backlog.writing()
+    this.#put(frame, written)
+    // With nothing behind, there is nothing to count.
+    if (written) this.#account()
+  }
+
+  #put(frame: Frame, written: Written | undefined): void {
     // Compressed, a frame has to pass through `ws`, which may still be busy with the one before.
     const whole = typeof frame === 'string' && frame.length <= LONGEST_TEXT && this.#socket.extensions === ''
-    if (whole) this.#tcp.write(textFrame(frame))
-    else this.#socket.send(frame)
-    if (this.#socket.bufferedAmount > this.#maxBufferedBytes) {
-      // Windows bound what messages take: only pings without end can come here.
+    if (whole) this.#tcp.write(textFrame(frame), written)
+    else this.#socket.send(frame, written)
+  }
+
+  /** A reader that lets too much pile up, or takes nothing for too long, is given up. */
+  #account(): void {
+    const { cost, stuckMs } = this.#backlog
+    if (cost > this.#maxBufferedBytes || stuckMs > STUCK_MS) {
       this.end(TOO_SLOW, 'too slow')
       queueMicrotask(() => this.#owner.closed(this, CLOSE.silent))
+    } else this.#watch.budget.hold(this, this.measure())
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#received += chunk.length + ITEM_COST
+    // A small message is there as a whole, as a rule, before it would be worth a note.
+    if (this.#received > NOTEWORTHY_BYTES) this.#watch.budget.hold(this, this.measure())
+  }
+
+  /** A message, or a control frame, is there as a whole. */
+  #whole(): void {
+    if (this.#received > NOTEWORTHY_BYTES) this.#watch.budget.hold(this, this.#backlog.cost)
+    this.#received = 0
+  }
+
+  /** Whether it may go on after one more control frame: they cost us more than who sends them. */
+  #mayControl(): boolean {
+    const { controlsPerSecond, now } = this.#watch
+    const at = now()
+    if (at - this.#controlsSince > CONTROL_WINDOW_MS) {
+      this.#controlsSince = at
+      this.#controls = 0
     }
+    this.#controls += 1
+    if (this.#controls <= (controlsPerSecond * CONTROL_WINDOW_MS) / 1000) return true
+    this.#watch.tell('it sends too many pings and the like', 'controlsPerSecond', this.owner)
+    // Without a closing handshake: it may have a lot more to say.
+    this.giveUp()
+    return false
   }
 
   /** From now on its frames are for this one. */
@@ -143,6 +234,7 @@ export class SessionSocket {
   /** It has ended, or is about to. */
   gone(code: number): void {
     this.#ended = true
+    this.#watch.budget.hold(this, 0)
     this.#held = undefined
     this.#owner.closed(this, code)
   }
@@ -150,8 +242,10 @@ export class SessionSocket {
   /** A message of `ws` came in. */
   received(data: RawData, isBinary: boolean): void {
     if (this.#ended) return
+    this.#whole()
     const bytes = data as Buffer<ArrayBuffer>
     const frame = isBinary ? bytes : bytes.toString()
+    if (typeof frame === 'string' && isControl(frame) && !this.#mayControl()) return
     if (this.#held) this.#held.push(frame)
     else this.#take(frame)
   }
@@ -163,7 +257,18 @@ export class SessionSocket {
 
   /** Answered by hand: `ws` would pile up pongs without bound for a client that pings and does not read. */
   pinged(data: Buffer): void {
-    if (!this.#ended && this.#socket.bufferedAmount < this.#maxBufferedBytes) this.#socket.pong(data)
+    if (this.#ended) return
+    this.#whole()
+    if (!this.#mayControl()) return
+    // A copy: what came is a slice of a larger piece.
+    const copy = Buffer.from(data)
+    this.#backlog.writeLatest('ws pong', (written) => this.#socket.pong(copy, false, written))
+  }
+
+  ponged(): void {
+    if (this.#ended) return
+    this.#whole()
+    this.#mayControl()
   }
 
   /** A burst of small frames costs one system call instead of one each. */
@@ -179,6 +284,16 @@ export class SessionSocket {
     this.#corked = false
     this.#tcp.uncork()
   }
+}
+
+/** Control messages but acknowledgements, of which a quick reader sends many. */
+function isControl(frame: string): boolean {
+  return frame.startsWith('{') && !frame.startsWith(ACK)
+}
+
+/** The kind of an answer of which only the latest counts. The session itself sees to its pongs. */
+function answerOf(frame: Frame): string | undefined {
+  return typeof frame === 'string' && frame.startsWith(ACK) ? ACK : undefined
 }
 
 /** Sockets that gather what is sent in this turn. */

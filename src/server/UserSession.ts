@@ -4,6 +4,7 @@
 import { sleep } from '../core/sleep.ts'
 import { TokenBucket } from '../policies/rateLimiter/TokenBucket.ts'
 import type { ReplyDelta } from './Conversation.ts'
+import { type Holder, type MemoryBudget, ownerOf } from './MemoryBudget.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import type { Session } from './Session.ts'
 import type { UserContext } from './UserSocket.ts'
@@ -12,7 +13,9 @@ import { UserTalk } from './UserTalk.ts'
 /** Below this much that the user has not acknowledged, more is said at once; above, when the window has room. */
 const HIGH_WATER_BYTES = 64 * 1024
 
-export class UserSession {
+export class UserSession implements Holder {
+  readonly owner: string
+  readonly #budget: MemoryBudget
   readonly principal: Principal | undefined
   readonly #session: Session
   readonly #options: ResolvedBackendOptions
@@ -22,8 +25,10 @@ export class UserSession {
   #turn: Promise<void> = Promise.resolve()
   #waiting = 0
 
-  constructor(session: Session, principal: Principal | undefined, { options, answers }: UserContext) {
+  constructor(session: Session, principal: Principal | undefined, { options, answers, budget }: UserContext) {
     this.#session = session
+    this.#budget = budget
+    this.owner = ownerOf(principal, `of session ${session.id}`)
     this.principal = principal
     this.#options = options
     this.#bucket = new TokenBucket(options.messagesPerSecond, 2 * options.messagesPerSecond, options.clock)
@@ -31,14 +36,28 @@ export class UserSession {
       { options, principal, answers },
       {
         send: (message) => void session.send(message),
+        pong: (message) => void session.send(message),
         say: (delta) => this.#say(delta),
       },
     )
     session.handle((message) => this.#receive(message))
     session.on('volatile', (message) => this.#hear(message))
     session.on('error', (error) => this.#onError(error))
-    session.on('closed', () => this.#talk.end('silently'))
-    session.on('lost', () => this.#talk.end('silently'))
+    const end = () => {
+      this.#talk.end('silently')
+      budget.hold(this, 0)
+    }
+    session.on('closed', end)
+    session.on('lost', end)
+  }
+
+  /** Bytes of the questions that wait: they have been acknowledged, so no window bounds them. */
+  measure(): number {
+    return this.conversation.waitingBytes
+  }
+
+  giveUp(): void {
+    this.conversation.refuseWaiting()
   }
 
   get conversation() {
@@ -79,6 +98,7 @@ export class UserSession {
   #act(message: unknown): Promise<void> | undefined {
     if (!this.#outlivesProcess) {
       this.#talk.receive(message)
+      this.#budget.hold(this, this.measure())
       return undefined
     }
     // Not taken any more: whoever goes on with the session will be handed it.
@@ -91,6 +111,7 @@ export class UserSession {
     if (!this.#bucket.tryConsume()) return
     if (message instanceof ArrayBuffer) this.#talk.audioBytes += message.byteLength
     else this.#talk.receive(message)
+    this.#budget.hold(this, this.measure())
   }
 
   /** `undefined` when it is its turn at once. */

@@ -7,12 +7,14 @@ import type { TimerHandle } from '../core/clock.ts'
 import { windowDefaults } from '../session/limits.ts'
 import { refusal } from './access.ts'
 import type { Authenticator } from './authenticator.ts'
-import { carrierOptions, offersSession } from './carrier.ts'
+import { CLOSE_TIMEOUT, carrierOptions, MAX_FRAGMENTS, offersSession } from './carrier.ts'
 import { ConnectionSlots, fullRefusal } from './connectionSlots.ts'
 import type { DurableAnswers } from './DurableAnswers.ts'
+import { FairReads } from './FairReads.ts'
 import type { Faults } from './faults.ts'
 import type { HttpRefusals } from './HttpRefusals.ts'
 import { pathOf } from './httpRoutes.ts'
+import type { MemoryBudget } from './MemoryBudget.ts'
 import type { Principal, ResolvedBackendOptions } from './options.ts'
 import { HttpRefusal } from './readJson.ts'
 import { refuseUpgrade } from './refuseUpgrade.ts'
@@ -34,6 +36,7 @@ export class UserSockets {
   readonly #authenticator: Authenticator
   readonly #faults: Faults
   readonly #refusals: HttpRefusals
+  readonly #reads = new FairReads()
   /** Of plain WebSockets, and of those that carry sessions. */
   readonly #server: WebSocketServer
   readonly #carrier: WebSocketServer
@@ -49,11 +52,12 @@ export class UserSockets {
     authenticator: Authenticator,
     faults: Faults,
     refusals: HttpRefusals,
+    budget: MemoryBudget,
     answers: DurableAnswers | undefined,
   ) {
     this.#refusals = refusals
     this.#options = options
-    this.#context = { options, answers }
+    this.#context = { options, answers, budget }
     this.#authenticator = authenticator
     this.#faults = faults
     this.#slots = new ConnectionSlots(options.maxConnections, options.maxConnectionsPerAddress)
@@ -64,6 +68,8 @@ export class UserSockets {
       clientTracking: false,
       maxPayload: options.maxPayload,
       autoPong: false,
+      maxFragments: MAX_FRAGMENTS,
+      ...CLOSE_TIMEOUT,
       // Compression saves little on short deltas and costs memory per connection; bombs need it.
       perMessageDeflate: false,
       // Left alone, `ws` would promise whatever protocol is offered first.
@@ -107,8 +113,10 @@ export class UserSockets {
       const principal = await this.#authenticator.authenticate(request)
       if (this.#closing) throw new HttpRefusal(503, 'closing')
       this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-        const user = new UserSocket(webSocket, principal, this.#context)
+        const user = new UserSocket(webSocket, request.socket, principal, this.#context)
         this.#users.add(user)
+        const source = { tcp: request.socket, isHeld: () => webSocket.isPaused }
+        this.#reads.add(source, request.socket.remoteAddress ?? '')
         webSocket.on('close', () => this.#users.delete(user))
         this.#keepHeartbeat()
       })
@@ -167,6 +175,8 @@ export class UserSockets {
       maxFrame,
       maxBytes: Math.max(maxFrame, windowDefaults.maxBytes),
       maxQueueBytes: options.maxQueuedBytes,
+      maxTotalBufferedBytes: options.maxTotalBufferedBytes,
+      controlsPerSecond: options.messagesPerSecond,
       maxConnections,
       maxConnectionsPerAddress,
       // They outlive their connections.

@@ -11,6 +11,8 @@ import { readUserMessage, type UserMessage } from './userMessages.ts'
 export interface Carrier {
   /** For what is not worth waiting for. */
   send(message: object): void
+  /** For an answer of which only the latest counts. */
+  pong(message: object): void
   /** Resolves when there is room for more; rejects when nobody listens any more. */
   say(delta: ReplyDelta): Promise<void>
 }
@@ -85,7 +87,7 @@ export class UserTalk {
         this.#resume(message.id, message.offset)
         return
       case 'ping':
-        this.#carrier.send({ type: 'pong', timestamp: message.timestamp })
+        this.#carrier.pong({ type: 'pong', timestamp: message.timestamp })
         return
       case 'audio':
         this.audioBytes += message.bytes

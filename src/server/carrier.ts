@@ -18,7 +18,10 @@ export interface WebSocketServerLike {
 
 /** Number or header in front of a payload, at most. */
 const HEADER_BYTES = 16
-const CLOSE_TIMEOUT_MS = 5000
+/** For the answer to a close frame; an option that the types of `ws` do not name. */
+export const CLOSE_TIMEOUT = { closeTimeout: 5000 }
+/** Pieces of one message: each costs far more than the byte that it may bring. Clients in use send large ones. */
+export const MAX_FRAGMENTS = 1024
 
 /** How a `WebSocketServer` of `ws` is made that carries sessions. @param maxFrame as in the options of the session server */
 export function carrierOptions(maxFrame: number) {
@@ -27,7 +30,8 @@ export function carrierOptions(maxFrame: number) {
     clientTracking: false,
     maxPayload: Math.max(maxFrame + HEADER_BYTES, 4 * FIRST_FRAME_LENGTH),
     autoPong: false,
-    closeTimeout: CLOSE_TIMEOUT_MS,
+    maxFragments: MAX_FRAGMENTS,
+    ...CLOSE_TIMEOUT,
     // A context shared by keys and the app's data would tell about the keys.
     perMessageDeflate: false,
     handleProtocols: () => SUBPROTOCOL,

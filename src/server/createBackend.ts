@@ -11,12 +11,14 @@ import type { LogRoutes } from '../replies/durableStreams/LogRoutes.ts'
 import { repliesRoutes } from '../replies/durableStreams/RepliesRoutes.ts'
 import { isLoopbackAddress, refusal } from './access.ts'
 import { Authenticator } from './authenticator.ts'
+import { holdBody } from './bodyHolder.ts'
 import { ConnectionSlots, fullRefusal } from './connectionSlots.ts'
 import { DurableAnswers } from './DurableAnswers.ts'
 import { Faults } from './faults.ts'
 import { call } from './guard.ts'
 import { HttpRefusals } from './HttpRefusals.ts'
 import { allowOrigin, answerPreflight, answerRoute, pathOf, sendJson } from './httpRoutes.ts'
+import { MemoryBudget } from './MemoryBudget.ts'
 import {
   type BackendOptions,
   type Principal,
@@ -56,6 +58,7 @@ export class Backend {
   readonly #authenticator: Authenticator
   readonly #faults: Faults
   readonly #refusals: HttpRefusals
+  readonly #budget: MemoryBudget
   readonly #users: UserSockets
   readonly #sockets = new Set<Socket>()
   readonly #slots: ConnectionSlots
@@ -71,9 +74,20 @@ export class Backend {
     this.#authenticator = new Authenticator(options)
     this.#faults = new Faults(options.clock, systemRandom)
     this.#refusals = new HttpRefusals(options.logger, options.clock)
+    const option = 'maxTotalBufferedBytes'
+    this.#budget = new MemoryBudget(options.maxTotalBufferedBytes, ({ owner }, bytes) =>
+      this.#refusals.tell({ reason: `${bytes} bytes held for it are given up`, option, came: owner }),
+    )
     const { replies, responder, logger } = options
     this.#answers = replies && new DurableAnswers(replies, responder, logger)
-    this.#users = new UserSockets(options, this.#authenticator, this.#faults, this.#refusals, this.#answers)
+    this.#users = new UserSockets(
+      options,
+      this.#authenticator,
+      this.#faults,
+      this.#refusals,
+      this.#budget,
+      this.#answers,
+    )
     this.#slots = new ConnectionSlots(
       options.maxConnections * SOCKETS_PER_CONNECTION,
       options.maxConnectionsPerAddress * SOCKETS_PER_CONNECTION,
@@ -154,6 +168,12 @@ export class Backend {
     response.once('close', () => {
       if (this.#closing) this.#server.closeIdleConnections()
     })
+    holdBody(request, response, {
+      budget: this.#budget,
+      maxBytes: options.maxBodyBytes,
+      refuse: () =>
+        this.#fail(request, response, new HttpRefusal(503, 'too much is under way: come back later')),
+    })
     try {
       if (options.faults && pathOf(request) === FAULTS_PATH) {
         await this.#onFaults(request, response)
@@ -223,6 +243,8 @@ export class Backend {
   }
 
   #fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+    // Given up before, with an answer of its own.
+    if (response.writableEnded) return
     const refused = error instanceof HttpRefusal
     if (refused) this.#refusals.tellHttp(error, request)
     else this.#options.logger?.error(`${request.method} ${pathOf(request)} failed:`, error)

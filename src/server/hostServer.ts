@@ -26,7 +26,7 @@ export interface HostServer {
   /** The payload bytes kept for a client have changed by so many. */
   keep(bytes: number): void
   /** Whether so many more may be kept. */
-  mayKeep(bytes: number): boolean
+  mayKeep(bytes: number, host: SessionHost): boolean
   /** Something failed that no listener of the session hears. */
   report(error: unknown, session: Session): void
   setAlarm(host: SessionHost, at: number): void

@@ -76,8 +76,13 @@ export interface BackendOptions {
   maxPayload?: number | undefined
   /** The largest HTTP body, in bytes. @default 1 MiB */
   maxBodyBytes?: number | undefined
-  /** What may wait in one socket for a slow reader, in bytes; above, the connection is closed with 1013. @default 4 MiB */
+  /** What may wait in one socket for a slow reader, in bytes, each frame at what it costs (300 and its own); above, the connection is closed with 1013. @default 4 MiB */
   maxQueuedBytes?: number | undefined
+  /**
+   * What all connections together may make the backend hold: what they do not read, messages and bodies that have not come whole,
+   * questions that wait; small things at what they cost. Beyond it whoever holds most is closed. @default 256 MiB
+   */
+  maxTotalBufferedBytes?: number | undefined
   /** Questions of one connection that may wait for their turn. @default 100 */
   maxQuestions?: number | undefined
   /** What these may hold together, in characters of text and base64. @default 32 MiB */
@@ -149,6 +154,7 @@ export const backendDefaults: ResolvedBackendOptions = {
   maxPayload: 16 * 2 ** 20,
   maxBodyBytes: 2 ** 20,
   maxQueuedBytes: 4 * 2 ** 20,
+  maxTotalBufferedBytes: 256 * 2 ** 20,
   maxQuestions: 100,
   maxQuestionBytes: 32 * 2 ** 20,
   answerTimeout: 120_000,
@@ -182,6 +188,7 @@ const rules: Rules<BackendOptions> = {
   maxPayload: bytes,
   maxBodyBytes: bytes,
   maxQueuedBytes: bytes,
+  maxTotalBufferedBytes: numberRule(1, Infinity, 'bytes', true),
   maxQuestions: positiveCount,
   maxQuestionBytes: bytes,
   answerTimeout: numberRule(1, Infinity, 'milliseconds'),

@@ -4,7 +4,7 @@
 
 import type { Clock } from '../core/clock.ts'
 import { timeout } from '../policies/timeout/timeout.ts'
-import { call, fieldOf, kindOf } from './guard.ts'
+import { type Called, call, kindOf } from './guard.ts'
 
 export type Login =
   | { readonly kind: 'somebody'; readonly principal: string }
@@ -32,10 +32,17 @@ export class LoginCheck {
   /** @param run asks the app */
   async ask(run: () => unknown): Promise<Login> {
     const { clock, timeoutMs, onError } = this.#options
-    const called = await call(() => timeout(timeoutMs, { clock, unref: true }).execute(async () => run()))
+    // What the app does is fenced before the clock looks at it: what it throws may be anything.
+    const within = timeout(timeoutMs, { clock, unref: true })
+    const outcome = await call(() => within.execute(() => call(run)))
+    if (!outcome.ok) {
+      onError(outcome.error)
+      return { kind: 'late' }
+    }
+    const called = outcome.value as Called
     if (!called.ok) {
       onError(called.error)
-      return { kind: fieldOf(called.error, 'isTimeoutError') === true ? 'late' : 'nobody' }
+      return { kind: 'nobody' }
     }
     const { value } = called
     if (typeof value === 'string' && value !== '') return { kind: 'somebody', principal: value }

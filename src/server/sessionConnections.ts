@@ -7,6 +7,7 @@ import type { WebSocket } from 'ws'
 import type { Frame } from '../session/frames.ts'
 import { FIRST_FRAME_MS } from '../session/limits.ts'
 import type { Alarms, Sleeper } from './Alarms.ts'
+import type { ConnectionWatch } from './ConnectionWatch.ts'
 import { SessionSocket, type SocketOwner } from './SessionSocket.ts'
 
 /** What connections bring. */
@@ -31,6 +32,7 @@ export class SessionConnections implements SocketOwner, Sleeper {
   alarmIndex = -1
   readonly #owner: ConnectionsOwner
   readonly #alarms: Alarms
+  readonly #watch: ConnectionWatch
   readonly #maxBufferedBytes: number
   readonly #sockets = new Map<number, SessionSocket>()
   /** The requests of connections that are not authenticated yet. */
@@ -38,7 +40,8 @@ export class SessionConnections implements SocketOwner, Sleeper {
   #conns = 0
 
   /** @param maxBytes of a window */
-  constructor(owner: ConnectionsOwner, alarms: Alarms, maxBytes: number) {
+  constructor(owner: ConnectionsOwner, alarms: Alarms, maxBytes: number, watch: ConnectionWatch) {
+    this.#watch = watch
     this.#owner = owner
     this.#alarms = alarms
     this.#maxBufferedBytes = BUFFERED_WINDOWS * maxBytes + BUFFERED_BYTES
@@ -52,7 +55,11 @@ export class SessionConnections implements SocketOwner, Sleeper {
   add(socket: WebSocket, tcp: Duplex, request: IncomingMessage): void {
     this.#conns += 1
     const conn = this.#conns
-    this.#sockets.set(conn, new SessionSocket(conn, socket, tcp, this.#maxBufferedBytes, this))
+    const address = this.#watch.addressOf(request)
+    this.#sockets.set(
+      conn,
+      new SessionSocket(conn, socket, tcp, this.#maxBufferedBytes, this, this.#watch, address),
+    )
     this.#requests.set(conn, request)
     const now = this.#owner.now()
     this.#owner.arrived(conn, now)

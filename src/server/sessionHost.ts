@@ -26,6 +26,7 @@ import type { SessionWrite } from '../session/store.ts'
 import { newWriter, type StoreWriter, type Written } from '../session/storeWriter.ts'
 import type { Sleeper } from './Alarms.ts'
 import type { HostServer } from './hostServer.ts'
+import { ownerOf } from './MemoryBudget.ts'
 import { MessageContext } from './messageContext.ts'
 import { decodeMessage, encodeMessage } from './payload.ts'
 import {
@@ -130,6 +131,16 @@ export class SessionHost implements RuntimeSide<ServerEffect>, SessionActions, S
     return this.machine.state.principal
   }
 
+  /** Whom it belongs to, where what is kept is shared out. */
+  get owner(): string {
+    return ownerOf(this.principal === '' ? undefined : this.principal, this.address)
+  }
+
+  /** Whether no connection carries it. */
+  get away(): boolean {
+    return this.machine.state.phase === 'detached'
+  }
+
   get queuedMessages(): number {
     const { sender } = this.machine.peer
     return this.over ? 0 : sender.waiting + sender.unacknowledged
@@ -152,7 +163,7 @@ export class SessionHost implements RuntimeSide<ServerEffect>, SessionActions, S
     if (this.over) return this.#refuse('the session is over')
     const server = this.#server
     const bytes = payloadBytes(payload)
-    if (!server.mayKeep(bytes)) {
+    if (!server.mayKeep(bytes, this)) {
       const what = 'the server keeps as much as it may (maxTotalQueueBytes)'
       if (server.overflow === 'reject') throw new CommsError(`send: ${what}`, { code: 'QUEUE_FULL' })
       const receipt = this.#refuse(what)
@@ -208,7 +219,7 @@ export class SessionHost implements RuntimeSide<ServerEffect>, SessionActions, S
     const bytes = payloadBytes(payload)
     server.counts.posted += 1
     try {
-      if (!server.mayKeep(bytes)) throw new CommsError('there is no room', { code: 'DROPPED' })
+      if (!server.mayKeep(bytes, this)) throw new CommsError('there is no room', { code: 'DROPPED' })
       const seq = this.#runtime.send(stream, payload, bytes, true, { priority, expiresAt })
       this.#runtime.delivered(seq).then(
         () => server.tellFate(from, 'delivered'),

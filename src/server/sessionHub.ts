@@ -17,8 +17,12 @@ import { onWallClock } from '../session/storeClock.ts'
 import type { StoreWriter, Written } from '../session/storeWriter.ts'
 import { TurnClock } from '../session/turnClock.ts'
 import { Alarms } from './Alarms.ts'
+import { ConnectionWatch } from './ConnectionWatch.ts'
 import type { HostServer } from './hostServer.ts'
 import { IdleWaiter } from './IdleWaiter.ts'
+import { ownerOf } from './MemoryBudget.ts'
+import { whoGivesWay } from './queueShares.ts'
+import { RefusalLog } from './refusals.ts'
 import type { Session } from './Session.ts'
 import type { SessionSocket } from './SessionSocket.ts'
 import { SessionAdmission } from './sessionAdmission.ts'
@@ -74,6 +78,7 @@ export class SessionHub implements HostServer, ConnectionsOwner, ClusterServer {
   readonly #table: ServerTable<SessionHost>
   readonly #alarms: Alarms
   readonly #admission: SessionAdmission
+  readonly #watch: ConnectionWatch
   readonly #cluster: SessionCluster
   readonly #rounds: WriteRounds
   readonly #idle = new IdleWaiter()
@@ -86,9 +91,10 @@ export class SessionHub implements HostServer, ConnectionsOwner, ClusterServer {
     this.#clock = new TurnClock(options.clock)
     this.#alarms = new Alarms(options.clock)
     this.#rounds = new WriteRounds(this.#alarms)
+    this.#watch = new ConnectionWatch(options, new RefusalLog(options.logger, options.clock))
     this.#admission = new SessionAdmission(options, (error) => this.report(error))
     this.#cluster = new SessionCluster(this, options)
-    this.connections = new SessionConnections(this, this.#alarms, options.maxBytes)
+    this.connections = new SessionConnections(this, this.#alarms, options.maxBytes, this.#watch)
     const { store, handlerTimeout, overflow, pingInterval, pongTimeout } = options
     this.overflow = overflow
     this.transact = store?.transact?.bind(store)
@@ -252,7 +258,9 @@ export class SessionHub implements HostServer, ConnectionsOwner, ClusterServer {
     const request = this.connections.takeRequest(conn)
     if (!request) return
     const isNew = this.#table.state.connections.get(conn)?.asked?.t === 'open'
-    if (isNew && !this.#admission.mayOpen(request, (address) => this.#evict(address))) {
+    const owner = ownerOf(undefined, this.#options.addressOf(request))
+    const hasRoom = !isNew || this.keptBytes === 0 || this.#makeRoom(1, owner)
+    if (isNew && !(hasRoom && this.#admission.mayOpen(request, (address) => this.#evict(address)))) {
       this.hangUp(conn, CLOSE.tooMany, 'too many sessions or queued messages')
       return
     }
@@ -357,8 +365,21 @@ export class SessionHub implements HostServer, ConnectionsOwner, ClusterServer {
     this.#admission.keptBytes += bytes
   }
 
-  mayKeep(bytes: number): boolean {
-    return this.#admission.mayKeep(bytes)
+  mayKeep(bytes: number, host: SessionHost): boolean {
+    return this.#makeRoom(bytes, host.owner)
+  }
+
+  /** Whether so much more can be kept for this owner: whoever holds more gives way to him. */
+  #makeRoom(bytes: number, owner: string): boolean {
+    if (bytes > this.#options.maxTotalQueueBytes) return false
+    while (!this.#admission.mayKeep(bytes)) {
+      const victim = whoGivesWay(this.#table.sessions.values(), owner)
+      if (!victim || victim.over) return false
+      const reason = `${victim.queuedBytes} bytes kept for it are given up`
+      this.#watch.tell(reason, 'maxTotalQueueBytes', victim.owner)
+      victim.lose('evicted')
+    }
+    return true
   }
 
   report(error: unknown, session?: Session): void {

@@ -16,6 +16,7 @@ import {
   numberRule,
   objectWith,
   oneOf,
+  positive,
   positiveCount,
   type Resolved,
   type Rules,
@@ -69,6 +70,13 @@ export interface SessionServerOptions {
   overflow?: 'drop-oldest' | 'drop-newest' | 'reject' | undefined
   /** Payload bytes that all sessions may keep for their clients; beyond, sends and new sessions are refused. @default 256 MiB */
   maxTotalQueueBytes?: number | undefined
+  /**
+   * What all connections together may make the server hold in sockets: what they do not read, and messages that have not come
+   * whole; small things at what they cost. Beyond it whoever holds most is closed. @default 256 MiB
+   */
+  maxTotalBufferedBytes?: number | undefined
+  /** Pings, pongs and the like that a connection may send per second, in bursts of twice as many; beyond it is cut. @default 100 */
+  controlsPerSecond?: number | undefined
   /** @default 10000 */
   maxSessions?: number | undefined
   /** Sessions of one principal; without `authenticate`, of one address. @default 100 */
@@ -114,6 +122,8 @@ export const sessionServerDefaults: ResolvedSessionServerOptions = {
   ...windowDefaults,
   ...backlogDefaults,
   maxTotalQueueBytes: 256 * 2 ** 20,
+  maxTotalBufferedBytes: 256 * 2 ** 20,
+  controlsPerSecond: 100,
   maxSessions: 10_000,
   maxSessionsPerPrincipal: 100,
   maxConnections: 10_000,
@@ -148,6 +158,8 @@ const rules: Rules<SessionServerOptions> = {
   maxQueueBytes: manyBytes,
   overflow: oneOf('drop-oldest', 'drop-newest', 'reject'),
   maxTotalQueueBytes: manyBytes,
+  maxTotalBufferedBytes: numberRule(1, Infinity, 'bytes', true),
+  controlsPerSecond: positive,
   maxSessions: positiveCount,
   maxSessionsPerPrincipal: positiveCount,
   maxConnections: positiveCount,

@@ -97,6 +97,8 @@ export interface HttpTransportCapabilities {
   readonly uploadProgress: boolean
   /** `Set-Cookie` can be read. */
   readonly cookies: boolean
+  /** Takes a dispatcher of undici's; others may take a `fetch`. */
+  readonly dispatchers: boolean
   /** Everything it holds open goes with `dispose`, idle connections included. */
   readonly ownsConnections: boolean
 }

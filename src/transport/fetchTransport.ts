@@ -222,5 +222,6 @@ export const capabilities: HttpTransportCapabilities = {
   uploadStreams: true,
   uploadProgress: false,
   cookies: !isBrowser,
+  dispatchers: false,
   ownsConnections: false,
 }

@@ -102,6 +102,7 @@ export const capabilities: HttpTransportCapabilities = {
   uploadStreams: true,
   uploadProgress: true,
   cookies: true,
+  dispatchers: true,
   ownsConnections: true,
 }
 

@@ -189,8 +189,8 @@ export const mutations: readonly Mutation[] = [
     'puts what was in doubt behind what waits',
     'expiryResent',
     'backlog.ts',
-    'row.entries = [...entries, ...row.entries.slice(row.gone)]',
-    'row.entries = [...row.entries.slice(row.gone), ...entries]',
+    'const FIRST = Number.MAX_SAFE_INTEGER',
+    'const FIRST = -1 as number',
   ),
   one(
     'does not flag what may have been handled before a restart',
@@ -325,13 +325,6 @@ export const mutations: readonly Mutation[] = [
     'storeWriter.ts',
     '    state.queue.push(write)\n    state.pushed += 1',
     '    if (state.writing) return\n    state.queue.push(write)\n    state.pushed += 1',
-  ),
-  one(
-    'has two batches under way, and forgets the first',
-    'upClientDies',
-    'storeWriter.ts',
-    '    if (state.writing) return\n    const writes',
-    '    const writes',
   ),
   one(
     'tells of a batch before the store has it',

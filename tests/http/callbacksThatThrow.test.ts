@@ -6,6 +6,8 @@ import type { ApiClient, ApiClientOptions } from '../../src/ApiClient.ts'
 import type { CommsError } from '../../src/core/errors.ts'
 import {
   adaptiveThrottle,
+  bearerAuth,
+  bulkhead,
   chaos,
   circuitBreaker,
   compose,
@@ -14,8 +16,10 @@ import {
   type Policy,
   rateLimit,
   retry,
+  timeout,
 } from '../../src/policies/index.ts'
 import { clientFor, failureOf, json, serve, transports } from '../support/apiClients.ts'
+import { booby } from '../support/hostileValues.ts'
 
 const thrown = new Error('own')
 const throwing = (): never => {
@@ -296,3 +300,31 @@ describe('policies by themselves', () => {
     expect(breaker.getState()).toMatchObject({ requestCount: 0 })
   })
 })
+
+it.each(booby)('an operation that does %s ends once, with that', async (_what, operation) => {
+  const plain = await Promise.allSettled([(async () => operation())()])
+  const policies: [string, Policy][] = [
+    ['retry', retry({ retries: 1, retryDelay: 1 })],
+    ['breaker', circuitBreaker()],
+    ['limiter', rateLimit()],
+    ['timeout', timeout(10_000)],
+    ['bulkhead', bulkhead()],
+    ['hedge', hedge({ delay: 10_000 })],
+    ['throttle', adaptiveThrottle()],
+    ['bearerAuth', bearerAuth({ token: 'x', refresh: () => 'y' })],
+  ]
+  // Not the throttle, which by now has seen that the backend refuses.
+  const together = policies.filter(([name]) => name !== 'throttle').map(([, each]) => each)
+  policies.push(['all', compose(...together)])
+  for (const [name, policy] of policies) {
+    const [result] = await Promise.allSettled([policy.execute(operation)])
+    expect(result?.status, name).toBe(plain[0]?.status)
+    if (result?.status === 'rejected' && plain[0]?.status === 'rejected')
+      expect(isSame(result.reason, plain[0].reason), name).toBe(true)
+  }
+})
+
+/** Made anew by each call, they are the same kind of thing; they must not be looked at. */
+function isSame(one: unknown, other: unknown): boolean {
+  return typeof one === typeof other && (one === null) === (other === null)
+}

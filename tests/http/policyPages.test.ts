@@ -14,6 +14,7 @@ const SECTIONS = ['Usage', 'Defaults', 'How it works', 'What it tells', 'Do not'
 /** Where the options of a page are declared. */
 const declared: Record<string, string[]> = {
   'adaptive-throttle.md': ['adaptiveThrottle/adaptiveThrottle.ts'],
+  'bearer-auth.md': ['bearerAuth/bearerAuth.ts'],
   'bulkhead.md': ['bulkhead/bulkhead.ts'],
   'chaos.md': ['chaos/chaos.ts'],
   'circuit-breaker.md': ['circuitBreaker/options.ts', 'circuitBreaker/CircuitBreaker.ts'],
@@ -68,7 +69,7 @@ describe.each(pages)('%s', (page) => {
     const there = optionsIn(files)
     expect(there.size).toBeGreaterThan(0)
     const told = new Set(optionsOf(text))
-    for (const own of ['latency', 'timeoutMs', 'coalesce']) there.add(own)
+    for (const own of ['latency', 'timeoutMs', 'coalesce', 'token']) there.add(own)
     expect(
       [...told].filter((name) => !there.has(name) && name !== 'learnRateLimits' && name !== 'RetryBudget'),
     ).toEqual([])

@@ -142,7 +142,8 @@ class Pair {
     if (Array.isArray(reply)) return reply.map((one) => this.#plain(one, side))
     if (!(reply instanceof Uint8Array)) return reply
     const text = textOf(reply)
-    const known = this.#ids.findIndex((id) => id[side] === text)
+    // The latest of that name: a stream that is made anew within the same millisecond gives its first name again.
+    const known = this.#ids.findLastIndex((id) => id[side] === text)
     return known < 0 ? text : `posted ${known}`
   }
 }

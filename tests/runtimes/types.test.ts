@@ -39,6 +39,44 @@ connection.send({ type: 'ask' })
 connection.send({ type: 'order' })
 `
 
+const TYPED = `import { GuruConnection } from 'guru-comms'
+type In =
+  | { type: 'presence'; who: string }
+  | { type: 'news'; text: string }
+  | { type: 'error'; message: string; of: number }
+type Out = { type: 'ask'; id: string; text: string } | { type: 'bye' }
+const url = 'ws://localhost:1'
+const typed = new GuruConnection<{ in: In; out: Out }>({ url, autoConnect: false })
+typed.on('presence', (message) => message.who.length)
+typed.once('news', ({ text }) => text.length)
+typed.on('error', (error) => error.stack)
+typed.on('close', ({ code }) => code + 1)
+// @ts-expect-error no message has this type, and no event this name
+typed.on('presense', () => {})
+// @ts-expect-error news have a text
+typed.on('news', (message: { who: string }) => message.who)
+// @ts-expect-error strings are not among what is sent
+typed.send('hello')
+// @ts-expect-error a question has a text
+typed.send({ type: 'ask', id: '1' })
+typed.request({ type: 'ask', text: 'without an id' })
+typed.request({ type: 'ask', id: '7', text: 'with one' })
+// @ts-expect-error not without its text
+typed.request({ type: 'ask' })
+
+const lines = new GuruConnection<{ in: string; out: string }>({ url, autoConnect: false })
+lines.send('hello')
+// @ts-expect-error only strings
+lines.send({ type: 'ask' })
+
+const any = new GuruConnection({ url, autoConnect: false })
+any.on('whatever', (message) => message)
+any.send('text')
+any.send(new Uint8Array(1))
+any.request({ what: 'ever' })
+export const all = [typed, lines, any]
+`
+
 describe.each(compilers)('with %s, libraries checked', (_name, tsc) => {
   let stranger: Stranger
   beforeAll(() => {
@@ -74,6 +112,10 @@ describe.each(compilers)('with %s, libraries checked', (_name, tsc) => {
     expect(
       await check('page.ts', importing(browser), { module: 'esnext', moduleResolution: 'bundler' }),
     ).toBe('')
+  })
+
+  it('events and messages by their types', async () => {
+    expect(await check('typed.mts', TYPED, { module: 'nodenext' })).toBe('')
   })
 
   it('Node, every subpath', async () => {

@@ -77,7 +77,7 @@ function isRefusal(error: unknown): boolean {
 
 /** What the other side asked to wait, when the error carries it. */
 function retryAfterOf(error: unknown): number | undefined {
-  const value = (error as { retryAfter?: unknown } | null | undefined)?.retryAfter
+  const value = isA(error, Object) && (error as { retryAfter?: unknown }).retryAfter
   return typeof value === 'number' && value >= 0 ? value : undefined
 }
 
@@ -120,7 +120,7 @@ class Attempts<R extends Run> extends Link implements Underway {
       else this.retry(failed)
     } catch (thrown) {
       // A clock or a source of chance of the app's.
-      this.giveUp(thrown instanceof CommsError ? thrown : callbackFailed('retry', thrown))
+      this.giveUp(isA(thrown, CommsError) ? thrown : callbackFailed('retry', thrown))
     }
   }
 

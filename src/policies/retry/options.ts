@@ -1,15 +1,6 @@
 // The options of retrying: meaning, defaults, checks.
 
-import {
-  callable,
-  checkOptions,
-  count,
-  delay,
-  duration,
-  type Rule,
-  type Rules,
-  withDefaults,
-} from '../../core/options.ts'
+import { callable, count, delay, duration, type Rule, type Rules, withDefaults } from '../../core/options.ts'
 import type { Backoff, JitterRange } from '../backoff.ts'
 import { jitterRanges } from '../backoff.ts'
 import type { RetryBudget } from './retryBudget.ts'
@@ -76,9 +67,8 @@ export const retryRules: Rules<RetryOptions> = {
   },
 }
 
-/** @throws TypeError or RangeError naming the option */
-export function resolveRetryOptions(options: RetryOptions, owner = 'retry'): ResolvedRetryOptions {
-  checkOptions(owner, options, retryRules)
+/** Options that have been checked, with every gap filled. */
+export function resolveRetryOptions(options: RetryOptions): ResolvedRetryOptions {
   return withDefaults(retryDefaults, options)
 }
 

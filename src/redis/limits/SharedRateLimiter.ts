@@ -9,6 +9,7 @@ import { around, type Ending, type Inner, LayerPolicy, type Run } from '../../po
 import type { AttemptContext } from '../../policies/Policy.ts'
 import { EngineCalls, started } from '../EngineCalls.ts'
 import { type EngineError, engineError } from '../EngineError.ts'
+import { agreeOnLimit } from './agreedLimits.ts'
 import { BUCKET, bucketArguments, bucketReply, type LeaseRequest } from './bucketScript.ts'
 import type { SharedLimiterStats, SharedLimitRequest, SharedLimitResult } from './calls.ts'
 import { LeaseMachine, nobodyWaits } from './LeaseMachine.ts'
@@ -48,6 +49,7 @@ export class SharedRateLimiter extends LayerPolicy {
   readonly #machine: LeaseMachine
   readonly #id = randomId()
   readonly #key: string
+  readonly #leaveAgreement: () => void
   readonly #waiters: Waiter[] = []
   #waitingCost = 0
   #nextDeadlineAt = Infinity
@@ -61,7 +63,7 @@ export class SharedRateLimiter extends LayerPolicy {
   #limited = 0
   #roundTrips = 0
 
-  /** @throws TypeError or RangeError naming the option */
+  /** @throws TypeError or RangeError naming the option; also when one of the same name has other numbers in this process */
   constructor(options: SharedRateLimiterOptions) {
     super()
     const resolved = resolveSharedLimiterOptions(options)
@@ -69,6 +71,7 @@ export class SharedRateLimiter extends LayerPolicy {
     this.#options = resolved
     this.#calls = new EngineCalls(engine, { what: `SharedRateLimiter "${name}"`, timeout, clock })
     this.#key = `${prefix}:limit:${name}`
+    this.#leaveAgreement = agreeOnLimit(engine, this.#key, resolved)
     this.#machine = new LeaseMachine(resolved, { lifeMs: lease, share: insuranceShare })
     this.#look(clock.now())
   }
@@ -175,6 +178,7 @@ export class SharedRateLimiter extends LayerPolicy {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.#leaveAgreement()
     this.#setTimer(Infinity)
     const error = new CommsError('the shared rate limiter was closed', { code: 'DISPOSED' })
     for (const waiter of [...this.#waiters]) this.#leave(waiter, error)
