@@ -463,7 +463,8 @@ export class SessionLayer implements SessionMessageLayer, RuntimeSide<ClientEffe
     runtime.writer = undefined
     runtime.report(storageError('cannot be written: a new session, in memory, takes over', cause))
     runtime.receipts.failStoring('STORAGE', 'the message could not be recorded; it is kept in memory')
-    this.#session.storageFailed()
+    // Whose owner is another, what it holds is that one's to send.
+    this.#session.storageFailed((cause as { reason?: unknown } | undefined)?.reason === 'lost')
     runtime.carryOut()
     // What it holds has become wrong: another process must not take it up.
     void this.#options.storage?.destroy()

@@ -3,6 +3,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { nextSocket } from '../../tests/support/fakeSockets.ts'
 import { GuruConnection } from '../GuruConnection.ts'
+import { StorageError } from '../storage/StorageError.ts'
 import { FakeWebSocket } from '../testing/FakeWebSocket.ts'
 import { MemoryDisk } from '../testing/MemoryOutbox.ts'
 import { VirtualClock } from '../testing/VirtualClock.ts'
@@ -122,5 +123,39 @@ describe('a storage without a session', () => {
         () =>
           new GuruConnection({ url: 'ws://h/ws', autoConnect: false, storage: disk.outbox(), ...options }),
       ).toThrow('GuruConnection: option "storage" needs "session" to be "auto" or "required", got an object')
+  })
+})
+
+describe('a storage that another owner has taken', () => {
+  it("stops the client as 4409 does, and does not end the session that is the other owner's now", async () => {
+    let lost = false
+    const storage = {
+      load: () => ({ session: undefined, waiting: [] }),
+      write() {
+        if (lost) throw new StorageError('taken', { reason: 'lost' })
+      },
+      destroy() {},
+      close() {},
+    }
+    const connection = new GuruConnection({
+      url: 'ws://h/ws',
+      session: 'required',
+      WebSocket: FakeWebSocket,
+      clock,
+      random: () => 0,
+      healthUrl: false,
+      storage,
+    })
+    const codes: unknown[] = []
+    connection.on('error', (error) => codes.push((error as { code?: unknown }).code))
+    const line = await begin()
+    lost = true
+    connection.send('mine no more')
+    await clock.advance(60_000)
+    expect(connection.connectionState).toBe('failed')
+    expect(codes.toSorted()).toEqual(['SESSION_LOST', 'STORAGE'])
+    expect(line.sent.filter((frame) => String(frame).includes('"close"'))).toEqual([])
+    expect(FakeWebSocket.all.at(-1)).toBe(line)
+    connection.dispose()
   })
 })

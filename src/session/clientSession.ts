@@ -191,11 +191,13 @@ export class ClientSession {
   }
 
   /** The outbox can no longer be written (`durable` is false by now): goes on in a session that lives in memory. */
-  storageFailed(): void {
+  storageFailed(ownerLost = false): void {
     if (!this.hasSession) return
-    if (this.state.phase === 'up') this.#send({ t: 'close' })
-    this.#lose('storage')
-    if (this.state.phase !== 'down') this.#hangUp(CLOSE.normal, 'storage', NOW)
+    // Another process that owns the outbox by now goes on with the session.
+    if (this.state.phase === 'up' && !ownerLost) this.#send({ t: 'close' })
+    this.#lose(ownerLost ? 'stopped' : 'storage')
+    if (this.state.phase !== 'down')
+      this.#hangUp(CLOSE.normal, 'storage', ownerLost ? stop('takenOver') : NOW)
   }
 
   /** The current connection has ended by itself. Returns what follows. */

@@ -7,7 +7,7 @@ import { attacks } from './attacks.ts'
 import { attack } from './run.ts'
 import { Target, type TargetKind } from './Target.ts'
 
-const scale = { connections: 50, ms: 300, brokenFrames: 250, brokenUpgrades: 100, seed: 1 }
+const scale = { connections: 30, ms: 200, brokenFrames: 150, brokenUpgrades: 50, seed: 1 }
 const MOST_BYTES = 200 * 2 ** 20
 
 const kinds: readonly TargetKind[] = ['createBackend', 'SessionServer', 'FastAPI']

@@ -190,6 +190,7 @@ describe('a wait for a token', () => {
     expect(await failureOf(client.get('/x?token=abc'))).toBeInstanceOf(RateLimitError)
     expect(told).toEqual([
       {
+        callId: expect.any(Number),
         method: 'GET',
         url: 'https://api.test/x?token=***',
         endpoint: 'GET /x',
