@@ -248,10 +248,11 @@ describe.each(transports)('through %s', (_name, make) => {
         const timer = setInterval(() => response.write(': keep-alive\n\n'), 10)
         response.on('close', () => clearInterval(timer))
       },
-      { idleTimeout: 250 },
+      // Comments are life for the line; that events come is a limit of its own.
+      { idleTimeout: 60_000 },
       make,
     )
-    const events = client.stream('/')
+    const events = client.stream('/', { eventTimeout: 250 })
     expect((await events.next()).value).toMatchObject({ data: 'one' })
     expect(await failureOf(events.next())).toMatchObject({ code: 'TIMEOUT', phase: 'idle', timeoutMs: 250 })
   })
@@ -301,12 +302,11 @@ describe('giving up a body that nobody will read (ky#803)', () => {
     controller.abort()
     expect(await failureOf(reader.read())).toBeInstanceOf(AbortError)
     const events = client.stream('/')
-    const first = failureOf(events.next())
+    const first = events.next()
     await clock.advance(1)
-    const left = events.return?.()
-    await clock.advance(200_000)
-    expect(await first).toMatchObject({ code: 'TIMEOUT', phase: 'idle' })
-    await left
+    await events.return?.()
+    expect(await first).toMatchObject({ done: true })
+    expect(clock.pending).toBe(0)
     const leaving = (async () => {
       for await (const _ of client.stream('/', { format: 'ndjson' })) break
     })()
