@@ -22,10 +22,20 @@ const ways: [string, (client: ApiClient, url: string) => Promise<unknown>][] = [
     'a stream',
     async (client, url) => drain((await client.get(url, { responseType: 'stream' })) as ReadableStream),
   ],
-  ['fetch()', async (client, url) => drain((await client.fetch(url)).body as ReadableStream)],
+  ['fetch()', (client, url) => asFetch(async () => drain((await client.fetch(url)).body as ReadableStream))],
   ['events', (client, url) => each(client.stream(url))],
   ['lines', (client, url) => each(client.stream(url, { format: 'ndjson' }))],
 ]
+
+/** A fetch fails with a TypeError, as the platform's does; what it was is the cause. */
+async function asFetch<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    expect(error).toBeInstanceOf(TypeError)
+    throw (error as TypeError).cause
+  }
+}
 
 async function drain(stream: ReadableStream<Uint8Array>): Promise<number> {
   let bytes = 0
