@@ -43,6 +43,7 @@ export interface HubListener {
   onError(error: unknown, session: Session | undefined): void
 }
 
+const GOING_AWAY = 'the server is going away'
 const INTERNAL_ERROR = 1011
 
 export class SessionHub implements HostServer, ConnectionsOwner, ClusterServer {
@@ -71,6 +72,7 @@ export class SessionHub implements HostServer, ConnectionsOwner, ClusterServer {
   })
   readonly connections: SessionConnections
   /** What a client is told that comes while we leave; `undefined` while we stay. */
+  #ended = false
   #leaving: { readonly spreadMs: number; readonly why: string } | undefined
   readonly #options: ResolvedSessionServerOptions
   readonly #listener: HubListener
@@ -184,6 +186,7 @@ export class SessionHub implements HostServer, ConnectionsOwner, ClusterServer {
 
   /** Ends every session (those in a store live on) and every connection. */
   end(): void {
+    this.#ended = true
     this.#alarms.stop()
     // What is asked for from now on is nobody's here.
     this.#cluster.leave()
@@ -193,7 +196,10 @@ export class SessionHub implements HostServer, ConnectionsOwner, ClusterServer {
       else if (this.#options.store) host.leave()
       else host.lose('shutdown')
     }
-    this.connections.hangUpAll(CLOSE.goingAway, 'the server is going away')
+    // The table forgets them, too: a look-up that is still under way brings no session any more.
+    for (const conn of [...this.#table.state.connections.keys()])
+      this.hangUp(conn, CLOSE.goingAway, GOING_AWAY)
+    this.connections.hangUpAll(CLOSE.goingAway, GOING_AWAY)
   }
 
   // What connections bring.
@@ -331,7 +337,7 @@ export class SessionHub implements HostServer, ConnectionsOwner, ClusterServer {
   }
 
   get isLeaving(): boolean {
-    return this.#leaving !== undefined
+    return this.#ended || this.#leaving !== undefined
   }
 
   movedAway(): void {
