@@ -36,11 +36,16 @@ const ATTRIBUTE_SIGN = /\b(?:on[a-z]{3}|style\b)/i
 function cannotRun(value: string): boolean {
   if (value[0] !== '{') return false
   let depth = 0
-  for (const char of value) {
+  let end = 0
+  for (let at = 0; at < value.length; at += 1) {
+    const char = value[at]
     if (char === '{' || char === '(') depth++
     else if (char === '}' || char === ')') depth--
+    if (depth === 0 && end === 0) end = at + 1
   }
   if (depth !== 0) return true
+  // What follows the block runs, whatever the block is.
+  if (value.slice(end).trim() !== '') return false
   // A block that only names something, or only defines a function.
   return /^\{[\w$.?]*\}$/.test(value) || /^\{(?:async)?(?:\([\w$,]*\)|[\w$]+)=>/.test(value)
 }
@@ -162,6 +167,10 @@ export function findMarkup(text: string): Hit | null {
     for (const quote of ['"', "'"]) {
       const at = text.indexOf(quote)
       if (at >= 0 && walk(at + 1, -1, FROM_QUOTE)) return hit
+      // Landing where a value is to begin: there a quote opens it, and the next one ends it.
+      if (at < 0 || text.slice(0, at).trim() !== '') continue
+      const end = text.indexOf(quote, at + 1)
+      if (end >= 0 && walk(end + 1, -1, FROM_QUOTE)) return hit
     }
     if (walk(0, -1, FROM_START)) return hit
   }
