@@ -21,7 +21,7 @@ export async function run(scenario: string, engine?: string): Promise<NamedRepor
 async function start(scenario: string, engine: string | undefined): Promise<NamedReport> {
   const main = join(import.meta.dirname, 'main.ts')
   const options = ['--json', scenario, ...(engine === undefined ? [] : ['--engine', engine])]
-  const child = spawn(process.execPath, ['--max-old-space-size=4096', main, ...options], {
+  const child = spawn(process.execPath, ['--max-old-space-size=8192', main, ...options], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let text = ''
