@@ -1,5 +1,5 @@
-// Where logs are kept. A store decides nothing: it runs a step on the heads it is asked for, and records what the step
-// returns, as one transaction.
+// Where logs are kept. A store decides nothing: it runs a step on the heads it is asked for, and
+// records what the step returns, as one transaction.
 
 import type { LogHead, LogRecord } from './log.ts'
 
@@ -24,18 +24,21 @@ export type LogStep<T> = (heads: readonly (LogHead | undefined)[]) => StepResult
 
 export interface LogStore {
   /**
-   * Runs a step on the heads of these paths, and records what it returns: all of it or nothing, and nothing of anybody
-   * else's in between.
+   * Runs a step on the heads of these paths, and records what it returns: all of it or nothing,
+   * and nothing of anybody else's in between.
    * @throws or rejects with CommsError `STORAGE` when it cannot
    */
   transact<T>(paths: readonly string[], step: LogStep<T>): T | Promise<T>
-  /** The records from the one that holds position `from` on, until they have `maxBytes` or more; at least one if there is one. */
+  /**
+   * The records from the one that holds position `from` on, until they have `maxBytes` or more;
+   * at least one if there is one.
+   */
   read(path: string, from: number, maxBytes: number): readonly LogRecord[] | Promise<readonly LogRecord[]>
   /** The heads of all logs. */
   list(): Iterable<LogHead> | AsyncIterable<LogHead>
   /**
-   * Calls `listener` with the paths that other processes have changed, where several share the store; `undefined`: it may
-   * be any.
+   * Calls `listener` with the paths that other processes have changed, where several share the
+   * store; `undefined`: it may be any.
    * @returns a function that ends it
    */
   watch?(listener: (path: string | undefined) => void): () => void

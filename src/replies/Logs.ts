@@ -1,5 +1,5 @@
-// The logs of a server: makes, extends, reads and removes them in a store, tells who waits of what is new, and forgets
-// those whose time is over. It knows no HTTP.
+// The logs of a server: makes, extends, reads and removes them in a store, tells who waits of
+// what is new, and forgets those whose time is over. It knows no HTTP.
 
 import type { Clock, TimerHandle } from '../core/clock.ts'
 import { type AppendRequest, type AppendResult, appendStep } from './appendStep.ts'
@@ -38,11 +38,16 @@ export type FindResult = LogHead | 'missing' | 'removed'
 
 /** How often those are looked for whose time is over, in milliseconds. */
 const SWEEP_MS = 30_000
-/** How often it is looked whether the producers of replies that are waited for still live, in milliseconds. */
+/**
+ * How often it is looked whether the producers of replies that are waited for still live, in
+ * milliseconds.
+ */
 const LEASE_CHECK_MS = 1000
 /** No chain of forks is followed further. */
 const MAX_FORK_DEPTH = 64
-/** A read is noted this often at most where time to live counts from it: in shares of that time. */
+/**
+ * A read is noted this often at most where time to live counts from it: in shares of that time.
+ */
 const TOUCH_SHARE = 0.1
 
 export class Logs {
@@ -110,7 +115,8 @@ export class Logs {
     let next = Math.min(position, head.tail)
     for (const record of position < head.tail ? await store.read(head.path, position, maxReadBytes) : []) {
       const { position: start } = record
-      // The head may be older than the records: what it does not know of comes with the next answer.
+      // The head may be older than the records: what it does not know of comes with the next
+      // answer.
       if (start >= head.tail || bytes >= maxReadBytes) break
       let part = skipUnits(record, next - start, json)
       if (!json) part = cutRecord(part, maxReadBytes - bytes, json)
@@ -131,7 +137,10 @@ export class Logs {
     return await this.#remove(path, false)
   }
 
-  /** Its producer lives on: nobody has to hear of that. Resolves to the head; `undefined` when there is none any more. */
+  /**
+   * Its producer lives on: nobody has to hear of that. Resolves to the head; `undefined` when
+   * there is none any more.
+   */
   async renew(path: string, id: string, leaseUntil: number): Promise<LogHead | undefined> {
     return await this.#options.store.transact<LogHead | undefined>([path], ([head]) => {
       if (head?.id !== id || head.removed) return { result: undefined, writes: [] }

@@ -1,5 +1,5 @@
-// Replies that outlive the line: each is a log that one producer writes, any permitted reader follows from wherever it was,
-// and any permitted reader stops.
+// Replies that outlive the line: each is a log that one producer writes, any permitted reader
+// follows from wherever it was, and any permitted reader stops.
 
 import { randomUUID } from 'node:crypto'
 import { CommsError } from '../core/errors.ts'
@@ -74,7 +74,8 @@ export class Replies {
 
   /**
    * Begins a reply.
-   * @throws CommsError `BAD_REQUEST` for an id that is taken or no path can hold, `QUEUE_FULL` when there are too many
+   * @throws CommsError `BAD_REQUEST` for an id that is taken or no path can hold, `QUEUE_FULL`
+   * when there are too many
    */
   async start({ id = randomUUID(), owner = '', audience = 'owner' }: StartReply = {}): Promise<ReplyWriter> {
     const path = this.#pathOf(id)
@@ -102,8 +103,8 @@ export class Replies {
   }
 
   /**
-   * Goes on with a reply whose producer has died, or is about to be replaced: it begins anew (`reset`), and whoever wrote it
-   * before is kept out from now on.
+   * Goes on with a reply whose producer has died, or is about to be replaced: it begins anew
+   * (`reset`), and whoever wrote it before is kept out from now on.
    * @returns `undefined` when there is none, or it has ended
    */
   async takeOver(id: string): Promise<ReplyWriter | undefined> {
@@ -133,8 +134,10 @@ export class Replies {
   }
 
   /**
-   * Follows a reply: what was, then what comes, without a gap, until it has ended. A slow reader costs nobody else anything.
-   * @throws CommsError `BAD_REQUEST` for an offset that is none, or when there is no such reply for this principal
+   * Follows a reply: what was, then what comes, without a gap, until it has ended. A slow reader
+   * costs nobody else anything.
+   * @throws CommsError `BAD_REQUEST` for an offset that is none, or when there is no such reply
+   * for this principal
    */
   async *read(id: string, options: ReadReply = {}): AsyncGenerator<ReplyEvent, void, undefined> {
     const { principal, offset = '-1', signal } = options
@@ -165,7 +168,8 @@ export class Replies {
   }
 
   /**
-   * Stops a reply, whoever produces it and wherever: its producer's signal aborts, all readers see `stopped`.
+   * Stops a reply, whoever produces it and wherever: its producer's signal aborts, all readers
+   * see `stopped`.
    * @returns whether there was one that had not ended, for this principal
    */
   async stop(id: string, { principal }: ReplyAccess = {}): Promise<boolean> {

@@ -1,4 +1,5 @@
-// The producer of one reply: appends to its log, keeps its lease, and hears when somebody stops it.
+// The producer of one reply: appends to its log, keeps its lease, and hears when somebody stops
+// it.
 
 import type { Clock, TimerHandle } from '../core/clock.ts'
 import { CommsError } from '../core/errors.ts'
@@ -53,8 +54,8 @@ export class ReplyWriter {
 
   /**
    * Adds text. Resolves when it is kept: waiting for that is the backpressure.
-   * @throws CommsError `CANCELLED` when the reply was stopped or taken over, `QUEUE_FULL` when it is as large as it may be,
-   *   `STORAGE` when the store fails
+   * @throws CommsError `CANCELLED` when the reply was stopped or taken over, `QUEUE_FULL` when it
+   * is as large as it may be, `STORAGE` when the store fails
    */
   write(text: string): Promise<void> {
     return text === '' ? this.#tail.then(() => {}) : this.#append({ text })
@@ -66,8 +67,9 @@ export class ReplyWriter {
   }
 
   /**
-   * Adds all that a source gives, then ends the reply: `complete`, or `failed` when the source throws. When the reply is
-   * stopped, the source is told to end (`return()`, or `cancel()` of a stream).
+   * Adds all that a source gives, then ends the reply: `complete`, or `failed` when the source
+   * throws. When the reply is stopped, the source is told to end (`return()`, or `cancel()` of a
+   * stream).
    * @returns how the reply ended; never rejects for what the source or a reader did
    * @throws CommsError as `write`, but for `CANCELLED`
    */
@@ -97,7 +99,10 @@ export class ReplyWriter {
     return this.#finish({ state: 'failed', error: failureOf(error) })
   }
 
-  /** Lets go without an end: readers hear of `interrupted` when the lease runs out. For processes that have to leave at once. */
+  /**
+   * Lets go without an end: readers hear of `interrupted` when the lease runs out. For processes
+   * that have to leave at once.
+   */
   abandon(): void {
     this.#leave()
   }
@@ -190,7 +195,10 @@ export class ReplyWriter {
   }
 }
 
-/** The name under which a reply's producers number what they write; each of them has an epoch of its own. */
+/**
+ * The name under which a reply's producers number what they write; each of them has an epoch of
+ * its own.
+ */
 export const PRODUCER = 'reply'
 const TAKEN_OVER = 'another producer has taken over the reply'
 
@@ -213,7 +221,10 @@ function failureOf(error: unknown): ReplyFailure {
   }
 }
 
-/** The items of a source until the signal aborts; then the source is told to end, and a pending item is not waited for. */
+/**
+ * The items of a source until the signal aborts; then the source is told to end, and a pending
+ * item is not waited for.
+ */
 async function* untilAborted(
   source: AsyncIterable<unknown> | ReadableStream<unknown>,
   signal: AbortSignal,

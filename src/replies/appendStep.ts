@@ -13,7 +13,10 @@ export interface AppendRequest {
   readonly malformed: string | undefined
   /** Nothing more follows. */
   readonly close: boolean
-  /** How the reply stands from now on. @default 'complete' where nothing more follows, else as before */
+  /**
+   * How the reply stands from now on.
+   * @default 'complete' where nothing more follows, else as before
+   */
   readonly state?: ReplyState | undefined
   /** Until when its producer is taken to live from now on. @default as before */
   readonly leaseUntil?: number | undefined

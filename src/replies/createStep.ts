@@ -1,4 +1,5 @@
-// What a request to make a log comes to: a new one, the same that is there, a fork, or a conflict. Pure.
+// What a request to make a log comes to: a new one, the same that is there, a fork, or a
+// conflict. Pure.
 
 import type { LogWrite, StepResult } from './LogStore.ts'
 import { type Audience, hasExpired, isJson, type LogHead, mediaType } from './log.ts'

@@ -1,5 +1,5 @@
-// JSON content: a body is one message, or an array of them, one level deep (Durable Streams 1.0, section 9.1). Texts are kept
-// as they came, so that numbers keep all their digits.
+// JSON content: a body is one message, or an array of them, one level deep (Durable Streams 1.0,
+// section 9.1). Texts are kept as they came, so that numbers keep all their digits.
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
 const encoder = new TextEncoder()

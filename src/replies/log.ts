@@ -1,6 +1,10 @@
-// A log: what its head says of it, and the records it is made of. Plain data, so that any store can keep it.
+// A log: what its head says of it, and the records it is made of. Plain data, so that any store
+// can keep it.
 
-/** How a reply stands. A log that others write over HTTP is `running` until it is closed, then `complete`. */
+/**
+ * How a reply stands. A log that others write over HTTP is `running` until it is closed, then
+ * `complete`.
+ */
 export type ReplyState = 'running' | 'complete' | 'failed' | 'stopped' | 'interrupted'
 
 /** Who may read and stop it besides its owner: nobody, or everybody who is authenticated. */

@@ -1,5 +1,6 @@
-// Where in a log something stands, as readers see it: an opaque token that sorts as the positions do.
-// Positions count bytes, or messages where the content is JSON. Source: Durable Streams 1.0, section 8.
+// Where in a log something stands, as readers see it: an opaque token that sorts as the positions
+// do. Positions count bytes, or messages where the content is JSON. Source: Durable Streams 1.0,
+// section 8.
 
 /** Positions have 16 digits, so that the order of texts is the order of numbers. */
 const DIGITS = 16

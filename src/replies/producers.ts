@@ -1,5 +1,5 @@
-// Writers that number their requests: each is taken once, in order, and one that was replaced is kept out.
-// Source: Durable Streams 1.0, section 5.2.1, after Kafka's idempotent producers.
+// Writers that number their requests: each is taken once, in order, and one that was replaced is
+// kept out. Source: Durable Streams 1.0, section 5.2.1, after Kafka's idempotent producers.
 
 import type { ProducerRequest, ProducerState } from './log.ts'
 
@@ -25,7 +25,10 @@ export function judgeProducer(known: ProducerState | undefined, request: Produce
   return known ? { kind: 'notFromZero' } : { kind: 'gap', expected: 0 }
 }
 
-/** The oldest ones go when there are more: a log that many write to does not grow with their number. */
+/**
+ * The oldest ones go when there are more: a log that many write to does not grow with their
+ * number.
+ */
 export const MAX_PRODUCERS = 1000
 
 /** The states after a request was taken. */

@@ -1,5 +1,5 @@
-// What the removal of a log comes to: it goes, unless others were forked from it; then it is kept out of sight until they
-// are gone. Pure.
+// What the removal of a log comes to: it goes, unless others were forked from it; then it is kept
+// out of sight until they are gone. Pure.
 
 import type { LogWrite, StepResult } from './LogStore.ts'
 import { hasExpired, type LogHead } from './log.ts'

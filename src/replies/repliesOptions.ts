@@ -23,11 +23,14 @@ export interface RepliesOptions {
   store?: LogStore | undefined
   /** The path that they have over HTTP, without a slash at the end. @default '/v1/replies' */
   path?: string | undefined
-  /** Milliseconds that a reply lives after it was last written or read. @default 86400000 (a day) */
+  /**
+   * Milliseconds that a reply lives after it was last written or read.
+   * @default 86400000 (a day)
+   */
   ttlMs?: number | undefined
   /**
-   * Milliseconds that a producer may say nothing, dead or cut off, before its readers hear of `interrupted`. It says by
-   * itself that it lives. @default 15000
+   * Milliseconds that a producer may say nothing, dead or cut off, before its readers hear of
+   * `interrupted`. It says by itself that it lives. @default 15000
    */
   leaseMs?: number | undefined
   /** Replies in all; no more are begun. @default 10000 */
@@ -42,9 +45,16 @@ export interface RepliesOptions {
   maxReaders?: number | undefined
   /** Milliseconds that a long poll waits for news. @default 25000 */
   longPollMs?: number | undefined
-  /** Milliseconds after which a stream of events ends, and its reader comes back. @default 60000 */
+  /**
+   * Milliseconds after which a stream of events ends, and its reader comes back.
+   * @default 60000
+   */
   sseMs?: number | undefined
-  /** Whether principals may make and write streams of their own over HTTP, as a worker in another language does. @default true */
+  /**
+   * Whether principals may make and write streams of their own over HTTP, as a worker in another
+   * language does.
+   * @default true
+   */
   writable?: boolean | undefined
   /** Where it says what went wrong. @default nowhere */
   logger?: Logger | undefined

@@ -1,4 +1,5 @@
-// What a reply's log holds: JSON messages, each a piece of text, a part of the app's own kind, or how the reply stands.
+// What a reply's log holds: JSON messages, each a piece of text, a part of the app's own kind, or
+// how the reply stands.
 
 import type { ReplyState } from './log.ts'
 
@@ -24,8 +25,8 @@ export type ReplyEvent =
   /** Another producer has taken over: it begins anew, the text so far is void. */
   | { readonly type: 'reset'; readonly offset: string }
   /**
-   * How it ended; nothing follows. But for `interrupted`: its producer has died, and either another takes over (`reset`)
-   * or the reply is forgotten in the end.
+   * How it ended; nothing follows. But for `interrupted`: its producer has died, and either
+   * another takes over (`reset`) or the reply is forgotten in the end.
    */
   | {
       readonly type: 'state'

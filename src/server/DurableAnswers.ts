@@ -1,5 +1,6 @@
-// Answers that outlive the line of who asked: the responder writes into a reply, and whoever wants to hear it reads it from
-// there, from any connection and any process that shares the store.
+// Answers that outlive the line of who asked: the responder writes into a reply, and whoever
+// wants to hear it reads it from there, from any connection and any process that shares the
+// store.
 
 import type { Logger } from '../core/logger.ts'
 import type { Replies } from '../replies/Replies.ts'
@@ -21,8 +22,10 @@ export class DurableAnswers {
   }
 
   /**
-   * Answers a question: anew, or by going on with an answer that there is already, where the question has come again.
-   * @param signal ends the listening; only the asker's own stop and the responder's silence end the answer as well
+   * Answers a question: anew, or by going on with an answer that there is already, where the
+   * question has come again.
+   * @param signal ends the listening; only the asker's own stop and the responder's silence end
+   * the answer as well
    */
   async *respond(
     question: Question,
@@ -47,7 +50,10 @@ export class DurableAnswers {
     }
   }
 
-  /** What there is of an answer behind `offset`, then what comes, to its end. @throws ResponderError when it is not whole */
+  /**
+   * What there is of an answer behind `offset`, then what comes, to its end.
+   * @throws ResponderError when it is not whole
+   */
   async *follow(
     id: string,
     principal: Principal | undefined,

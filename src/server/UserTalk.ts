@@ -1,4 +1,5 @@
-// What a user's messages do, whatever carries them: questions go to the conversation, audio is counted, what is wrong is told.
+// What a user's messages do, whatever carries them: questions go to the conversation, audio is
+// counted, what is wrong is told.
 
 import { faultOf } from './answer.ts'
 import { Conversation, type ConversationEnd, type ReplyDelta } from './Conversation.ts'
@@ -55,7 +56,10 @@ export class UserTalk {
     })
   }
 
-  /** Takes a message that is parsed already. `onEnded` is called when nothing more comes of it: at once, unless it is a question. */
+  /**
+   * Takes a message that is parsed already. `onEnded` is called when nothing more comes of it: at
+   * once, unless it is a question.
+   */
   receive(value: unknown, onEnded?: () => void): void {
     const message = readUserMessage(value)
     if (message.kind === 'question') this.#ask(message.question, onEnded)

@@ -1,4 +1,5 @@
-// What an answer is made of inside the backend: its pieces, and why one ends before its responder had.
+// What an answer is made of inside the backend: its pieces, and why one ends before its responder
+// had.
 
 import { fieldOf } from './guard.ts'
 import type { ReplyFault } from './responder.ts'
@@ -11,7 +12,10 @@ export const QUEUE_FULL: ReplyFault = { code: 'QUEUE_FULL', message: 'too many q
 export const TIMEOUT: ReplyFault = { code: 'TIMEOUT', message: 'the assistant fell silent' }
 export const FAILED: ReplyFault = { code: 'FAILED', message: 'the assistant failed' }
 
-/** A piece of an answer that is kept. A class, so that nothing an app's responder gives is taken for one. */
+/**
+ * A piece of an answer that is kept. A class, so that nothing an app's responder gives is taken
+ * for one.
+ */
 export class AnswerPiece {
   readonly text: string
   /** Where to go on from, behind it. */
@@ -26,7 +30,10 @@ export class AnswerPiece {
   }
 }
 
-/** Why an answer ended before its responder had: the asker's own wish, a fault, or that nobody is to be told here. */
+/**
+ * Why an answer ended before its responder had: the asker's own wish, a fault, or that nobody is
+ * to be told here.
+ */
 export type Cut = 'stopped' | 'silently' | ReplyFault
 
 /** The reason that the signal of an answer aborts with. */
@@ -48,7 +55,10 @@ export function cutOf(reason: unknown): Cut | undefined {
   return reason instanceof CutError ? reason.cut : undefined
 }
 
-/** What the user is told of what a responder threw: the words of a `ResponderError`, and no others. */
+/**
+ * What the user is told of what a responder threw: the words of a `ResponderError`, and no
+ * others.
+ */
 export function faultOf(error: unknown): ReplyFault {
   const code = fieldOf(error, 'code')
   const message = fieldOf(error, 'message')

@@ -1,5 +1,6 @@
-// Logs over HTTP: the Durable Streams protocol 1.0 under one path, with rules of our own about who may do what. What a
-// method does stands in a file of its own; here is what they have in common.
+// Logs over HTTP: the Durable Streams protocol 1.0 under one path, with rules of our own about
+// who may do what. What a method does stands in a file of its own; here is what they have in
+// common.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { answerAppend } from './append.ts'
@@ -41,7 +42,8 @@ export class LogRoutes {
 
   /** Answers a request that `serves` its path. */
   async answer(request: IncomingMessage, response: ServerResponse, principal: string): Promise<void> {
-    // Nobody takes what is read here for a page or a script, and other sites may not embed it unless CORS lets them.
+    // Nobody takes what is read here for a page or a script, and other sites may not embed it
+    // unless CORS lets them.
     response.setHeader('x-content-type-options', 'nosniff')
     response.setHeader('cross-origin-resource-policy', 'cross-origin')
     const method = request.method ?? 'GET'

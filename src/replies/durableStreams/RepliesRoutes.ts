@@ -5,8 +5,8 @@ import { Replies } from '../Replies.ts'
 import { LogRoutes } from './LogRoutes.ts'
 
 /**
- * Serves replies over HTTP by Durable Streams 1.0. Who may read a reply may stop it as well, by closing it; what principals
- * make over HTTP is theirs alone.
+ * Serves replies over HTTP by Durable Streams 1.0. Who may read a reply may stop it as well, by
+ * closing it; what principals make over HTTP is theirs alone.
  */
 export function repliesRoutes(replies: Replies, random: Random = systemRandom): LogRoutes {
   const { path, clock, maxBodyBytes, longPollMs, sseMs, maxReaders, writable } = replies.options

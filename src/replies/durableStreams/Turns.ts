@@ -1,4 +1,5 @@
-// How a live reader waits: for news of its log, for room in its socket, until its time is over or it has gone.
+// How a live reader waits: for news of its log, for room in its socket, until its time is over or
+// it has gone.
 
 import type { TimerHandle } from '../../core/clock.ts'
 import type { LogRequest } from './LogRequest.ts'

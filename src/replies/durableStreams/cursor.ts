@@ -1,5 +1,6 @@
-// The cursor of live answers: it changes with time, so that a cache between us and many readers never gives one of them
-// the same empty answer for ever. Source: Durable Streams 1.0, section 10.1.
+// The cursor of live answers: it changes with time, so that a cache between us and many readers
+// never gives one of them the same empty answer for ever. Source: Durable Streams 1.0, section
+// 10.1.
 
 import type { Random } from '../../core/random.ts'
 

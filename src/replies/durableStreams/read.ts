@@ -1,4 +1,5 @@
-// GET and HEAD: what a log holds from an offset on, at once or as it comes (Durable Streams 1.0, sections 5.5 to 5.8).
+// GET and HEAD: what a log holds from an offset on, at once or as it comes (Durable Streams 1.0,
+// sections 5.5 to 5.8).
 
 import { joinMessages } from '../jsonMessages.ts'
 import type { ReadResult } from '../Logs.ts'
@@ -54,7 +55,10 @@ export async function answerRead(asked: LogRequest): Promise<void> {
   else await answerEvents(asked, head, position)
 }
 
-/** The log that is asked for, if there is one that this principal may read; else it has been answered. */
+/**
+ * The log that is asked for, if there is one that this principal may read; else it has been
+ * answered.
+ */
 async function found({ routes, response, principal, path }: LogRequest): Promise<LogHead | undefined> {
   const head = await routes.logs.find(path)
   if (head === 'removed') refuseRemoved(response)

@@ -6,8 +6,9 @@ import type { IncomingMessage } from 'node:http'
 export type BodyFault = 'tooLarge' | 'cutOff'
 
 /**
- * With listeners, not `for await`: leaving an iteration destroys the socket, and with it the answer. What is too much is
- * still read and thrown away: closing on a client that writes resets the connection before it has read why.
+ * With listeners, not `for await`: leaving an iteration destroys the socket, and with it the
+ * answer. What is too much is still read and thrown away: closing on a client that writes resets
+ * the connection before it has read why.
  */
 export function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | BodyFault> {
   return new Promise((resolve) => {

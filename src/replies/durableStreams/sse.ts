@@ -1,5 +1,5 @@
-// Live reading as server-sent events: what stands in the log, then what comes, a `control` event behind each.
-// Source: Durable Streams 1.0, section 5.8.
+// Live reading as server-sent events: what stands in the log, then what comes, a `control` event
+// behind each. Source: Durable Streams 1.0, section 5.8.
 
 import { isJson, type LogHead, type LogRecord, mediaType } from '../log.ts'
 import { formatOffset } from '../offset.ts'
@@ -11,7 +11,10 @@ export function needsBase64(head: LogHead): boolean {
   return !isJson(head) && !mediaType(head.contentType).startsWith('text/')
 }
 
-/** A `data` event. A line break of any kind begins a line of its own: nothing in the content can end the event. */
+/**
+ * A `data` event. A line break of any kind begins a line of its own: nothing in the content can
+ * end the event.
+ */
 export function dataEvent(head: LogHead, records: readonly LogRecord[]): string {
   if (needsBase64(head))
     return event('data', Buffer.concat(records.map(({ data }) => data)).toString('base64'))
@@ -39,7 +42,8 @@ export function controlEvent({ next, upToDate, closed, cursor }: ControlFacts): 
 }
 
 function event(name: string, data: string): string {
-  // A reader takes one space away behind the colon: it is put there only where the line begins with one itself.
+  // A reader takes one space away behind the colon: it is put there only where the line begins
+  // with one itself.
   const lines = data.split(/\r\n|\r|\n/).map((line) => `data:${line.startsWith(' ') ? ' ' : ''}${line}\n`)
   return `event: ${name}\n${lines.join('')}\n`
 }

@@ -1,4 +1,5 @@
-// Logs in a file, on `node:sqlite`: they survive the process. Several processes of one machine may share the file.
+// Logs in a file, on `node:sqlite`: they survive the process. Several processes of one machine
+// may share the file.
 
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Clock, TimerHandle } from '../../core/clock.ts'
@@ -21,13 +22,21 @@ export interface SqliteLogStoreOptions {
   /** The database; made when it is not there, but not its folder. `:memory:` survives nothing. */
   file: string
   /**
-   * `full`: what was appended survives a loss of power. `normal`: the death of the process only; several times faster.
+   * `full`: what was appended survives a loss of power. `normal`: the death of the process only;
+   * several times faster.
    * @default 'normal'
    */
   synchronous?: 'full' | 'normal' | undefined
-  /** Milliseconds to wait for somebody else's write to the same file; the process stands still meanwhile. @default 2000 */
+  /**
+   * Milliseconds to wait for somebody else's write to the same file; the process stands still
+   * meanwhile.
+   * @default 2000
+   */
   busyTimeout?: number | undefined
-  /** How often it looks for what other processes wrote while a reader waits, in milliseconds. @default 100 */
+  /**
+   * How often it looks for what other processes wrote while a reader waits, in milliseconds.
+   * @default 100
+   */
   pollInterval?: number | undefined
   clock?: Clock | undefined
 }
@@ -55,8 +64,8 @@ interface Settings {
 
 /**
  * A durable store for replies: a file of SQLite, in write-ahead mode, opened at once.
- * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`) for a wrong option; StorageError (`code: 'STORAGE'`) when the
- * file cannot be opened
+ * @throws TypeError or RangeError (`code: 'INVALID_OPTION'`) for a wrong option; StorageError
+ * (`code: 'STORAGE'`) when the file cannot be opened
  */
 export function sqliteLogStore(options: SqliteLogStoreOptions): LogStore {
   checkOptions('sqliteLogStore', options, rules)
